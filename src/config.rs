@@ -1,0 +1,656 @@
+//! Everything that can be set, read from the environment in one place, once, at start.
+
+use std::{ffi::OsString, fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
+
+use reqwest::{Url, header::HeaderValue};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// An environment variable and the value it has when it is unset or empty.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds when it is unset; none if it then has no value at all.
+    pub default: Option<&'static str>,
+}
+
+macro_rules! variables {
+    ($($name:ident = $default:expr;)+) => {
+        $(const $name: Variable = Variable { name: stringify!($name), default: $default };)+
+
+        /// Every variable the function reads for itself (not those that Lambda sets).
+        pub const VARIABLES: &[Variable] = &[$($name),+];
+    };
+}
+
+variables! {
+    PERSEUS_URL = None;
+    PERSEUS_ALLOW_HTTP = Some("false");
+    PERSEUS_TOKEN = None;
+    PERSEUS_COMPRESSION = Some("none");
+    BATCH_FORMAT = Some("records");
+    BATCH_MAX_RECORDS = Some("100");
+    BATCH_MAX_BYTES = Some("1MiB");
+    BATCH_MAX_WAIT = Some("200ms");
+    MAX_IN_FLIGHT = Some("10");
+    MAX_ATTEMPTS = Some("4");
+    RETRY_BASE = Some("100ms");
+    RETRY_CAP = Some("5s");
+    REQUEST_TIMEOUT = Some("10s");
+    CUTOFF_RESERVE = Some("1s");
+}
+
+/// What the function was told to do.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where batches are posted.
+    pub url: Url,
+    /// The `authorization` header, marked as sensitive so that no one prints it.
+    pub authorization: Option<HeaderValue>,
+    /// What a request's body looks like.
+    pub format: BatchFormat,
+    /// When a batch is full.
+    pub batch: BatchLimits,
+    /// How long a batch may stay open.
+    pub batch_max_wait: Duration,
+    /// Requests at once, in the whole process.
+    pub max_in_flight: usize,
+    /// Attempts for the same records, the first one counted.
+    pub max_attempts: u32,
+    /// The longest first backoff.
+    pub retry_base: Duration,
+    /// The longest backoff.
+    pub retry_cap: Duration,
+    /// The longest attempt, connection and reply included.
+    pub request_timeout: Duration,
+    /// Kept before the deadline for the answer to reach Lambda.
+    pub cutoff_reserve: Duration,
+}
+
+/// When a batch is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// The most records in one request.
+    pub max_records: usize,
+    /// The most bytes of one request's uncompressed body. A larger record travels alone.
+    pub max_bytes: usize,
+}
+
+/// What a request's body looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchFormat {
+    /// `{"records":[…]}`: each with its id, its attributes and its body.
+    Records,
+    /// A JSON array of the bodies alone.
+    Array,
+    /// One body a line.
+    Ndjson,
+}
+
+impl BatchFormat {
+    /// All of them.
+    pub const ALL: [BatchFormat; 3] = [
+        BatchFormat::Records,
+        BatchFormat::Array,
+        BatchFormat::Ndjson,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            BatchFormat::Records => "records",
+            BatchFormat::Array => "array",
+            BatchFormat::Ndjson => "ndjson",
+        }
+    }
+}
+
+/// Everything that is wrong with the configuration, a line each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.0.len() == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{} problem{s} with the configuration: {}",
+            self.0.len(),
+            self.0.join("; ")
+        )
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the environment through `lookup`.
+    ///
+    /// # Errors
+    ///
+    /// If any value is missing or wrong; the error lists all that are.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let mut reader = Reader {
+            lookup,
+            problems: Vec::new(),
+        };
+
+        let allow_http = reader.read(&PERSEUS_ALLOW_HTTP, "true or false", |v| {
+            choice(v, &[("true", true), ("false", false)])
+        });
+        let url = reader.read_secret(&PERSEUS_URL, URL_ALLOWED, |v| {
+            perseus_url(v, allow_http.unwrap_or(false))
+        });
+        let authorization = reader.read_optional_secret(&PERSEUS_TOKEN, TOKEN_ALLOWED, bearer);
+        // Only the uncompressed format so far, but a wrong value must not pass in silence.
+        let compression = reader.read(&PERSEUS_COMPRESSION, "none", |v| choice(v, &[("none", ())]));
+        let format = reader.read(&BATCH_FORMAT, "records, array or ndjson", |v| {
+            choice(v, &BatchFormat::ALL.map(|format| (format.name(), format)))
+        });
+        let max_records = reader.read(&BATCH_MAX_RECORDS, "1 to 10000", |v| number(v, 1..=10_000));
+        let max_bytes = reader.read(&BATCH_MAX_BYTES, "1KiB to 6MiB", |v| size(v, KIB..=6 * MIB));
+        let batch_max_wait =
+            reader.read(&BATCH_MAX_WAIT, "0ms to 900s", |v| duration(v, 0..=900_000));
+        let max_in_flight = reader.read(&MAX_IN_FLIGHT, "1 to 1000", |v| number(v, 1..=1_000));
+        let max_attempts = reader.read(&MAX_ATTEMPTS, "1 to 100", |v| number(v, 1..=100));
+        let retry_base = reader.read(&RETRY_BASE, "1ms to 60s", |v| duration(v, 1..=60_000));
+        let retry_cap = reader.read(&RETRY_CAP, "RETRY_BASE to 900s", |v| {
+            duration(v, 1..=900_000)
+        });
+        let request_timeout = reader.read(&REQUEST_TIMEOUT, "10ms to 900s", |v| {
+            duration(v, 10..=900_000)
+        });
+        let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "10ms to 300s", |v| {
+            duration(v, 10..=300_000)
+        });
+        if retry_base > retry_cap {
+            reader.problems.push(
+                "RETRY_CAP: is less than RETRY_BASE (allowed: RETRY_BASE to 900s)".to_owned(),
+            );
+        }
+
+        let config = || {
+            let () = compression?;
+            Some(Config {
+                url: url?,
+                authorization: authorization?,
+                format: format?,
+                batch: BatchLimits {
+                    max_records: as_usize(max_records?),
+                    max_bytes: as_usize(max_bytes?),
+                },
+                batch_max_wait: batch_max_wait?,
+                max_in_flight: as_usize(max_in_flight?),
+                max_attempts: u32::try_from(max_attempts?).ok()?,
+                retry_base: retry_base?,
+                retry_cap: retry_cap?,
+                request_timeout: request_timeout?,
+                cutoff_reserve: cutoff_reserve?,
+            })
+        };
+        match config() {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(reader.problems)),
+        }
+    }
+}
+
+/// What Lambda sets around the function, as far as it is read here.
+#[derive(Debug, Default)]
+pub struct Platform {
+    /// `host:port` of the runtime API; none outside Lambda and its emulators.
+    pub runtime_api: Option<String>,
+    /// The most detailed level that is logged, in words (`INFO`).
+    pub log_level: Option<String>,
+    /// `JSON` if the function is configured to log JSON.
+    pub log_format: Option<String>,
+    /// Whether several invocations may run in this process at once.
+    pub concurrent: bool,
+}
+
+impl Platform {
+    /// Reads the environment through `lookup`. Nothing here can be wrong: Lambda sets it.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name| {
+            lookup(name)
+                .and_then(|value| value.into_string().ok())
+                .filter(|v| !v.is_empty())
+        };
+        Platform {
+            runtime_api: text("AWS_LAMBDA_RUNTIME_API"),
+            // `RUST_LOG` is what Rust's local tools set.
+            log_level: text("AWS_LAMBDA_LOG_LEVEL").or_else(|| text("RUST_LOG")),
+            log_format: text("AWS_LAMBDA_LOG_FORMAT"),
+            concurrent: text("AWS_LAMBDA_MAX_CONCURRENCY")
+                .and_then(|most| most.parse::<u32>().ok())
+                .is_some_and(|most| most > 1),
+        }
+    }
+}
+
+const URL_ALLOWED: &str = "an https URL without user info and fragment; plain http to a loopback host alone, \
+                           unless PERSEUS_ALLOW_HTTP=true";
+const TOKEN_ALLOWED: &str = "visible ASCII characters";
+
+/// Reads variables and gathers what is wrong with them.
+struct Reader<F> {
+    lookup: F,
+    problems: Vec<String>,
+}
+
+impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
+    fn read<T>(
+        &mut self,
+        variable: &Variable,
+        allowed: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let shown =
+            |value: &str| parse(value).map_err(|problem| format!("{:?} {problem}", excerpt(value)));
+        self.read_secret(variable, allowed, shown)
+    }
+
+    /// Reads a variable whose value must not be shown by `parse`, and is not shown here.
+    fn read_secret<T>(
+        &mut self,
+        variable: &Variable,
+        allowed: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let required = |value: Option<String>| parse(&value.ok_or("is required")?);
+        let parsed = self.text(variable).and_then(required);
+        self.note_problem(variable, allowed, parsed)
+    }
+
+    /// Reads a secret that may be unset.
+    fn read_optional_secret<T>(
+        &mut self,
+        variable: &Variable,
+        allowed: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        let parsed = self
+            .text(variable)
+            .and_then(|value| value.as_deref().map(parse).transpose());
+        self.note_problem(variable, allowed, parsed)
+    }
+
+    fn note_problem<T>(
+        &mut self,
+        variable: &Variable,
+        allowed: &str,
+        parsed: Result<T, String>,
+    ) -> Option<T> {
+        parsed
+            .map_err(|problem| {
+                self.problems
+                    .push(format!("{}: {problem} (allowed: {allowed})", variable.name))
+            })
+            .ok()
+    }
+
+    /// The variable's value. Unset and empty are the same: a template passes an optional parameter
+    /// that was left out as an empty string.
+    fn text(&self, variable: &Variable) -> Result<Option<String>, String> {
+        match (self.lookup)(variable.name).filter(|value| !value.is_empty()) {
+            Some(value) => value
+                .into_string()
+                .map(Some)
+                .map_err(|_| "is not UTF-8".to_owned()),
+            None => Ok(variable.default.map(str::to_owned)),
+        }
+    }
+}
+
+fn excerpt(value: &str) -> String {
+    value.chars().take(40).collect()
+}
+
+fn choice<T: Clone>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let chosen = choices
+        .iter()
+        .find(|(name, _)| value.eq_ignore_ascii_case(name));
+    chosen
+        .map(|(_, choice)| choice.clone())
+        .ok_or_else(|| "is none of the choices".to_owned())
+}
+
+fn number(value: &str, allowed: RangeInclusive<u64>) -> Result<u64, String> {
+    quantity(value, &[("", 1)], allowed)
+}
+
+fn size(value: &str, allowed: RangeInclusive<u64>) -> Result<u64, String> {
+    quantity(value, &[("", 1), ("KiB", KIB), ("MiB", MIB)], allowed)
+}
+
+/// A duration, `allowed` in milliseconds.
+fn duration(value: &str, allowed: RangeInclusive<u64>) -> Result<Duration, String> {
+    quantity(value, &[("ms", 1), ("s", 1_000)], allowed).map(Duration::from_millis)
+}
+
+/// A whole number with one of these units, in the smallest of them.
+fn quantity(
+    value: &str,
+    units: &[(&str, u64)],
+    allowed: RangeInclusive<u64>,
+) -> Result<u64, String> {
+    let (digits, unit) = value.split_at(
+        value
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(value.len()),
+    );
+    let one = units
+        .iter()
+        .find(|(name, _)| *name == unit.trim_start())
+        .map(|(_, one)| one);
+    if digits.is_empty() || one.is_none() {
+        let names: Vec<_> = units
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| !name.is_empty())
+            .collect();
+        return Err(match names[..] {
+            [] => "is not a whole number".to_owned(),
+            _ => format!("is not a whole number with a unit ({})", names.join(", ")),
+        });
+    }
+    // Digits that do not fit are a number out of range, not a malformed one.
+    let quantity = digits
+        .parse::<u64>()
+        .ok()
+        .zip(one)
+        .and_then(|(n, one)| n.checked_mul(*one));
+    quantity
+        .filter(|quantity| allowed.contains(quantity))
+        .ok_or_else(|| "is out of range".to_owned())
+}
+
+fn perseus_url(value: &str, allow_http: bool) -> Result<Url, String> {
+    // The parser's errors do not quote the value; a URL can hold a key.
+    let url = Url::parse(value).map_err(|error| format!("is not a URL ({error})"))?;
+    let host = url.host_str().ok_or("has no host")?;
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_http || is_loopback(host) => {}
+        "http" => return Err("is plain http to a host that is not loopback".to_owned()),
+        _ => return Err("is neither https nor http".to_owned()),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has user info".to_owned());
+    }
+    if url.fragment().is_some() {
+        return Err("has a fragment".to_owned());
+    }
+    Ok(url)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, String> {
+    if !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("holds a character that no token has".to_owned());
+    }
+    let mut header =
+        HeaderValue::try_from(format!("Bearer {token}")).expect("visible ASCII is a header value");
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// For values that were checked to be small.
+fn as_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: (&str, &str) = ("PERSEUS_URL", "https://perseus.example/ingest");
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(|name| {
+            variables
+                .iter()
+                .rev()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.into())
+        })
+    }
+
+    /// What is wrong with one value beside a good URL.
+    fn problem(name: &str, value: &str) -> String {
+        read(&[URL, (name, value)])
+            .expect_err(&format!("{name}={value} was taken"))
+            .to_string()
+    }
+
+    #[test]
+    fn only_the_url_is_required() {
+        let config = read(&[URL]).unwrap();
+        assert_eq!(config.url.as_str(), "https://perseus.example/ingest");
+        assert_eq!(config.authorization, None);
+        assert_eq!(config.format, BatchFormat::Records);
+        assert_eq!(
+            config.batch,
+            BatchLimits {
+                max_records: 100,
+                max_bytes: 1 << 20
+            }
+        );
+        assert_eq!(config.batch_max_wait, Duration::from_millis(200));
+        assert_eq!(config.max_in_flight, 10);
+        assert_eq!(config.max_attempts, 4);
+        assert_eq!(config.retry_base, Duration::from_millis(100));
+        assert_eq!(config.retry_cap, Duration::from_secs(5));
+        assert_eq!(config.request_timeout, Duration::from_secs(10));
+        assert_eq!(config.cutoff_reserve, Duration::from_secs(1));
+
+        let error = read(&[]).unwrap_err().to_string();
+        assert!(error.contains("PERSEUS_URL: is required"), "{error}");
+    }
+
+    #[test]
+    fn empty_is_unset() {
+        let config = read(&[URL, ("PERSEUS_TOKEN", ""), ("BATCH_MAX_RECORDS", "")]).unwrap();
+        assert_eq!(config.authorization, None);
+        assert_eq!(config.batch.max_records, 100);
+        assert!(read(&[("PERSEUS_URL", "")]).is_err());
+    }
+
+    #[test]
+    fn every_wrong_value_is_reported_at_once_with_its_range() {
+        let wrong = [
+            ("PERSEUS_URL", "ftp://perseus.example"),
+            ("PERSEUS_ALLOW_HTTP", "yes"),
+            ("PERSEUS_TOKEN", "two words"),
+            ("PERSEUS_COMPRESSION", "brotli"),
+            ("BATCH_FORMAT", "xml"),
+            ("BATCH_MAX_RECORDS", "0"),
+            ("BATCH_MAX_BYTES", "7MiB"),
+            ("BATCH_MAX_WAIT", "200"),
+            ("MAX_IN_FLIGHT", "1001"),
+            ("MAX_ATTEMPTS", "many"),
+            ("RETRY_BASE", "1m"),
+            ("RETRY_CAP", "5 hours"),
+            ("REQUEST_TIMEOUT", "1.5s"),
+            ("CUTOFF_RESERVE", "-1s"),
+        ];
+        assert_eq!(wrong.len(), VARIABLES.len());
+        let error = read(&wrong).unwrap_err();
+        assert_eq!(error.0.len(), wrong.len(), "{error}");
+        for (line, (name, _)) in error.0.iter().zip(
+            ["PERSEUS_ALLOW_HTTP", "PERSEUS_URL"]
+                .map(|n| (n, ""))
+                .iter()
+                .chain(&wrong[2..]),
+        ) {
+            assert!(
+                line.starts_with(name) && line.contains("(allowed: "),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_are_inclusive() {
+        for (name, least, most, beyond) in [
+            ("BATCH_MAX_RECORDS", "1", "10000", ["0", "10001"]),
+            ("BATCH_MAX_BYTES", "1KiB", "6MiB", ["1023", "6291457"]),
+            (
+                "BATCH_MAX_WAIT",
+                "0ms",
+                "900s",
+                ["900001ms", "99999999999999999999s"],
+            ),
+            ("MAX_IN_FLIGHT", "1", "1000", ["0", "1001"]),
+            ("MAX_ATTEMPTS", "1", "100", ["0", "101"]),
+            ("REQUEST_TIMEOUT", "10ms", "900s", ["9ms", "901s"]),
+            (
+                "CUTOFF_RESERVE",
+                "10ms",
+                "300s",
+                ["0s", "18446744073709551615s"],
+            ),
+        ] {
+            for good in [least, most] {
+                assert!(read(&[URL, (name, good)]).is_ok(), "{name}={good}");
+            }
+            for bad in beyond {
+                assert!(
+                    problem(name, bad).contains("is out of range (allowed: "),
+                    "{name}={bad}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_and_durations_have_units() {
+        let config = read(&[URL, ("BATCH_MAX_BYTES", "2048"), ("BATCH_MAX_WAIT", "2 s")]).unwrap();
+        assert_eq!(
+            (config.batch.max_bytes, config.batch_max_wait),
+            (2048, Duration::from_secs(2))
+        );
+        let config = read(&[URL, ("BATCH_MAX_BYTES", "512KiB"), ("RETRY_BASE", "10ms")]).unwrap();
+        assert_eq!(
+            (config.batch.max_bytes, config.retry_base),
+            (512 << 10, Duration::from_millis(10))
+        );
+        for (name, value) in [
+            ("BATCH_MAX_BYTES", "1MB"),
+            ("BATCH_MAX_BYTES", "MiB"),
+            ("RETRY_BASE", "5"),
+        ] {
+            assert!(
+                problem(name, value).contains("is not a whole number with a unit"),
+                "{name}={value}"
+            );
+        }
+    }
+
+    #[test]
+    fn backoff_starts_below_its_cap() {
+        assert!(problem("RETRY_CAP", "99ms").contains("RETRY_CAP: is less than RETRY_BASE"));
+        assert!(read(&[URL, ("RETRY_CAP", "100ms")]).is_ok());
+    }
+
+    #[test]
+    fn plain_http_stays_on_the_machine_unless_allowed() {
+        for url in [
+            "http://localhost:1/",
+            "http://127.9.9.9/",
+            "http://[::1]:8080/x?y=z",
+        ] {
+            assert!(read(&[("PERSEUS_URL", url)]).is_ok(), "{url}");
+        }
+        for url in [
+            "http://perseus.internal/",
+            "http://10.0.0.1/",
+            "http://localhost.evil.example/",
+        ] {
+            assert!(read(&[("PERSEUS_URL", url)]).is_err(), "{url}");
+            assert!(
+                read(&[("PERSEUS_URL", url), ("PERSEUS_ALLOW_HTTP", "true")]).is_ok(),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_never_shown() {
+        for url in [
+            "https://user:hunter2@perseus.example/",
+            "https://hunter2@perseus.example/",
+            "https://perseus.example/?key=hunter2#fragment",
+            "hunter2",
+            "https://",
+            "ftp://hunter2.example/",
+            "http://hunter2.example/",
+        ] {
+            let error = read(&[("PERSEUS_URL", url)]).expect_err(url).to_string();
+            assert!(
+                error.contains("PERSEUS_URL: ") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let config = read(&[URL, ("PERSEUS_TOKEN", "hunter2")]).unwrap();
+        assert_eq!(config.authorization.as_ref().unwrap(), "Bearer hunter2");
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for token in ["hunter2\n", "hunter2 x", "hünter2"] {
+            let error = problem("PERSEUS_TOKEN", token);
+            assert!(
+                error.contains("PERSEUS_TOKEN: ") && !error.contains("nter2"),
+                "{error}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_no_text_is_reported() {
+        use std::os::unix::ffi::OsStringExt;
+        let error = Config::from_lookup(|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err();
+        assert_eq!(error.0.len(), VARIABLES.len());
+    }
+
+    #[test]
+    fn lambdas_level_comes_before_rusts() {
+        let both = |name: &str| {
+            Some(OsString::from(if name == "RUST_LOG" {
+                "debug"
+            } else {
+                "WARN"
+            }))
+        };
+        assert_eq!(
+            Platform::from_lookup(both).log_level.as_deref(),
+            Some("WARN")
+        );
+        let one = |name: &str| (name == "RUST_LOG").then(|| "debug".into());
+        assert_eq!(
+            Platform::from_lookup(one).log_level.as_deref(),
+            Some("debug")
+        );
+    }
+
+    #[test]
+    fn one_invocation_at_a_time_is_the_rule() {
+        let most = |value: &'static str| {
+            move |name: &str| (name == "AWS_LAMBDA_MAX_CONCURRENCY").then(|| OsString::from(value))
+        };
+        assert!(!Platform::from_lookup(most("1")).concurrent);
+        assert!(!Platform::from_lookup(most("many")).concurrent);
+        assert!(Platform::from_lookup(most("2")).concurrent);
+    }
+}

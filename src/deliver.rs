@@ -1,0 +1,276 @@
+//! A batch's way to its outcome: attempt by attempt, split by split.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, join},
+};
+use reqwest::header::HeaderValue;
+use tokio::{
+    select,
+    time::{Instant, sleep},
+};
+use tracing::error;
+
+use crate::{
+    batch::Batch,
+    config::{BatchFormat, Config},
+    deadline::Deadline,
+    halt::Halt,
+    ledger::Ledger,
+    limit::Limit,
+    outstanding::Outstanding,
+    pace::Pace,
+    perseus::{Failure, Perseus, Reply},
+    reply::{Verdict, verdict},
+    request::Request,
+    retry::{Action, Backoff, Misconfigured, action},
+    trace::TraceContext,
+};
+
+/// Delivers the batches of one invocation.
+#[derive(Debug)]
+pub struct Courier<'a> {
+    /// Where to.
+    pub perseus: &'a Perseus,
+    /// How many at once.
+    pub limit: &'a Limit,
+    /// How long an attempt takes.
+    pub pace: &'a Pace,
+    /// In what form, and how often.
+    pub config: &'a Config,
+    /// Where outcomes are noted.
+    pub ledger: &'a Ledger<'a>,
+    /// Until when.
+    pub deadline: Deadline,
+    /// The trace that the requests are part of.
+    pub trace: TraceContext,
+    /// The invocation's id, for the log.
+    pub request_id: &'a str,
+    /// What it took.
+    pub tally: Tally,
+    /// Whether the set-up turned out to be wrong.
+    pub halt: Halt,
+}
+
+/// What the deliveries of an invocation took.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Attempts.
+    pub requests: AtomicUsize,
+    /// Attempts after the first one for the same records.
+    pub retries: AtomicUsize,
+    /// Batches that were split.
+    pub splits: AtomicUsize,
+}
+
+/// How to go on with the records that an attempt left outstanding.
+enum Next {
+    /// Not at all, in this invocation.
+    Never,
+    /// Send them again: after this delay at least, or at once.
+    Again {
+        at_least: Option<Duration>,
+        at_once: bool,
+    },
+    /// Find those at fault by halves.
+    Split { reason: String },
+}
+
+/// The attempts that a batch has had.
+#[derive(Default)]
+struct Attempts {
+    /// Those that count against the budget.
+    counted: u32,
+    /// Those that only found a dead connection in the pool.
+    on_dead_connections: usize,
+}
+
+impl Courier<'_> {
+    /// Delivers a batch, with all that it takes. Every outcome is in the ledger as soon as it is known.
+    pub fn deliver(&self, batch: Batch) -> BoxFuture<'_, ()> {
+        async move {
+            let Some((left, right)) = self.settle(batch).await else {
+                return;
+            };
+            if left.shares_a_group_with(&right) {
+                self.deliver(left).await;
+                self.deliver(right).await;
+            } else {
+                join(self.deliver(left), self.deliver(right)).await;
+            }
+        }
+        .boxed()
+    }
+
+    /// Attempts a batch until all its records are settled; returns the halves to go on with, if it is
+    /// to be split.
+    async fn settle(&self, batch: Batch) -> Option<(Batch, Batch)> {
+        let mut outstanding = Outstanding::new(self.ledger, self.request_id, batch);
+        let mut attempts = Attempts::default();
+        while outstanding.withhold() {
+            let next = match self.attempt(&mut outstanding).await? {
+                Ok(reply) => self.read(&reply, &mut outstanding),
+                Err(failure) => {
+                    outstanding.failed(failure.to_string());
+                    // A connection that died while the environment was frozen says nothing of Perseus.
+                    let at_once = matches!(failure, Failure::Lost { pooled: true, .. });
+                    Next::Again {
+                        at_least: None,
+                        at_once,
+                    }
+                }
+            };
+            match next {
+                Next::Never => break,
+                Next::Again { .. } if outstanding.batch().records.is_empty() => break,
+                Next::Again { at_least, at_once } => {
+                    self.wait(&mut attempts, at_least, at_once).await?
+                }
+                Next::Split { reason } => {
+                    let halves = outstanding.split(&reason)?;
+                    self.tally.splits.fetch_add(1, Relaxed);
+                    return Some(halves);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether an attempt that begins now makes sense: it would end in time, and might succeed.
+    pub fn may_attempt(&self) -> bool {
+        !self.halt.is_set() && self.deadline.allows(self.pace.expected())
+    }
+
+    /// One attempt; none if it makes no sense.
+    async fn attempt(&self, outstanding: &mut Outstanding<'_>) -> Option<Result<Reply, Failure>> {
+        let _permit = self.limit.acquire().await;
+        if !self.may_attempt() {
+            return None;
+        }
+        let request = Request::new(outstanding.batch(), &outstanding.ids(), self.config.format);
+        outstanding.attempt();
+        self.tally.requests.fetch_add(1, Relaxed);
+        let start = Instant::now();
+        let result = self
+            .perseus
+            .attempt(request, &self.trace, self.deadline.cutoff())
+            .await;
+        match &result {
+            Ok(_) => self.pace.learn(start.elapsed()),
+            Err(Failure::Timeout) => self.pace.learn_at_least(start.elapsed()),
+            // A refused connection is no measure of a reply.
+            Err(_) => {}
+        }
+        Some(result)
+    }
+
+    /// Settles what a reply settles.
+    fn read(&self, reply: &Reply, outstanding: &mut Outstanding<'_>) -> Next {
+        let again = Next::Again {
+            at_least: reply.retry_after,
+            at_once: false,
+        };
+        let status = reply.status.as_u16();
+        match action(reply.status) {
+            Action::Again => {
+                outstanding.failed(format!("status {status}"));
+                again
+            }
+            Action::Split => {
+                // Only of a single record is the reason ever logged.
+                let is_single = outstanding.batch().records.len() == 1;
+                let said = is_single.then(|| outstanding.excerpt(&reply.body, self.token()));
+                Next::Split {
+                    reason: format!("status {status}: {}", said.unwrap_or_default()),
+                }
+            }
+            Action::Stop(misconfigured) => {
+                outstanding.failed(misconfigured.to_string());
+                self.stop(
+                    misconfigured,
+                    &outstanding.excerpt(&reply.body, self.token()),
+                );
+                Next::Never
+            }
+            Action::Accept | Action::Read => {
+                match self.verdict(reply, outstanding) {
+                    Verdict::Accepted => outstanding.accept(),
+                    Verdict::Refused(refused) => {
+                        outstanding.accept_but(&refused);
+                        outstanding.failed("refused by name".to_owned());
+                    }
+                    Verdict::Unknown(what) => {
+                        outstanding.failed(format!("status {status} with {what}"))
+                    }
+                }
+                again
+            }
+        }
+    }
+
+    fn verdict(&self, reply: &Reply, outstanding: &Outstanding<'_>) -> Verdict {
+        let ids = match self.config.format {
+            BatchFormat::Records => outstanding.ids(),
+            // These carry no ids, so Perseus cannot mean any of them.
+            BatchFormat::Array | BatchFormat::Ndjson => Vec::new(),
+        };
+        verdict(&reply.body, &ids, action(reply.status) == Action::Read)
+    }
+
+    /// Waits until it is time for the next attempt; none if there will be none.
+    async fn wait(
+        &self,
+        attempts: &mut Attempts,
+        at_least: Option<Duration>,
+        at_once: bool,
+    ) -> Option<()> {
+        // The pool holds no more connections than there are requests in flight.
+        if at_once && attempts.on_dead_connections < self.limit.most() {
+            attempts.on_dead_connections += 1;
+        } else {
+            let backoff = Backoff {
+                base: self.config.retry_base,
+                cap: self.config.retry_cap,
+            };
+            let delay = backoff.delay(attempts.counted, at_least);
+            attempts.counted += 1;
+            let in_time = self
+                .deadline
+                .allows(delay.saturating_add(self.pace.expected()));
+            if attempts.counted >= self.config.max_attempts || !in_time {
+                return None;
+            }
+            select! {
+                () = sleep(delay) => {}
+                () = self.halt.wait() => return None,
+            }
+        }
+        self.tally.retries.fetch_add(1, Relaxed);
+        Some(())
+    }
+
+    /// Ends all sending in this invocation.
+    fn stop(&self, misconfigured: Misconfigured, said: &str) {
+        if self.halt.set() {
+            error!(
+                requestId = self.request_id,
+                status = misconfigured.to_string(),
+                reply = said,
+                lookAt = misconfigured.look_at(),
+                "Perseus does not take what this set-up sends; nothing more is sent in this invocation"
+            );
+        }
+    }
+
+    fn token(&self) -> &[u8] {
+        self.config
+            .authorization
+            .as_ref()
+            .map_or(&[], HeaderValue::as_bytes)
+    }
+}

@@ -1,0 +1,362 @@
+//! The SQS event, opened just far enough to know whose records are in it.
+//!
+//! One scan of the event finds each record's fields and leaves them as raw JSON, so a field that
+//! cannot be read is that record's trouble alone (see [`crate::record`]). What is decided here is
+//! what concerns the whole batch: that this is an SQS event, and that each record has an id by which
+//! it can be reported.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{error::Category, value::RawValue};
+
+/// An SQS event: its records' envelopes, in the order of the event.
+#[derive(Debug)]
+pub struct Event<'a> {
+    /// One per record.
+    pub envelopes: Vec<Envelope<'a>>,
+    /// Whether the queue keeps an order. A `MessageGroupId` alone does not say so: it also marks the
+    /// tenants of a fair (standard) queue. The queue's ARN does.
+    pub fifo: bool,
+}
+
+/// One record of an event, its fields not read yet.
+pub struct Envelope<'a> {
+    /// By what the record is reported; never empty.
+    pub message_id: Cow<'a, str>,
+    /// The message's text, as a JSON string.
+    pub body: Option<&'a RawValue>,
+    /// What SQS says of the message.
+    pub attributes: Option<&'a RawValue>,
+    /// What the producer says of the message.
+    pub message_attributes: Option<&'a RawValue>,
+}
+
+/// Why an invocation's payload cannot be answered record by record: the whole batch returns.
+///
+/// No variant holds a part of the payload, so none can end in a log.
+#[derive(Debug, PartialEq, Eq)]
+pub enum EventError {
+    /// The payload is not JSON.
+    NotJson,
+    /// The payload has no list of records.
+    NotAnSqsEvent,
+    /// This record (counted from 0) came from elsewhere; the source is named if it is an AWS one.
+    OtherSource(usize, Option<String>),
+    /// This record (counted from 0) has no id by which it could be reported.
+    NoMessageId(usize),
+}
+
+impl fmt::Display for EventError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EventError::NotJson => write!(f, "the payload is not JSON"),
+            EventError::NotAnSqsEvent => write!(f, "not an SQS event: there is no list of records"),
+            EventError::OtherSource(record, Some(source)) => {
+                write!(f, "not an SQS event: record {record} comes from {source}")
+            }
+            EventError::OtherSource(record, None) => {
+                write!(
+                    f,
+                    "not an SQS event: the eventSource of record {record} is not aws:sqs"
+                )
+            }
+            EventError::NoMessageId(record) => write!(f, "record {record} has no usable messageId"),
+        }
+    }
+}
+
+impl std::error::Error for EventError {}
+
+impl<'a> Event<'a> {
+    /// Opens the payload of an invocation.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an SQS event, or one with a record that could not be reported.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, EventError> {
+        // A byte order mark comes from the tool that saved the event, not from SQS.
+        let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
+        let payload = std::str::from_utf8(payload).map_err(|_| EventError::NotJson)?;
+        let RawEvent { records } =
+            serde_json::from_str(payload).map_err(|error| match error.classify() {
+                Category::Data => EventError::NotAnSqsEvent,
+                Category::Syntax | Category::Eof | Category::Io => EventError::NotJson,
+            })?;
+        let fifo = records.iter().any(RawRecord::is_from_fifo_queue);
+        let envelopes = records
+            .into_iter()
+            .enumerate()
+            .map(|(i, record)| record.open(i))
+            .collect::<Result<_, _>>()?;
+        Ok(Event { envelopes, fifo })
+    }
+}
+
+impl Envelope<'_> {
+    /// The message's group, read for its own sake: it is needed even of a record that cannot be read
+    /// otherwise, whose group has to wait for it.
+    pub fn group(&self) -> Option<Cow<'_, str>> {
+        #[derive(Deserialize)]
+        struct Attributes<'a> {
+            #[serde(rename = "MessageGroupId", borrow)]
+            group: Option<Text<'a>>,
+        }
+        serde_json::from_str::<Attributes<'_>>(self.attributes?.get())
+            .ok()?
+            .group
+            .map(|Text(group)| group)
+    }
+}
+
+// Nothing of a message may be printed by accident.
+impl fmt::Debug for Envelope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("message_id", &self.message_id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct RawEvent<'a> {
+    #[serde(rename = "Records", borrow)]
+    records: Vec<RawRecord<'a>>,
+}
+
+#[derive(Default)]
+struct RawRecord<'a> {
+    message_id: Option<&'a RawValue>,
+    event_source: Option<&'a RawValue>,
+    event_source_arn: Option<&'a RawValue>,
+    body: Option<&'a RawValue>,
+    attributes: Option<&'a RawValue>,
+    message_attributes: Option<&'a RawValue>,
+}
+
+impl<'a> RawRecord<'a> {
+    fn open(self, index: usize) -> Result<Envelope<'a>, EventError> {
+        let source = self.event_source.and_then(text);
+        if source.as_deref() != Some("aws:sqs") {
+            return Err(EventError::OtherSource(
+                index,
+                source.filter(|s| is_aws_source(s)).map(Cow::into_owned),
+            ));
+        }
+        let message_id = self
+            .message_id
+            .and_then(text)
+            .filter(|id| !id.trim().is_empty());
+        Ok(Envelope {
+            message_id: message_id.ok_or(EventError::NoMessageId(index))?,
+            body: self.body,
+            attributes: self.attributes,
+            message_attributes: self.message_attributes,
+        })
+    }
+
+    fn is_from_fifo_queue(&self) -> bool {
+        self.event_source_arn
+            .and_then(text)
+            .is_some_and(|arn| arn.ends_with(".fifo"))
+    }
+}
+
+/// Whether a source may be repeated in an error: `aws:kinesis`, but nothing that could be private.
+fn is_aws_source(source: &str) -> bool {
+    source.strip_prefix("aws:").is_some_and(|service| {
+        service.len() <= 20 && service.bytes().all(|b| b.is_ascii_alphanumeric())
+    })
+}
+
+// By hand, because a derived one fails the event on a key that is there twice.
+impl<'de: 'a, 'a> Deserialize<'de> for RawRecord<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = RawRecord<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a record")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut record = RawRecord::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    let field = match key.as_ref() {
+                        "messageId" => &mut record.message_id,
+                        "eventSource" => &mut record.event_source,
+                        "eventSourceARN" => &mut record.event_source_arn,
+                        "body" => &mut record.body,
+                        "attributes" => &mut record.attributes,
+                        "messageAttributes" => &mut record.message_attributes,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *field = Some(map.next_value()?);
+                }
+                Ok(record)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// The text of a raw JSON string; none if it is another kind of value, or a string that no Unicode
+/// text corresponds to (a lone surrogate).
+pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str(raw.get()).ok().map(|Text(text)| text)
+}
+
+/// A JSON string, borrowed unless it has escapes. (serde's own `Cow` is always owned.)
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+
+        impl<'de> Visitor<'de> for AnyText {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(AnyText)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SQS: &str = r#""eventSource":"aws:sqs""#;
+
+    fn parse(json: &str) -> Result<Event<'_>, EventError> {
+        Event::parse(json.as_bytes())
+    }
+
+    #[test]
+    fn an_event_without_records_is_an_empty_one() {
+        assert!(parse(r#"{"Records":[]}"#).unwrap().envelopes.is_empty());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_the_operators_fault() {
+        let event = format!("\u{feff}{{\"Records\":[{{\"messageId\":\"a\",{SQS}}}]}}");
+        assert_eq!(parse(&event).unwrap().envelopes[0].message_id, "a");
+    }
+
+    #[test]
+    fn what_is_not_an_sqs_event_fails_as_a_whole() {
+        for (json, error) in [
+            ("", EventError::NotJson),
+            ("{", EventError::NotJson),
+            (r#"{"Records":[}"#, EventError::NotJson),
+            ("null", EventError::NotAnSqsEvent),
+            ("[]", EventError::NotAnSqsEvent),
+            ("{}", EventError::NotAnSqsEvent),
+            (r#"{"Records":null}"#, EventError::NotAnSqsEvent),
+            (r#"{"Records":[null]}"#, EventError::NotAnSqsEvent),
+            (r#"{"Records":[[]]}"#, EventError::NotAnSqsEvent),
+            (r#"{"records":[]}"#, EventError::NotAnSqsEvent),
+        ] {
+            assert_eq!(parse(json).unwrap_err(), error, "{json}");
+        }
+        assert_eq!(
+            Event::parse(b"{\"Records\":[\"\xff\"]}").unwrap_err(),
+            EventError::NotJson
+        );
+    }
+
+    #[test]
+    fn another_source_fails_as_a_whole_even_in_the_last_record() {
+        let of = |source: &str| {
+            format!(r#"{{"Records":[{{"messageId":"a",{SQS}}},{{"messageId":"b"{source}}}]}}"#)
+        };
+        for (source, named) in [
+            ("", None),
+            (r#","EventSource":"aws:sns""#, None),
+            (r#","eventSource":null"#, None),
+            (r#","eventSource":"secret text""#, None),
+            (
+                r#","eventSource":"aws:kinesis""#,
+                Some("aws:kinesis".to_owned()),
+            ),
+        ] {
+            assert_eq!(
+                parse(&of(source)).unwrap_err(),
+                EventError::OtherSource(1, named),
+                "{source}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_that_could_not_be_reported_fails_as_a_whole() {
+        for id in [
+            "",
+            r#""messageId":"","#,
+            r#""messageId":" ","#,
+            r#""messageId":7,"#,
+            r#""messageId":null,"#,
+        ] {
+            let event = format!(r#"{{"Records":[{{{id}{SQS}}}]}}"#);
+            assert_eq!(
+                parse(&event).unwrap_err(),
+                EventError::NoMessageId(0),
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts() {
+        let event = format!(r#"{{"Records":[{{"messageId":"a","messageId":"b",{SQS}}}]}}"#);
+        assert_eq!(parse(&event).unwrap().envelopes[0].message_id, "b");
+    }
+
+    #[test]
+    fn only_the_queues_arn_says_that_order_matters() {
+        let of = |arn: &str| {
+            format!(
+                r#"{{"Records":[{{"messageId":"a","attributes":{{"MessageGroupId":"g"}},"eventSourceARN":"{arn}",{SQS}}}]}}"#
+            )
+        };
+        assert!(
+            parse(&of("arn:aws:sqs:eu-west-1:1:orders.fifo"))
+                .unwrap()
+                .fifo
+        );
+        let fair = of("arn:aws:sqs:eu-west-1:1:orders");
+        let fair = parse(&fair).unwrap();
+        assert!(!fair.fifo);
+        assert_eq!(fair.envelopes[0].group().as_deref(), Some("g"));
+    }
+
+    #[test]
+    fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let event = format!(
+            r#"{{"x":{deep},"Records":[{{"messageId":"a","y":{deep},"attributes":{deep},{SQS}}}]}}"#
+        );
+        let event = parse(&event).unwrap();
+        assert_eq!(event.envelopes[0].group(), None);
+    }
+}

@@ -1,0 +1,176 @@
+//! One invocation: event and context in, batch response out.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::SystemTime,
+};
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use futures_util::FutureExt;
+use lambda_runtime::Context;
+use tokio::time::timeout_at;
+use tracing::{error, info, warn};
+
+use crate::{
+    config::Config,
+    deadline::{Deadline, is_date},
+    deliver::{Courier, Tally},
+    event::{Event, EventError},
+    halt::Halt,
+    ledger::{Ledger, Outcome},
+    limit::Limit,
+    pace::Pace,
+    perseus::Perseus,
+    pipeline,
+    trace::TraceContext,
+};
+
+/// What is kept from one invocation to the next, and shared by those that run at once.
+#[derive(Debug)]
+pub struct Handler {
+    config: Config,
+    perseus: Perseus,
+    limit: Limit,
+    pace: Pace,
+    warned_of_duration: AtomicBool,
+}
+
+impl Handler {
+    /// Gets ready for invocations.
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be set up.
+    pub fn new(config: Config) -> Result<Self, reqwest::Error> {
+        Ok(Handler {
+            perseus: Perseus::new(&config)?,
+            limit: Limit::new(config.max_in_flight),
+            pace: Pace::default(),
+            warned_of_duration: AtomicBool::new(false),
+            config,
+        })
+    }
+
+    /// Delivers the records of an event and answers with those that were not delivered, before the
+    /// deadline.
+    ///
+    /// # Errors
+    ///
+    /// If the payload is not an SQS event: then the whole batch has to return.
+    pub async fn handle(
+        &self,
+        payload: &[u8],
+        context: &Context,
+    ) -> Result<SqsBatchResponse, EventError> {
+        let deadline = self.deadline(context);
+        let event = Event::parse(payload).inspect_err(|refusal| {
+            error!(
+                requestId = context.request_id,
+                reason = refusal.to_string(),
+                "event refused"
+            );
+        })?;
+        let ledger = Ledger::open(&event);
+        let courier = self.courier(&ledger, deadline, context);
+        if !event.envelopes.is_empty() && !deadline.has_passed() {
+            self.deliver(&event, &courier).await;
+        }
+        Ok(answer(&courier))
+    }
+
+    async fn deliver(&self, event: &Event<'_>, courier: &Courier<'_>) {
+        let delivery = AssertUnwindSafe(pipeline::run(event, courier)).catch_unwind();
+        // Dropped at the cutoff, with everything in flight. What is settled is in the ledger.
+        if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
+            error!(
+                requestId = courier.request_id,
+                "the delivery panicked; its records are reported"
+            );
+        }
+        let had_no_time = courier.tally.requests.load(Relaxed) == 0 && !courier.halt.is_set();
+        if had_no_time && courier.ledger.counts().unattempted > 0 {
+            self.pace.doubt();
+        }
+    }
+
+    fn courier<'a>(
+        &'a self,
+        ledger: &'a Ledger<'a>,
+        deadline: Deadline,
+        context: &'a Context,
+    ) -> Courier<'a> {
+        Courier {
+            perseus: &self.perseus,
+            limit: &self.limit,
+            pace: &self.pace,
+            config: &self.config,
+            ledger,
+            deadline,
+            trace: TraceContext::new(context.xray_trace_id.as_deref()),
+            request_id: &context.request_id,
+            tally: Tally::default(),
+            halt: Halt::default(),
+        }
+    }
+
+    fn deadline(&self, context: &Context) -> Deadline {
+        if !is_date(context.deadline) && !self.warned_of_duration.swap(true, Relaxed) {
+            warn!(
+                requestId = context.request_id,
+                deadline = context.deadline,
+                "the deadline is no date; read as milliseconds from now (local tools send that)"
+            );
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where the deadline meets the wall clock"
+        )]
+        Deadline::new(
+            context.deadline,
+            SystemTime::now(),
+            self.config.cutoff_reserve,
+        )
+    }
+}
+
+/// Answers with whatever is outstanding, and logs what became of the event.
+fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
+    let ledger = courier.ledger;
+    let unattempted = ledger.ids_of(Outcome::Unattempted);
+    if !unattempted.is_empty() {
+        warn!(
+            requestId = courier.request_id,
+            outcome = "unattempted",
+            reason = if courier.halt.is_set() {
+                "the set-up is wrong"
+            } else {
+                "no time left, or held back"
+            },
+            records = unattempted.len(),
+            messageIds = unattempted.join(" "),
+            "records not sent"
+        );
+    }
+    let counts = ledger.counts();
+    let outstanding = ledger.outstanding();
+    info!(
+        requestId = courier.request_id,
+        received = counts.received,
+        acknowledged = counts.acknowledged,
+        rejected = counts.rejected,
+        errored = counts.errored,
+        unattempted = counts.unattempted,
+        reported = outstanding.len(),
+        requests = courier.tally.requests.load(Relaxed),
+        retries = courier.tally.retries.load(Relaxed),
+        splits = courier.tally.splits.load(Relaxed),
+        timeLeftMs = u64::try_from(courier.deadline.remaining().as_millis()).unwrap_or(u64::MAX),
+        "invocation settled"
+    );
+    let mut response = SqsBatchResponse::default();
+    outstanding
+        .into_iter()
+        .for_each(|id| response.add_failure(id));
+    response
+}

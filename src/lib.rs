@@ -1,0 +1,48 @@
+//! Posts the messages of an SQS queue to Perseus, in batches, before the deadline.
+//!
+//! ```text
+//! SQS event ──decode──▶ Record ──batch──▶ Batch ──encode──▶ Request ──deliver──▶ Outcome ──settle──▶ batch response
+//!                                          ▲ size, wait, time left      ▲ attempts, splits, limits        ▲ ledger
+//!                                          └──────────────── Deadline ──┴─────────────────────────────────┘
+//! ```
+//!
+//! The modules below are in the order of that path.
+//!
+//! The words: a **record** is one message of the event; a **batch** is the records of one **request**; an
+//! **attempt** is one posting of a request. A record's [`Outcome`](ledger::Outcome) is acknowledged (Perseus
+//! has it), rejected (Perseus will never take it), errored (it might) or unattempted (the time was up). Until
+//! it is acknowledged it is **outstanding**, and what is outstanding when the function answers goes back to
+//! the queue. The **deadline** is Lambda's; the **cutoff** is the **reserve** before it, when sending ends.
+
+pub mod config;
+pub mod logs;
+
+pub mod runtime;
+
+pub mod handler;
+
+pub mod deadline;
+pub mod pipeline;
+
+pub mod event;
+pub mod record;
+
+pub mod batch;
+pub mod lane;
+
+pub mod request;
+
+pub mod deliver;
+pub mod halt;
+pub mod limit;
+pub mod outstanding;
+pub mod pace;
+
+pub mod perseus;
+pub mod trace;
+
+pub mod excerpt;
+pub mod reply;
+pub mod retry;
+
+pub mod ledger;

@@ -1,0 +1,78 @@
+//! Log lines: JSON in Lambda, readable on a terminal, and nothing private in either.
+
+use std::io::{IsTerminal, stdout};
+
+use tracing::{Level, level_filters::LevelFilter};
+use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt};
+
+use crate::config::Platform;
+
+/// What other crates may log. Below this level they log what they handle: the runtime crate whole events.
+const OTHERS: LevelFilter = LevelFilter::WARN;
+
+/// Sends log lines and the news of panics to standard output, from now on.
+pub fn init(platform: &Platform) {
+    let as_json = platform
+        .log_format
+        .as_deref()
+        .is_some_and(|format| format.eq_ignore_ascii_case("json"))
+        || !stdout().is_terminal();
+    let lines = if as_json {
+        fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_target(false)
+            .boxed()
+    } else {
+        fmt::layer()
+            .compact()
+            .with_target(false)
+            .with_ansi(false)
+            .boxed()
+    };
+    let level = level(platform.log_level.as_deref());
+    let shown = Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_default(level.min(OTHERS));
+    // It fails only if there is one already, which then goes on.
+    let _ =
+        tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(shown)));
+    std::panic::set_hook(Box::new(|panic| {
+        // Not its message: it can quote what it choked on.
+        let at = panic.location().map(ToString::to_string);
+        tracing::error!(at, "panic");
+    }));
+}
+
+/// Lambda's application log levels (`FATAL` included), or Rust's.
+fn level(name: Option<&str>) -> LevelFilter {
+    let name = name.unwrap_or_default();
+    if name.eq_ignore_ascii_case("fatal") {
+        return LevelFilter::ERROR;
+    }
+    name.parse().map_or(LevelFilter::INFO, |level: Level| {
+        LevelFilter::from_level(level)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lambdas_levels_are_known() {
+        for (name, expected) in [
+            ("TRACE", LevelFilter::TRACE),
+            ("DEBUG", LevelFilter::DEBUG),
+            ("INFO", LevelFilter::INFO),
+            ("WARN", LevelFilter::WARN),
+            ("ERROR", LevelFilter::ERROR),
+            ("FATAL", LevelFilter::ERROR),
+            ("debug", LevelFilter::DEBUG),
+            ("loud", LevelFilter::INFO),
+        ] {
+            assert_eq!(level(Some(name)), expected, "{name}");
+        }
+        assert_eq!(level(None), LevelFilter::INFO);
+    }
+}

@@ -1,0 +1,71 @@
+//! The function's binary: logs, configuration, then the runtime.
+
+use std::{env, ffi::OsString, io, process::ExitCode};
+
+use lambda_runtime::Error;
+use perseus_forwarder::{
+    config::{Config, Platform},
+    handler::Handler,
+    logs,
+    runtime::{report_init_error, run},
+};
+use tokio::runtime::{Builder, Runtime};
+use tracing::error;
+
+fn main() -> ExitCode {
+    let platform = Platform::from_lookup(environment);
+    logs::init(&platform);
+    let Some(runtime_api) = &platform.runtime_api else {
+        error!(
+            "this is an AWS Lambda function: it runs in Lambda or an emulator of it (AWS_LAMBDA_RUNTIME_API is not set)"
+        );
+        return ExitCode::FAILURE;
+    };
+    let served = tokio_runtime(&platform)
+        .map_err(Error::from)
+        .and_then(|tokio| {
+            tokio.block_on(async {
+                match start() {
+                    Ok(handler) => run(handler).await,
+                    Err(reason) => {
+                        report_init_error(
+                            runtime_api,
+                            "Runtime.InvalidConfiguration",
+                            &reason.to_string(),
+                        )
+                        .await;
+                        Err(reason)
+                    }
+                }
+            })
+        });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            error!(reason = reason.to_string(), "the function ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<Handler, Error> {
+    Ok(Handler::new(Config::from_lookup(environment)?)?)
+}
+
+/// One thread, unless several invocations share the process: one alone is bound by the network.
+fn tokio_runtime(platform: &Platform) -> io::Result<Runtime> {
+    let mut builder = if platform.concurrent {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
+    builder.enable_all().build()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "handed to config.rs, which alone asks for variables"
+)]
+fn environment(name: &str) -> Option<OsString> {
+    env::var_os(name)
+}

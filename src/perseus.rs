@@ -1,0 +1,260 @@
+//! Perseus' HTTP side: one client for the life of the process, one attempt at a time.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use reqwest::{
+    Client, ClientBuilder, Response, StatusCode, Url,
+    header::{
+        ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+        USER_AGENT,
+    },
+    redirect,
+};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, timeout, timeout_at};
+use tower::util::MapRequestLayer;
+
+use crate::{config::Config, request::Request, retry, trace::TraceContext};
+
+/// The longest reply that is read for what it says. 10,000 refusals take about 800 kB.
+const LONGEST_REPLY: usize = 1 << 20;
+
+/// How much of a refusal is read, and for how long: its status has said what matters.
+const LONGEST_REFUSAL: usize = 4 << 10;
+const REFUSAL_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long a connection may be unused and still be trusted. While an environment is frozen nobody
+/// answers keep-alives, and load balancers forget connections without a word.
+const POOL_IDLE: Duration = Duration::from_secs(8);
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// The server that batches are posted to.
+#[derive(Debug)]
+pub struct Perseus {
+    client: Client,
+    url: Url,
+    request_timeout: Duration,
+    /// Connections begun so far.
+    connections: Arc<AtomicUsize>,
+}
+
+/// A reply to an attempt.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Its body: whole if the attempt succeeded, else as much of it as came at once.
+    pub body: Vec<u8>,
+}
+
+/// Why an attempt has no reply that could be read. Whether Perseus took the records is unknown.
+#[derive(Debug)]
+pub enum Failure {
+    /// There was no reply in time.
+    Timeout,
+    /// There was no connection.
+    Connect(reqwest::Error),
+    /// The connection was lost before a reply came.
+    Lost {
+        /// Whether it was one from the pool, which may have been dead for long.
+        pooled: bool,
+        /// How it was lost.
+        error: reqwest::Error,
+    },
+    /// The reply broke off.
+    CutShort,
+    /// The reply is longer than any that makes sense.
+    TooLong,
+    /// The reply is compressed, though no one asked for that.
+    Compressed,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Timeout => f.write_str("timed out"),
+            Failure::Connect(error) => write!(f, "no connection ({})", root_cause(error)),
+            Failure::Lost { error, .. } => write!(f, "connection lost ({})", root_cause(error)),
+            Failure::CutShort => f.write_str("a reply cut short"),
+            Failure::TooLong => f.write_str("a reply over 1 MiB"),
+            Failure::Compressed => f.write_str("a compressed reply"),
+        }
+    }
+}
+
+/// The innermost error: the outer ones only say that there is one, and can name the URL.
+fn root_cause(error: &reqwest::Error) -> &dyn std::error::Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause
+}
+
+impl Perseus {
+    /// A client for the server of this configuration. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// If TLS cannot be set up.
+    pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let client = client()
+            .default_headers(headers(config.authorization.as_ref()))
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(config.max_in_flight)
+            .connector_layer(MapRequestLayer::new(move |destination| {
+                counter.fetch_add(1, Relaxed);
+                destination
+            }))
+            .build()?;
+        Ok(Perseus {
+            client,
+            url: config.url.clone(),
+            request_timeout: config.request_timeout,
+            connections,
+        })
+    }
+
+    /// Posts a request once. Ends at `cutoff` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// If there is no reply, or none that could be read.
+    pub async fn attempt(
+        &self,
+        request: Request,
+        trace: &TraceContext,
+        cutoff: Instant,
+    ) -> Result<Reply, Failure> {
+        let connections = self.connections.load(Relaxed);
+        let until = cutoff.min(Instant::now() + self.request_timeout);
+        let exchange = async {
+            let response = self.post(request, trace).await.map_err(|error| {
+                let pooled = self.connections.load(Relaxed) == connections;
+                if error.is_connect() {
+                    Failure::Connect(error)
+                } else {
+                    Failure::Lost { pooled, error }
+                }
+            })?;
+            read(response).await
+        };
+        timeout_at(until, exchange)
+            .await
+            .unwrap_or(Err(Failure::Timeout))
+    }
+
+    async fn post(
+        &self,
+        request: Request,
+        trace: &TraceContext,
+    ) -> Result<Response, reqwest::Error> {
+        let mut post = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, request.content_type)
+            .header(IDEMPOTENCY_KEY, request.idempotency_key)
+            .body(request.body);
+        for (name, value) in [(AMAZON_TRACE, &trace.amazon), (TRACEPARENT, &trace.w3c)] {
+            if let Some(value) = value {
+                post = post.header(name, value);
+            }
+        }
+        post.send().await
+    }
+}
+
+/// A client as every part of the function needs it: no redirects (a 302 turns a POST into a GET whose
+/// 200 would be silent loss), no proxy from the environment, no decompression.
+pub(crate) fn client() -> ClientBuilder {
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let tls =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+}
+
+fn headers(authorization: Option<&HeaderValue>) -> HeaderMap {
+    let name_and_version = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    let mut headers = HeaderMap::from_iter([
+        (USER_AGENT, HeaderValue::from_static(name_and_version)),
+        (ACCEPT, HeaderValue::from_static("application/json")),
+    ]);
+    headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
+    headers
+}
+
+async fn read(response: Response) -> Result<Reply, Failure> {
+    let status = response.status();
+    #[expect(clippy::disallowed_methods, reason = "a Retry-After may be a date")]
+    let retry_after = retry::retry_after(response.headers(), SystemTime::now());
+    let body = if status.is_success() {
+        whole(response).await?
+    } else {
+        beginning(response).await
+    };
+    Ok(Reply {
+        status,
+        retry_after,
+        body,
+    })
+}
+
+/// The whole body. On success every byte of it matters: it may name records that were not accepted.
+async fn whole(mut response: Response) -> Result<Vec<u8>, Failure> {
+    if response
+        .headers()
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
+        return Err(Failure::Compressed);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| Failure::CutShort)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_REPLY {
+            return Err(Failure::TooLong);
+        }
+    }
+    Ok(body)
+}
+
+/// The beginning of a body that is good for a log line at most. If it ends there, the connection can
+/// be used again.
+async fn beginning(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_REFUSAL {
+                break;
+            }
+        }
+    };
+    // What came in time is in `body`.
+    let _ = timeout(REFUSAL_PATIENCE, reading).await;
+    body
+}

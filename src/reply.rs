@@ -1,0 +1,232 @@
+//! What a reply says of the records that were sent.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, de::IgnoredAny};
+
+/// The fate of the records of one attempt, as far as the reply to it tells.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Perseus has all of them.
+    Accepted,
+    /// Perseus has all but these: their ids, and whether it is worth sending them again.
+    Refused(HashMap<String, bool>),
+    /// It cannot be told. Nothing counts as acknowledged.
+    Unknown(&'static str),
+}
+
+/// What the reply with this body says of the records with these ids.
+///
+/// `must_tell` is set where the status alone says nothing (207); `ids` is empty where the request
+/// carried none, so that any that the reply names is one that was not sent.
+pub fn verdict(body: &[u8], ids: &[&str], must_tell: bool) -> Verdict {
+    let body = body
+        .strip_prefix(b"\xEF\xBB\xBF")
+        .unwrap_or(body)
+        .trim_ascii();
+    let Some(failures) = failures(body) else {
+        return Verdict::Unknown("a reply that cannot be read");
+    };
+    match failures {
+        None if must_tell => Verdict::Unknown("a 207 without batchItemFailures"),
+        None => Verdict::Accepted,
+        Some(failures) if failures.is_empty() => Verdict::Accepted,
+        Some(failures) => refused(failures, ids),
+    }
+}
+
+fn refused(failures: Vec<Failure>, ids: &[&str]) -> Verdict {
+    let mut refused = HashMap::with_capacity(failures.len());
+    for Failure { id, retryable } in failures {
+        if !ids.contains(&id.as_str()) {
+            return Verdict::Unknown("a reply that names an id that was not sent");
+        }
+        *refused.entry(id).or_insert(true) &= retryable.unwrap_or(true);
+    }
+    Verdict::Refused(refused)
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    #[serde(rename = "batchItemFailures")]
+    failures: Option<Vec<Failure>>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(rename = "itemIdentifier")]
+    id: String,
+    retryable: Option<bool>,
+}
+
+/// The failures that a reply names: `Some(None)` if it speaks of none, `None` if it might and cannot be
+/// read.
+fn failures(body: &[u8]) -> Option<Option<Vec<Failure>>> {
+    match body.first() {
+        // An object, and not an array, as which serde would take a struct too.
+        Some(b'{') => serde_json::from_slice(body)
+            .map(|Reply { failures }| failures)
+            .ok(),
+        Some(b'[') => serde_json::from_slice(body).map(|IgnoredAny| None).ok(),
+        // "OK", a page of HTML, nothing at all.
+        _ => (memchr::memmem::find(body, b"batchItemFailures").is_none()).then_some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const IDS: &[&str] = &["a", "b", "c"];
+
+    fn refused(ids: &[(&str, bool)]) -> Verdict {
+        Verdict::Refused(
+            ids.iter()
+                .map(|(id, retryable)| ((*id).to_owned(), *retryable))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_reply_that_names_no_failure_accepts_all() {
+        for body in [
+            "",
+            " \r\n",
+            "OK",
+            "<html>",
+            "{}",
+            "[]",
+            "null",
+            r#"{"batchItemFailures":[]}"#,
+            r#"{"ok":[[[]]]}"#,
+        ] {
+            assert_eq!(
+                verdict(body.as_bytes(), IDS, false),
+                Verdict::Accepted,
+                "{body}"
+            );
+        }
+        assert_eq!(
+            verdict(br#"{"batchItemFailures":null}"#, IDS, false),
+            Verdict::Accepted
+        );
+        assert_eq!(verdict(b"\xff\xfe", IDS, false), Verdict::Accepted);
+    }
+
+    #[test]
+    fn a_207_must_say_what_failed() {
+        for body in [
+            "",
+            "OK",
+            "{}",
+            "[]",
+            "[[]]",
+            "null",
+            r#"{"batchItemFailures":null}"#,
+            r#"{"failures":[]}"#,
+        ] {
+            assert!(
+                matches!(verdict(body.as_bytes(), IDS, true), Verdict::Unknown(_)),
+                "{body}"
+            );
+        }
+        assert_eq!(
+            verdict(br#"{"batchItemFailures":[]}"#, IDS, true),
+            Verdict::Accepted
+        );
+    }
+
+    #[test]
+    fn failures_are_retryable_unless_the_reply_says_otherwise() {
+        let body = br#" {"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"b","retryable":false},
+            {"itemIdentifier":"c","retryable":null,"why":"x"}],"x":1} "#;
+        assert_eq!(
+            verdict(body, IDS, false),
+            refused(&[("a", true), ("b", false), ("c", true)])
+        );
+        let twice = br#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":false},{"itemIdentifier":"a"}]}"#;
+        assert_eq!(verdict(twice, IDS, true), refused(&[("a", false)]));
+        let marked = "\u{feff}{\"batchItemFailures\":[{\"itemIdentifier\":\"a\"}]}";
+        assert_eq!(
+            verdict(marked.as_bytes(), IDS, false),
+            refused(&[("a", true)])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_acknowledges_nothing() {
+        for body in [
+            r#"{"batchItemFailures":[{"itemIdent"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"a"}]"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"a"}]} {}"#,
+            r#"{"batchItemFailures":{}}"#,
+            r#"{"batchItemFailures":"a"}"#,
+            r#"{"batchItemFailures":[{}]}"#,
+            r#"{"batchItemFailures":["a"]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":1}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":"no"}]}"#,
+            r#"{"batchItemFailures":[],"batchItemFailures":[{"itemIdentifier":"a"}]}"#,
+            r#"{"a":1"#,
+            "[1,",
+            r#"HTTP/1.1 {"batchItemFailures":[]}"#,
+        ] {
+            for must_tell in [false, true] {
+                assert!(
+                    matches!(
+                        verdict(body.as_bytes(), IDS, must_tell),
+                        Verdict::Unknown(_)
+                    ),
+                    "{body}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_that_was_not_sent_makes_the_reply_unknown() {
+        let unknown = Verdict::Unknown("a reply that names an id that was not sent");
+        for id in ["", "d", "A", "a "] {
+            let body = format!(
+                r#"{{"batchItemFailures":[{{"itemIdentifier":"a"}},{{"itemIdentifier":"{id}"}}]}}"#
+            );
+            assert_eq!(verdict(body.as_bytes(), IDS, false), unknown, "{id:?}");
+        }
+        let body = br#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#;
+        assert_eq!(verdict(body, &[], false), unknown);
+    }
+
+    #[test]
+    fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert_eq!(verdict(deep.as_bytes(), IDS, false), Verdict::Accepted);
+        assert_eq!(
+            verdict(format!(r#"{{"x":{deep}}}"#).as_bytes(), IDS, false),
+            Verdict::Accepted
+        );
+        let deep = format!(r#"{{"batchItemFailures":{deep}}}"#);
+        assert!(matches!(
+            verdict(deep.as_bytes(), IDS, false),
+            Verdict::Unknown(_)
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200), must_tell: bool) {
+            verdict(&body, IDS, must_tell);
+        }
+    }
+
+    #[test]
+    fn a_reply_that_was_cut_short_accepts_nothing() {
+        let whole = br#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":true}],"note":"something"}"#;
+        for cut in 1..whole.len() {
+            assert!(
+                matches!(verdict(&whole[..cut], IDS, false), Verdict::Unknown(_)),
+                "{cut}"
+            );
+        }
+    }
+}

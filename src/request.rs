@@ -1,0 +1,134 @@
+//! A batch as it is posted: body, content type, idempotency key.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use reqwest::header::HeaderValue;
+use ring::digest::{Context, SHA256};
+
+use crate::{
+    batch::{Batch, Framing},
+    config::BatchFormat,
+};
+
+/// What is posted of a batch, the same for each attempt.
+#[derive(Clone)]
+pub struct Request {
+    /// The body.
+    pub body: Bytes,
+    /// The `content-type` header.
+    pub content_type: HeaderValue,
+    /// The `idempotency-key` header: made of the message ids, so that the same records have the same
+    /// key in each attempt, and any other records another.
+    pub idempotency_key: HeaderValue,
+}
+
+impl Request {
+    /// Builds the request for a batch whose records have these ids.
+    pub fn new(batch: &Batch, ids: &[&str], format: BatchFormat) -> Self {
+        Request {
+            body: body(batch, Framing::of(format)),
+            content_type: HeaderValue::from_static(match format {
+                BatchFormat::Records | BatchFormat::Array => "application/json",
+                BatchFormat::Ndjson => "application/x-ndjson",
+            }),
+            idempotency_key: idempotency_key(ids),
+        }
+    }
+}
+
+fn body(batch: &Batch, framing: Framing) -> Bytes {
+    let bytes = batch.records.iter().map(|record| record.wire.len()).sum();
+    let mut body = Vec::with_capacity(framing.body_len(batch.records.len(), bytes));
+    body.extend_from_slice(framing.open.as_bytes());
+    for (i, record) in batch.records.iter().enumerate() {
+        if i > 0 {
+            body.extend_from_slice(framing.between.as_bytes());
+        }
+        body.extend_from_slice(&record.wire);
+    }
+    body.extend_from_slice(framing.close.as_bytes());
+    body.into()
+}
+
+fn idempotency_key(ids: &[&str]) -> HeaderValue {
+    let mut context = Context::new(&SHA256);
+    for id in ids {
+        // With its length, or "ab" + "c" would be "a" + "bc".
+        context.update(&(id.len() as u64).to_le_bytes());
+        context.update(id.as_bytes());
+    }
+    let digest = context.finish();
+    // 128 bits: no two sets of records that ever meet have the same.
+    let key = digest.as_ref()[..16]
+        .iter()
+        .fold(String::with_capacity(32), |mut key, byte| {
+            write!(key, "{byte:02x}").expect("a string takes any text");
+            key
+        });
+    HeaderValue::try_from(key).expect("hex digits are a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Record;
+
+    fn request(format: BatchFormat, wires: &[&str]) -> Request {
+        let record = |wire: &&str| Record {
+            slot: 0,
+            group: None,
+            wire: wire.as_bytes().to_vec(),
+        };
+        Request::new(
+            &Batch {
+                records: wires.iter().map(record).collect(),
+            },
+            wires,
+            format,
+        )
+    }
+
+    #[test]
+    fn each_format_frames_the_records_in_its_way() {
+        for (format, one, two, content_type) in [
+            (
+                BatchFormat::Records,
+                r#"{"records":[1]}"#,
+                r#"{"records":[1,"x"]}"#,
+                "application/json",
+            ),
+            (BatchFormat::Array, "[1]", r#"[1,"x"]"#, "application/json"),
+            (
+                BatchFormat::Ndjson,
+                "1\n",
+                "1\n\"x\"\n",
+                "application/x-ndjson",
+            ),
+        ] {
+            assert_eq!(request(format, &["1"]).body, one);
+            let request = request(format, &["1", r#""x""#]);
+            assert_eq!(request.body, two);
+            assert_eq!(request.content_type, content_type);
+            assert_eq!(Framing::of(format).body_len(2, 4), two.len());
+        }
+    }
+
+    #[test]
+    fn the_key_belongs_to_the_records() {
+        let key = |ids: &[&str]| idempotency_key(ids);
+        assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
+        assert_eq!(key(&["a"]).len(), 32);
+        let keys = [
+            key(&["a"]),
+            key(&["b"]),
+            key(&["a", "b"]),
+            key(&["ab"]),
+            key(&["a", "", "b"]),
+            key(&[]),
+        ];
+        for (i, one) in keys.iter().enumerate() {
+            assert!(keys.iter().skip(i + 1).all(|other| one != other));
+        }
+    }
+}

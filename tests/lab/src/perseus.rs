@@ -1,0 +1,201 @@
+//! The stand-in for Perseus: it answers as the caller decides, keeps a ledger, and checks every request.
+
+mod body;
+mod book;
+mod check;
+mod headers;
+mod reply;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, request::Parts};
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub use self::{
+    body::Format,
+    book::{Excerpt, Mark},
+    reply::Reply,
+};
+use self::{book::Book, reply::Commit};
+use crate::server::Server;
+
+/// Where the function is told to post; anything else that arrives is a redirect followed or a URL misread.
+const PATH: &str = "/ingest";
+
+/// A stand-in for Perseus on a free loopback port. It runs as tasks of the current Tokio runtime, so it also works
+/// under paused time, and stops when dropped.
+#[derive(Debug)]
+pub struct Perseus {
+    server: Server,
+    desk: Arc<Desk>,
+}
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its place in the order of arrival, from 0.
+    pub number: usize,
+    /// When its last byte had arrived.
+    pub at: Instant,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as it travelled, still compressed when `content-encoding` says so.
+    pub body: Bytes,
+    /// Its body once `content-encoding` is undone.
+    pub plain: Bytes,
+    /// Which of the three shapes the body has; `None` when it is none of them.
+    pub format: Option<Format>,
+    /// The message ids in order; empty for `array` and `ndjson`, which carry none.
+    pub message_ids: Vec<String>,
+    /// The records, or the bodies alone for `array` and `ndjson`.
+    pub records: Vec<Value>,
+}
+
+impl Perseus {
+    /// Starts the stand-in. `answer` is asked once per request, in order of arrival.
+    ///
+    /// A request that is not a POST to [`url`](Self::url) is recorded, counted as a violation and answered with an
+    /// empty 200 that commits nothing, without asking `answer`.
+    ///
+    /// # Panics
+    ///
+    /// When no loopback port can be opened.
+    pub async fn start(answer: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
+        let desk = Arc::new(Desk {
+            answer: Mutex::new(Box::new(answer)),
+            book: Mutex::default(),
+        });
+        let routes = Router::new().fallback(ingest).with_state(Arc::clone(&desk));
+        let server = Server::start(routes)
+            .await
+            .unwrap_or_else(|error| panic!("no loopback port for the Perseus stand-in: {error}"));
+        Self { server, desk }
+    }
+
+    /// What to set `PERSEUS_URL` to.
+    pub fn url(&self) -> String {
+        format!("http://{}{PATH}", self.server.address())
+    }
+
+    /// Every request so far, in order of arrival.
+    pub fn received(&self) -> Vec<Received> {
+        self.desk.book().received.clone()
+    }
+
+    /// What each request was answered, in order of arrival; `None` while it is being handled, and for good when it
+    /// hangs or the client hung up first.
+    pub fn statuses(&self) -> Vec<Option<u16>> {
+        self.desk.book().statuses.clone()
+    }
+
+    /// The ledger: the message ids accepted, in order of commit, repeats included. A client that hangs up before the
+    /// answer leaves nothing committed.
+    pub fn committed(&self) -> Vec<String> {
+        self.desk.book().committed.clone()
+    }
+
+    /// The records accepted, in order of commit, repeats included: what [`committed`](Self::committed) cannot tell of
+    /// `array` and `ndjson`.
+    pub fn committed_records(&self) -> Vec<Value> {
+        self.desk.book().committed_records.clone()
+    }
+
+    /// What broke the contract, in words, one per finding.
+    pub fn violations(&self) -> Vec<String> {
+        self.desk.book().violations.clone()
+    }
+
+    /// A place in everything above to look [since](Self::since).
+    pub fn mark(&self) -> Mark {
+        self.desk.book().mark()
+    }
+
+    /// Everything above, from that place on.
+    pub fn since(&self, mark: Mark) -> Excerpt {
+        self.desk.book().since(mark)
+    }
+
+    /// The most requests that were being handled at once.
+    pub fn in_flight_peak(&self) -> usize {
+        self.desk.book().in_flight_peak
+    }
+}
+
+type AnswerFn = Box<dyn FnMut(&Received) -> Reply + Send>;
+
+/// What the connections share with the handle.
+struct Desk {
+    answer: Mutex<AnswerFn>,
+    book: Mutex<Book>,
+}
+
+/// A request being handled, until it is answered or its client hangs up.
+struct InFlight<'a>(&'a Desk);
+
+impl Desk {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        // A panic in the caller's `answer` is reported by its own test; the ledger stays readable.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self) -> InFlight<'_> {
+        let mut book = self.book();
+        book.in_flight += 1;
+        book.in_flight_peak = book.in_flight_peak.max(book.in_flight);
+        InFlight(self)
+    }
+
+    fn receive(&self, head: Parts, body: Bytes) -> (Received, Reply) {
+        let astray = (head.method != http::Method::POST || head.uri.path() != PATH).then(|| {
+            format!(
+                "{} {} instead of POST {PATH}: a redirect followed?",
+                head.method,
+                head.uri.path()
+            )
+        });
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let received = self.book().record(head.headers, body, astray.clone());
+        let reply = match astray {
+            None => answer(&received),
+            Some(_) => Reply::ok().body(Bytes::new()).committing(Commit::Nothing),
+        };
+        (received, reply)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.book().in_flight -= 1;
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("book", &self.book)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn ingest(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+    let _in_flight = desk.enter();
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        // Cut off while uploading: what a client that keeps a deadline may do.
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let (received, reply) = desk.receive(head, body);
+    reply.wait().await;
+    desk.book().settle(&received, &reply);
+    reply.into_response()
+}

@@ -1,0 +1,51 @@
+//! A request against the contract, and against the requests before it.
+
+use std::collections::HashMap;
+
+use super::{
+    Format, Received,
+    headers::{self, IDEMPOTENCY_KEY},
+};
+
+/// Remembers which idempotency key came with which records.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    batch_of_key: HashMap<String, Vec<String>>,
+    key_of_batch: HashMap<Vec<String>, String>,
+}
+
+impl Checker {
+    /// What is wrong with the request, its body aside, in words.
+    pub(super) fn check(&mut self, received: &Received) -> Vec<String> {
+        let mut findings = headers::findings(&received.headers, received.body.len());
+        if let Some(key) = headers::text(&received.headers, &IDEMPOTENCY_KEY) {
+            findings.extend(self.check_key(key, received));
+        }
+        findings
+    }
+
+    fn check_key(&mut self, key: String, received: &Received) -> Option<String> {
+        let by_id = received.format == Some(Format::Records);
+        let batch = match by_id {
+            true => received.message_ids.clone(),
+            false => received.records.iter().map(ToString::to_string).collect(),
+        };
+        let known = self
+            .batch_of_key
+            .entry(key.clone())
+            .or_insert_with(|| batch.clone());
+        if *known != batch {
+            return Some(format!(
+                "idempotency-key `{key}` was used for other records before"
+            ));
+        }
+        // Two messages may have equal bodies: without ids, the same content does not make the same records.
+        let known = by_id.then(|| {
+            self.key_of_batch
+                .entry(batch)
+                .or_insert_with(|| key.clone())
+        })?;
+        (*known != key)
+            .then(|| format!("idempotency-key `{key}` for records that came with `{known}` before"))
+    }
+}
