@@ -28,9 +28,7 @@ impl Batch {
         }
         let middle = self.records.len() / 2;
         let is_border = |&at: &usize| self.records[at - 1].group != self.records[at].group;
-        let at = (1..self.records.len())
-            .filter(is_border)
-            .min_by_key(|at| at.abs_diff(middle));
+        let at = (1..self.records.len()).filter(is_border).min_by_key(|at| at.abs_diff(middle));
         let right = self.records.split_off(at.unwrap_or(middle));
         Ok((self, Batch { records: right }))
     }
@@ -57,21 +55,9 @@ impl Framing {
     /// The framing of a format.
     pub const fn of(format: BatchFormat) -> Self {
         match format {
-            BatchFormat::Records => Framing {
-                open: r#"{"records":["#,
-                between: ",",
-                close: "]}",
-            },
-            BatchFormat::Array => Framing {
-                open: "[",
-                between: ",",
-                close: "]",
-            },
-            BatchFormat::Ndjson => Framing {
-                open: "",
-                between: "\n",
-                close: "\n",
-            },
+            BatchFormat::Records => Framing { open: r#"{"records":["#, between: ",", close: "]}" },
+            BatchFormat::Array => Framing { open: "[", between: ",", close: "]" },
+            BatchFormat::Ndjson => Framing { open: "", between: "\n", close: "\n" },
         }
     }
 
@@ -94,12 +80,7 @@ pub struct Batcher {
 impl Batcher {
     /// A batcher with nothing in it.
     pub fn new(limits: BatchLimits, format: BatchFormat) -> Self {
-        Batcher {
-            limits,
-            framing: Framing::of(format),
-            open: Vec::new(),
-            bytes: 0,
-        }
+        Batcher { limits, framing: Framing::of(format), open: Vec::new(), bytes: 0 }
     }
 
     /// Whether no record waits in an open batch.
@@ -117,11 +98,7 @@ impl Batcher {
 
     /// Adds a record; returns the batch that it completes or for which it comes too late.
     pub fn push(&mut self, record: Record) -> Option<Batch> {
-        let too_late = if self.has_room_for(std::slice::from_ref(&record)) {
-            None
-        } else {
-            self.finish()
-        };
+        let too_late = if self.has_room_for(std::slice::from_ref(&record)) { None } else { self.finish() };
         self.bytes += record.wire.len();
         self.open.push(record);
         // Only one of the two can be: a batch of one record that is full at once has not been preceded
@@ -147,34 +124,21 @@ mod tests {
     use super::*;
 
     fn record(slot: usize, len: usize) -> Record {
-        Record {
-            slot,
-            group: None,
-            wire: vec![b'x'; len],
-        }
+        Record { slot, group: None, wire: vec![b'x'; len] }
     }
 
     fn batches(limits: BatchLimits, format: BatchFormat, lens: &[usize]) -> Vec<Batch> {
         let mut batcher = Batcher::new(limits, format);
-        let mut batches: Vec<_> = lens
-            .iter()
-            .enumerate()
-            .filter_map(|(slot, &len)| batcher.push(record(slot, len)))
-            .collect();
+        let mut batches: Vec<_> =
+            lens.iter().enumerate().filter_map(|(slot, &len)| batcher.push(record(slot, len))).collect();
         batches.extend(batcher.finish());
         assert!(batcher.is_empty() && batcher.finish().is_none());
         batches
     }
 
     fn counts(max_records: usize, max_bytes: usize, lens: &[usize]) -> Vec<usize> {
-        let limits = BatchLimits {
-            max_records,
-            max_bytes,
-        };
-        batches(limits, BatchFormat::Array, lens)
-            .iter()
-            .map(|batch| batch.records.len())
-            .collect()
+        let limits = BatchLimits { max_records, max_bytes };
+        batches(limits, BatchFormat::Array, lens).iter().map(|batch| batch.records.len()).collect()
     }
 
     #[test]
@@ -197,23 +161,14 @@ mod tests {
 
     #[test]
     fn a_single_record_cannot_be_split() {
-        let single = Batch {
-            records: vec![record(0, 1)],
-        };
+        let single = Batch { records: vec![record(0, 1)] };
         assert_eq!(single.split().unwrap_err().records, [record(0, 1)]);
     }
 
     #[test]
     fn halves_meet_where_a_group_ends() {
         let groups = |groups: &[usize]| Batch {
-            records: groups
-                .iter()
-                .map(|&g| Record {
-                    slot: g,
-                    group: Some(g),
-                    wire: vec![],
-                })
-                .collect(),
+            records: groups.iter().map(|&g| Record { slot: g, group: Some(g), wire: vec![] }).collect(),
         };
         for (whole, left, right) in [
             (&[1, 1, 1, 1, 2][..], &[1, 1, 1, 1][..], &[2][..]),

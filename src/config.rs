@@ -91,11 +91,7 @@ pub enum BatchFormat {
 
 impl BatchFormat {
     /// All of them.
-    pub const ALL: [BatchFormat; 3] = [
-        BatchFormat::Records,
-        BatchFormat::Array,
-        BatchFormat::Ndjson,
-    ];
+    pub const ALL: [BatchFormat; 3] = [BatchFormat::Records, BatchFormat::Array, BatchFormat::Ndjson];
 
     fn name(self) -> &'static str {
         match self {
@@ -113,12 +109,7 @@ pub struct ConfigError(Vec<String>);
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = if self.0.len() == 1 { "" } else { "s" };
-        write!(
-            f,
-            "{} problem{s} with the configuration: {}",
-            self.0.len(),
-            self.0.join("; ")
-        )
+        write!(f, "{} problem{s} with the configuration: {}", self.0.len(), self.0.join("; "))
     }
 }
 
@@ -131,17 +122,12 @@ impl Config {
     ///
     /// If any value is missing or wrong; the error lists all that are.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let mut reader = Reader {
-            lookup,
-            problems: Vec::new(),
-        };
+        let mut reader = Reader { lookup, problems: Vec::new() };
 
-        let allow_http = reader.read(&PERSEUS_ALLOW_HTTP, "true or false", |v| {
-            choice(v, &[("true", true), ("false", false)])
-        });
-        let url = reader.read_secret(&PERSEUS_URL, URL_ALLOWED, |v| {
-            perseus_url(v, allow_http.unwrap_or(false))
-        });
+        let allow_http = reader
+            .read(&PERSEUS_ALLOW_HTTP, "true or false", |v| choice(v, &[("true", true), ("false", false)]));
+        let url =
+            reader.read_secret(&PERSEUS_URL, URL_ALLOWED, |v| perseus_url(v, allow_http.unwrap_or(false)));
         let authorization = reader.read_optional_secret(&PERSEUS_TOKEN, TOKEN_ALLOWED, bearer);
         // Only the uncompressed format so far, but a wrong value must not pass in silence.
         let compression = reader.read(&PERSEUS_COMPRESSION, "none", |v| choice(v, &[("none", ())]));
@@ -150,24 +136,17 @@ impl Config {
         });
         let max_records = reader.read(&BATCH_MAX_RECORDS, "1 to 10000", |v| number(v, 1..=10_000));
         let max_bytes = reader.read(&BATCH_MAX_BYTES, "1KiB to 6MiB", |v| size(v, KIB..=6 * MIB));
-        let batch_max_wait =
-            reader.read(&BATCH_MAX_WAIT, "0ms to 900s", |v| duration(v, 0..=900_000));
+        let batch_max_wait = reader.read(&BATCH_MAX_WAIT, "0ms to 900s", |v| duration(v, 0..=900_000));
         let max_in_flight = reader.read(&MAX_IN_FLIGHT, "1 to 1000", |v| number(v, 1..=1_000));
         let max_attempts = reader.read(&MAX_ATTEMPTS, "1 to 100", |v| number(v, 1..=100));
         let retry_base = reader.read(&RETRY_BASE, "1ms to 60s", |v| duration(v, 1..=60_000));
-        let retry_cap = reader.read(&RETRY_CAP, "RETRY_BASE to 900s", |v| {
-            duration(v, 1..=900_000)
-        });
-        let request_timeout = reader.read(&REQUEST_TIMEOUT, "10ms to 900s", |v| {
-            duration(v, 10..=900_000)
-        });
-        let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "10ms to 300s", |v| {
-            duration(v, 10..=300_000)
-        });
+        let retry_cap = reader.read(&RETRY_CAP, "RETRY_BASE to 900s", |v| duration(v, 1..=900_000));
+        let request_timeout = reader.read(&REQUEST_TIMEOUT, "10ms to 900s", |v| duration(v, 10..=900_000));
+        let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "10ms to 300s", |v| duration(v, 10..=300_000));
         if retry_base > retry_cap {
-            reader.problems.push(
-                "RETRY_CAP: is less than RETRY_BASE (allowed: RETRY_BASE to 900s)".to_owned(),
-            );
+            reader
+                .problems
+                .push("RETRY_CAP: is less than RETRY_BASE (allowed: RETRY_BASE to 900s)".to_owned());
         }
 
         let config = || {
@@ -176,10 +155,7 @@ impl Config {
                 url: url?,
                 authorization: authorization?,
                 format: format?,
-                batch: BatchLimits {
-                    max_records: as_usize(max_records?),
-                    max_bytes: as_usize(max_bytes?),
-                },
+                batch: BatchLimits { max_records: as_usize(max_records?), max_bytes: as_usize(max_bytes?) },
                 batch_max_wait: batch_max_wait?,
                 max_in_flight: as_usize(max_in_flight?),
                 max_attempts: u32::try_from(max_attempts?).ok()?,
@@ -212,11 +188,7 @@ pub struct Platform {
 impl Platform {
     /// Reads the environment through `lookup`. Nothing here can be wrong: Lambda sets it.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let text = |name| {
-            lookup(name)
-                .and_then(|value| value.into_string().ok())
-                .filter(|v| !v.is_empty())
-        };
+        let text = |name| lookup(name).and_then(|value| value.into_string().ok()).filter(|v| !v.is_empty());
         Platform {
             runtime_api: text("AWS_LAMBDA_RUNTIME_API"),
             // `RUST_LOG` is what Rust's local tools set.
@@ -246,8 +218,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         allowed: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let shown =
-            |value: &str| parse(value).map_err(|problem| format!("{:?} {problem}", excerpt(value)));
+        let shown = |value: &str| parse(value).map_err(|problem| format!("{:?} {problem}", excerpt(value)));
         self.read_secret(variable, allowed, shown)
     }
 
@@ -270,9 +241,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         allowed: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Option<T>> {
-        let parsed = self
-            .text(variable)
-            .and_then(|value| value.as_deref().map(parse).transpose());
+        let parsed = self.text(variable).and_then(|value| value.as_deref().map(parse).transpose());
         self.note_problem(variable, allowed, parsed)
     }
 
@@ -284,8 +253,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     ) -> Option<T> {
         parsed
             .map_err(|problem| {
-                self.problems
-                    .push(format!("{}: {problem} (allowed: {allowed})", variable.name))
+                self.problems.push(format!("{}: {problem} (allowed: {allowed})", variable.name))
             })
             .ok()
     }
@@ -294,10 +262,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     /// that was left out as an empty string.
     fn text(&self, variable: &Variable) -> Result<Option<String>, String> {
         match (self.lookup)(variable.name).filter(|value| !value.is_empty()) {
-            Some(value) => value
-                .into_string()
-                .map(Some)
-                .map_err(|_| "is not UTF-8".to_owned()),
+            Some(value) => value.into_string().map(Some).map_err(|_| "is not UTF-8".to_owned()),
             None => Ok(variable.default.map(str::to_owned)),
         }
     }
@@ -308,12 +273,8 @@ fn excerpt(value: &str) -> String {
 }
 
 fn choice<T: Clone>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    let chosen = choices
-        .iter()
-        .find(|(name, _)| value.eq_ignore_ascii_case(name));
-    chosen
-        .map(|(_, choice)| choice.clone())
-        .ok_or_else(|| "is none of the choices".to_owned())
+    let chosen = choices.iter().find(|(name, _)| value.eq_ignore_ascii_case(name));
+    chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| "is none of the choices".to_owned())
 }
 
 fn number(value: &str, allowed: RangeInclusive<u64>) -> Result<u64, String> {
@@ -330,40 +291,19 @@ fn duration(value: &str, allowed: RangeInclusive<u64>) -> Result<Duration, Strin
 }
 
 /// A whole number with one of these units, in the smallest of them.
-fn quantity(
-    value: &str,
-    units: &[(&str, u64)],
-    allowed: RangeInclusive<u64>,
-) -> Result<u64, String> {
-    let (digits, unit) = value.split_at(
-        value
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(value.len()),
-    );
-    let one = units
-        .iter()
-        .find(|(name, _)| *name == unit.trim_start())
-        .map(|(_, one)| one);
+fn quantity(value: &str, units: &[(&str, u64)], allowed: RangeInclusive<u64>) -> Result<u64, String> {
+    let (digits, unit) = value.split_at(value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len()));
+    let one = units.iter().find(|(name, _)| *name == unit.trim_start()).map(|(_, one)| one);
     if digits.is_empty() || one.is_none() {
-        let names: Vec<_> = units
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| !name.is_empty())
-            .collect();
+        let names: Vec<_> = units.iter().map(|(name, _)| *name).filter(|name| !name.is_empty()).collect();
         return Err(match names[..] {
             [] => "is not a whole number".to_owned(),
             _ => format!("is not a whole number with a unit ({})", names.join(", ")),
         });
     }
     // Digits that do not fit are a number out of range, not a malformed one.
-    let quantity = digits
-        .parse::<u64>()
-        .ok()
-        .zip(one)
-        .and_then(|(n, one)| n.checked_mul(*one));
-    quantity
-        .filter(|quantity| allowed.contains(quantity))
-        .ok_or_else(|| "is out of range".to_owned())
+    let quantity = digits.parse::<u64>().ok().zip(one).and_then(|(n, one)| n.checked_mul(*one));
+    quantity.filter(|quantity| allowed.contains(quantity)).ok_or_else(|| "is out of range".to_owned())
 }
 
 fn perseus_url(value: &str, allow_http: bool) -> Result<Url, String> {
@@ -387,10 +327,7 @@ fn perseus_url(value: &str, allow_http: bool) -> Result<Url, String> {
 
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, String> {
@@ -416,19 +353,13 @@ mod tests {
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::from_lookup(|name| {
-            variables
-                .iter()
-                .rev()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value.into())
+            variables.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         })
     }
 
     /// What is wrong with one value beside a good URL.
     fn problem(name: &str, value: &str) -> String {
-        read(&[URL, (name, value)])
-            .expect_err(&format!("{name}={value} was taken"))
-            .to_string()
+        read(&[URL, (name, value)]).expect_err(&format!("{name}={value} was taken")).to_string()
     }
 
     #[test]
@@ -437,13 +368,7 @@ mod tests {
         assert_eq!(config.url.as_str(), "https://perseus.example/ingest");
         assert_eq!(config.authorization, None);
         assert_eq!(config.format, BatchFormat::Records);
-        assert_eq!(
-            config.batch,
-            BatchLimits {
-                max_records: 100,
-                max_bytes: 1 << 20
-            }
-        );
+        assert_eq!(config.batch, BatchLimits { max_records: 100, max_bytes: 1 << 20 });
         assert_eq!(config.batch_max_wait, Duration::from_millis(200));
         assert_eq!(config.max_in_flight, 10);
         assert_eq!(config.max_attempts, 4);
@@ -485,16 +410,12 @@ mod tests {
         assert_eq!(wrong.len(), VARIABLES.len());
         let error = read(&wrong).unwrap_err();
         assert_eq!(error.0.len(), wrong.len(), "{error}");
-        for (line, (name, _)) in error.0.iter().zip(
-            ["PERSEUS_ALLOW_HTTP", "PERSEUS_URL"]
-                .map(|n| (n, ""))
-                .iter()
-                .chain(&wrong[2..]),
-        ) {
-            assert!(
-                line.starts_with(name) && line.contains("(allowed: "),
-                "{line}"
-            );
+        for (line, (name, _)) in error
+            .0
+            .iter()
+            .zip(["PERSEUS_ALLOW_HTTP", "PERSEUS_URL"].map(|n| (n, "")).iter().chain(&wrong[2..]))
+        {
+            assert!(line.starts_with(name) && line.contains("(allowed: "), "{line}");
         }
     }
 
@@ -503,30 +424,17 @@ mod tests {
         for (name, least, most, beyond) in [
             ("BATCH_MAX_RECORDS", "1", "10000", ["0", "10001"]),
             ("BATCH_MAX_BYTES", "1KiB", "6MiB", ["1023", "6291457"]),
-            (
-                "BATCH_MAX_WAIT",
-                "0ms",
-                "900s",
-                ["900001ms", "99999999999999999999s"],
-            ),
+            ("BATCH_MAX_WAIT", "0ms", "900s", ["900001ms", "99999999999999999999s"]),
             ("MAX_IN_FLIGHT", "1", "1000", ["0", "1001"]),
             ("MAX_ATTEMPTS", "1", "100", ["0", "101"]),
             ("REQUEST_TIMEOUT", "10ms", "900s", ["9ms", "901s"]),
-            (
-                "CUTOFF_RESERVE",
-                "10ms",
-                "300s",
-                ["0s", "18446744073709551615s"],
-            ),
+            ("CUTOFF_RESERVE", "10ms", "300s", ["0s", "18446744073709551615s"]),
         ] {
             for good in [least, most] {
                 assert!(read(&[URL, (name, good)]).is_ok(), "{name}={good}");
             }
             for bad in beyond {
-                assert!(
-                    problem(name, bad).contains("is out of range (allowed: "),
-                    "{name}={bad}"
-                );
+                assert!(problem(name, bad).contains("is out of range (allowed: "), "{name}={bad}");
             }
         }
     }
@@ -534,24 +442,11 @@ mod tests {
     #[test]
     fn sizes_and_durations_have_units() {
         let config = read(&[URL, ("BATCH_MAX_BYTES", "2048"), ("BATCH_MAX_WAIT", "2 s")]).unwrap();
-        assert_eq!(
-            (config.batch.max_bytes, config.batch_max_wait),
-            (2048, Duration::from_secs(2))
-        );
+        assert_eq!((config.batch.max_bytes, config.batch_max_wait), (2048, Duration::from_secs(2)));
         let config = read(&[URL, ("BATCH_MAX_BYTES", "512KiB"), ("RETRY_BASE", "10ms")]).unwrap();
-        assert_eq!(
-            (config.batch.max_bytes, config.retry_base),
-            (512 << 10, Duration::from_millis(10))
-        );
-        for (name, value) in [
-            ("BATCH_MAX_BYTES", "1MB"),
-            ("BATCH_MAX_BYTES", "MiB"),
-            ("RETRY_BASE", "5"),
-        ] {
-            assert!(
-                problem(name, value).contains("is not a whole number with a unit"),
-                "{name}={value}"
-            );
+        assert_eq!((config.batch.max_bytes, config.retry_base), (512 << 10, Duration::from_millis(10)));
+        for (name, value) in [("BATCH_MAX_BYTES", "1MB"), ("BATCH_MAX_BYTES", "MiB"), ("RETRY_BASE", "5")] {
+            assert!(problem(name, value).contains("is not a whole number with a unit"), "{name}={value}");
         }
     }
 
@@ -563,23 +458,12 @@ mod tests {
 
     #[test]
     fn plain_http_stays_on_the_machine_unless_allowed() {
-        for url in [
-            "http://localhost:1/",
-            "http://127.9.9.9/",
-            "http://[::1]:8080/x?y=z",
-        ] {
+        for url in ["http://localhost:1/", "http://127.9.9.9/", "http://[::1]:8080/x?y=z"] {
             assert!(read(&[("PERSEUS_URL", url)]).is_ok(), "{url}");
         }
-        for url in [
-            "http://perseus.internal/",
-            "http://10.0.0.1/",
-            "http://localhost.evil.example/",
-        ] {
+        for url in ["http://perseus.internal/", "http://10.0.0.1/", "http://localhost.evil.example/"] {
             assert!(read(&[("PERSEUS_URL", url)]).is_err(), "{url}");
-            assert!(
-                read(&[("PERSEUS_URL", url), ("PERSEUS_ALLOW_HTTP", "true")]).is_ok(),
-                "{url}"
-            );
+            assert!(read(&[("PERSEUS_URL", url), ("PERSEUS_ALLOW_HTTP", "true")]).is_ok(), "{url}");
         }
     }
 
@@ -595,10 +479,7 @@ mod tests {
             "http://hunter2.example/",
         ] {
             let error = read(&[("PERSEUS_URL", url)]).expect_err(url).to_string();
-            assert!(
-                error.contains("PERSEUS_URL: ") && !error.contains("hunter2"),
-                "{error}"
-            );
+            assert!(error.contains("PERSEUS_URL: ") && !error.contains("hunter2"), "{error}");
         }
     }
 
@@ -609,10 +490,7 @@ mod tests {
         assert!(!format!("{config:?}").contains("hunter2"));
         for token in ["hunter2\n", "hunter2 x", "hünter2"] {
             let error = problem("PERSEUS_TOKEN", token);
-            assert!(
-                error.contains("PERSEUS_TOKEN: ") && !error.contains("nter2"),
-                "{error}"
-            );
+            assert!(error.contains("PERSEUS_TOKEN: ") && !error.contains("nter2"), "{error}");
         }
     }
 
@@ -626,22 +504,10 @@ mod tests {
 
     #[test]
     fn lambdas_level_comes_before_rusts() {
-        let both = |name: &str| {
-            Some(OsString::from(if name == "RUST_LOG" {
-                "debug"
-            } else {
-                "WARN"
-            }))
-        };
-        assert_eq!(
-            Platform::from_lookup(both).log_level.as_deref(),
-            Some("WARN")
-        );
+        let both = |name: &str| Some(OsString::from(if name == "RUST_LOG" { "debug" } else { "WARN" }));
+        assert_eq!(Platform::from_lookup(both).log_level.as_deref(), Some("WARN"));
         let one = |name: &str| (name == "RUST_LOG").then(|| "debug".into());
-        assert_eq!(
-            Platform::from_lookup(one).log_level.as_deref(),
-            Some("debug")
-        );
+        assert_eq!(Platform::from_lookup(one).log_level.as_deref(), Some("debug"));
     }
 
     #[test]

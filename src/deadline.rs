@@ -32,10 +32,7 @@ impl Deadline {
         }
         .min(LONGEST);
         let now = Instant::now();
-        Deadline {
-            at: now + left,
-            cutoff: now + left.saturating_sub(reserve),
-        }
+        Deadline { at: now + left, cutoff: now + left.saturating_sub(reserve) }
     }
 
     /// The instant at which sending ends and the answer is built.
@@ -50,9 +47,7 @@ impl Deadline {
 
     /// Whether something that takes `time` from now ends before the cutoff.
     pub fn allows(&self, time: Duration) -> bool {
-        Instant::now()
-            .checked_add(time)
-            .is_some_and(|end| end < self.cutoff)
+        Instant::now().checked_add(time).is_some_and(|end| end < self.cutoff)
     }
 
     /// Whether the cutoff has come.
@@ -74,11 +69,7 @@ mod tests {
     const WALL_MS: u64 = 1_800_000_000_000;
 
     fn deadline(deadline_ms: u64) -> Deadline {
-        Deadline::new(
-            deadline_ms,
-            UNIX_EPOCH + Duration::from_millis(WALL_MS),
-            RESERVE,
-        )
+        Deadline::new(deadline_ms, UNIX_EPOCH + Duration::from_millis(WALL_MS), RESERVE)
     }
 
     #[tokio::test(start_paused = true)]

@@ -73,10 +73,7 @@ enum Next {
     /// Not at all, in this invocation.
     Never,
     /// Send them again: after this delay at least, or at once.
-    Again {
-        at_least: Option<Duration>,
-        at_once: bool,
-    },
+    Again { at_least: Option<Duration>, at_once: bool },
     /// Find those at fault by halves.
     Split { reason: String },
 }
@@ -119,18 +116,13 @@ impl Courier<'_> {
                     outstanding.failed(failure.to_string());
                     // A connection that died while the environment was frozen says nothing of Perseus.
                     let at_once = matches!(failure, Failure::Lost { pooled: true, .. });
-                    Next::Again {
-                        at_least: None,
-                        at_once,
-                    }
+                    Next::Again { at_least: None, at_once }
                 }
             };
             match next {
                 Next::Never => break,
                 Next::Again { .. } if outstanding.batch().records.is_empty() => break,
-                Next::Again { at_least, at_once } => {
-                    self.wait(&mut attempts, at_least, at_once).await?
-                }
+                Next::Again { at_least, at_once } => self.wait(&mut attempts, at_least, at_once).await?,
                 Next::Split { reason } => {
                     let halves = outstanding.split(&reason)?;
                     self.tally.splits.fetch_add(1, Relaxed);
@@ -156,10 +148,7 @@ impl Courier<'_> {
         outstanding.attempt();
         self.tally.requests.fetch_add(1, Relaxed);
         let start = Instant::now();
-        let result = self
-            .perseus
-            .attempt(request, &self.trace, self.deadline.cutoff())
-            .await;
+        let result = self.perseus.attempt(request, &self.trace, self.deadline.cutoff()).await;
         match &result {
             Ok(_) => self.pace.learn(start.elapsed()),
             Err(Failure::Timeout) => self.pace.learn_at_least(start.elapsed()),
@@ -171,10 +160,7 @@ impl Courier<'_> {
 
     /// Settles what a reply settles.
     fn read(&self, reply: &Reply, outstanding: &mut Outstanding<'_>) -> Next {
-        let again = Next::Again {
-            at_least: reply.retry_after,
-            at_once: false,
-        };
+        let again = Next::Again { at_least: reply.retry_after, at_once: false };
         let status = reply.status.as_u16();
         match action(reply.status) {
             Action::Again => {
@@ -185,16 +171,11 @@ impl Courier<'_> {
                 // Only of a single record is the reason ever logged.
                 let is_single = outstanding.batch().records.len() == 1;
                 let said = is_single.then(|| outstanding.excerpt(&reply.body, self.token()));
-                Next::Split {
-                    reason: format!("status {status}: {}", said.unwrap_or_default()),
-                }
+                Next::Split { reason: format!("status {status}: {}", said.unwrap_or_default()) }
             }
             Action::Stop(misconfigured) => {
                 outstanding.failed(misconfigured.to_string());
-                self.stop(
-                    misconfigured,
-                    &outstanding.excerpt(&reply.body, self.token()),
-                );
+                self.stop(misconfigured, &outstanding.excerpt(&reply.body, self.token()));
                 Next::Never
             }
             Action::Accept | Action::Read => {
@@ -204,9 +185,7 @@ impl Courier<'_> {
                         outstanding.accept_but(&refused);
                         outstanding.failed("refused by name".to_owned());
                     }
-                    Verdict::Unknown(what) => {
-                        outstanding.failed(format!("status {status} with {what}"))
-                    }
+                    Verdict::Unknown(what) => outstanding.failed(format!("status {status} with {what}")),
                 }
                 again
             }
@@ -223,25 +202,15 @@ impl Courier<'_> {
     }
 
     /// Waits until it is time for the next attempt; none if there will be none.
-    async fn wait(
-        &self,
-        attempts: &mut Attempts,
-        at_least: Option<Duration>,
-        at_once: bool,
-    ) -> Option<()> {
+    async fn wait(&self, attempts: &mut Attempts, at_least: Option<Duration>, at_once: bool) -> Option<()> {
         // The pool holds no more connections than there are requests in flight.
         if at_once && attempts.on_dead_connections < self.limit.most() {
             attempts.on_dead_connections += 1;
         } else {
-            let backoff = Backoff {
-                base: self.config.retry_base,
-                cap: self.config.retry_cap,
-            };
+            let backoff = Backoff { base: self.config.retry_base, cap: self.config.retry_cap };
             let delay = backoff.delay(attempts.counted, at_least);
             attempts.counted += 1;
-            let in_time = self
-                .deadline
-                .allows(delay.saturating_add(self.pace.expected()));
+            let in_time = self.deadline.allows(delay.saturating_add(self.pace.expected()));
             if attempts.counted >= self.config.max_attempts || !in_time {
                 return None;
             }
@@ -268,9 +237,6 @@ impl Courier<'_> {
     }
 
     fn token(&self) -> &[u8] {
-        self.config
-            .authorization
-            .as_ref()
-            .map_or(&[], HeaderValue::as_bytes)
+        self.config.authorization.as_ref().map_or(&[], HeaderValue::as_bytes)
     }
 }

@@ -59,10 +59,7 @@ impl fmt::Display for EventError {
                 write!(f, "not an SQS event: record {record} comes from {source}")
             }
             EventError::OtherSource(record, None) => {
-                write!(
-                    f,
-                    "not an SQS event: the eventSource of record {record} is not aws:sqs"
-                )
+                write!(f, "not an SQS event: the eventSource of record {record} is not aws:sqs")
             }
             EventError::NoMessageId(record) => write!(f, "record {record} has no usable messageId"),
         }
@@ -81,17 +78,13 @@ impl<'a> Event<'a> {
         // A byte order mark comes from the tool that saved the event, not from SQS.
         let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
         let payload = std::str::from_utf8(payload).map_err(|_| EventError::NotJson)?;
-        let RawEvent { records } =
-            serde_json::from_str(payload).map_err(|error| match error.classify() {
-                Category::Data => EventError::NotAnSqsEvent,
-                Category::Syntax | Category::Eof | Category::Io => EventError::NotJson,
-            })?;
+        let RawEvent { records } = serde_json::from_str(payload).map_err(|error| match error.classify() {
+            Category::Data => EventError::NotAnSqsEvent,
+            Category::Syntax | Category::Eof | Category::Io => EventError::NotJson,
+        })?;
         let fifo = records.iter().any(RawRecord::is_from_fifo_queue);
-        let envelopes = records
-            .into_iter()
-            .enumerate()
-            .map(|(i, record)| record.open(i))
-            .collect::<Result<_, _>>()?;
+        let envelopes =
+            records.into_iter().enumerate().map(|(i, record)| record.open(i)).collect::<Result<_, _>>()?;
         Ok(Event { envelopes, fifo })
     }
 }
@@ -105,19 +98,14 @@ impl Envelope<'_> {
             #[serde(rename = "MessageGroupId", borrow)]
             group: Option<Text<'a>>,
         }
-        serde_json::from_str::<Attributes<'_>>(self.attributes?.get())
-            .ok()?
-            .group
-            .map(|Text(group)| group)
+        serde_json::from_str::<Attributes<'_>>(self.attributes?.get()).ok()?.group.map(|Text(group)| group)
     }
 }
 
 // Nothing of a message may be printed by accident.
 impl fmt::Debug for Envelope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Envelope")
-            .field("message_id", &self.message_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Envelope").field("message_id", &self.message_id).finish_non_exhaustive()
     }
 }
 
@@ -146,10 +134,7 @@ impl<'a> RawRecord<'a> {
                 source.filter(|s| is_aws_source(s)).map(Cow::into_owned),
             ));
         }
-        let message_id = self
-            .message_id
-            .and_then(text)
-            .filter(|id| !id.trim().is_empty());
+        let message_id = self.message_id.and_then(text).filter(|id| !id.trim().is_empty());
         Ok(Envelope {
             message_id: message_id.ok_or(EventError::NoMessageId(index))?,
             body: self.body,
@@ -159,17 +144,15 @@ impl<'a> RawRecord<'a> {
     }
 
     fn is_from_fifo_queue(&self) -> bool {
-        self.event_source_arn
-            .and_then(text)
-            .is_some_and(|arn| arn.ends_with(".fifo"))
+        self.event_source_arn.and_then(text).is_some_and(|arn| arn.ends_with(".fifo"))
     }
 }
 
 /// Whether a source may be repeated in an error: `aws:kinesis`, but nothing that could be private.
 fn is_aws_source(source: &str) -> bool {
-    source.strip_prefix("aws:").is_some_and(|service| {
-        service.len() <= 20 && service.bytes().all(|b| b.is_ascii_alphanumeric())
-    })
+    source
+        .strip_prefix("aws:")
+        .is_some_and(|service| service.len() <= 20 && service.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 // By hand, because a derived one fails the event on a key that is there twice.
@@ -279,10 +262,7 @@ mod tests {
         ] {
             assert_eq!(parse(json).unwrap_err(), error, "{json}");
         }
-        assert_eq!(
-            Event::parse(b"{\"Records\":[\"\xff\"]}").unwrap_err(),
-            EventError::NotJson
-        );
+        assert_eq!(Event::parse(b"{\"Records\":[\"\xff\"]}").unwrap_err(), EventError::NotJson);
     }
 
     #[test]
@@ -295,34 +275,19 @@ mod tests {
             (r#","EventSource":"aws:sns""#, None),
             (r#","eventSource":null"#, None),
             (r#","eventSource":"secret text""#, None),
-            (
-                r#","eventSource":"aws:kinesis""#,
-                Some("aws:kinesis".to_owned()),
-            ),
+            (r#","eventSource":"aws:kinesis""#, Some("aws:kinesis".to_owned())),
         ] {
-            assert_eq!(
-                parse(&of(source)).unwrap_err(),
-                EventError::OtherSource(1, named),
-                "{source}"
-            );
+            assert_eq!(parse(&of(source)).unwrap_err(), EventError::OtherSource(1, named), "{source}");
         }
     }
 
     #[test]
     fn a_record_that_could_not_be_reported_fails_as_a_whole() {
-        for id in [
-            "",
-            r#""messageId":"","#,
-            r#""messageId":" ","#,
-            r#""messageId":7,"#,
-            r#""messageId":null,"#,
-        ] {
+        for id in
+            ["", r#""messageId":"","#, r#""messageId":" ","#, r#""messageId":7,"#, r#""messageId":null,"#]
+        {
             let event = format!(r#"{{"Records":[{{{id}{SQS}}}]}}"#);
-            assert_eq!(
-                parse(&event).unwrap_err(),
-                EventError::NoMessageId(0),
-                "{id}"
-            );
+            assert_eq!(parse(&event).unwrap_err(), EventError::NoMessageId(0), "{id}");
         }
     }
 
@@ -339,11 +304,7 @@ mod tests {
                 r#"{{"Records":[{{"messageId":"a","attributes":{{"MessageGroupId":"g"}},"eventSourceARN":"{arn}",{SQS}}}]}}"#
             )
         };
-        assert!(
-            parse(&of("arn:aws:sqs:eu-west-1:1:orders.fifo"))
-                .unwrap()
-                .fifo
-        );
+        assert!(parse(&of("arn:aws:sqs:eu-west-1:1:orders.fifo")).unwrap().fifo);
         let fair = of("arn:aws:sqs:eu-west-1:1:orders");
         let fair = parse(&fair).unwrap();
         assert!(!fair.fifo);
@@ -353,9 +314,8 @@ mod tests {
     #[test]
     fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        let event = format!(
-            r#"{{"x":{deep},"Records":[{{"messageId":"a","y":{deep},"attributes":{deep},{SQS}}}]}}"#
-        );
+        let event =
+            format!(r#"{{"x":{deep},"Records":[{{"messageId":"a","y":{deep},"attributes":{deep},{SQS}}}]}}"#);
         let event = parse(&event).unwrap();
         assert_eq!(event.envelopes[0].group(), None);
     }

@@ -36,13 +36,7 @@ pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a 
     for run in reply.chunk_by(|a, b| is_word(a) == is_word(b)) {
         let text = std::str::from_utf8(run).unwrap_or_default();
         if !run.first().is_some_and(is_word) {
-            excerpt.extend(run.iter().map(|&b| {
-                if b.is_ascii_punctuation() {
-                    char::from(b)
-                } else {
-                    ' '
-                }
-            }));
+            excerpt.extend(run.iter().map(|&b| if b.is_ascii_punctuation() { char::from(b) } else { ' ' }));
         } else if (run.len() >= SHORTEST_WORD || run.iter().any(u8::is_ascii_digit))
             && private(run)
             && !FIELDS.contains(&text)
@@ -66,20 +60,13 @@ mod tests {
     use super::*;
 
     fn of(reply: &str, sent: &str) -> String {
-        excerpt(
-            reply.as_bytes(),
-            |word| occurs(word, sent.as_bytes()),
-            &["059f36b4-87a3"],
-        )
+        excerpt(reply.as_bytes(), |word| occurs(word, sent.as_bytes()), &["059f36b4-87a3"])
     }
 
     #[test]
     fn a_plain_refusal_is_shown() {
         assert_eq!(
-            of(
-                "missing field `time` in body\n",
-                r#"{"messageId":"x","body":1}"#
-            ),
+            of("missing field `time` in body\n", r#"{"messageId":"x","body":1}"#),
             "missing field `time` in body"
         );
     }
@@ -88,10 +75,7 @@ mod tests {
     fn what_was_sent_is_not_shown() {
         let sent = r#"{"messageId":"059f36b4-87a3","body":{"card":"4111 1111","name":"caf\u00e9 Müller"}}"#;
         let reply = r#"cannot take "4111 1111" of café Müller (059f36b4-87a3)"#;
-        assert_eq!(
-            of(reply, sent),
-            r#"cannot take "~ ~" of ~   M  ~ (059f36b4-87a3)"#
-        );
+        assert_eq!(of(reply, sent), r#"cannot take "~ ~" of ~   M  ~ (059f36b4-87a3)"#);
     }
 
     #[test]
@@ -104,8 +88,6 @@ mod tests {
     fn it_is_short_and_visible() {
         let reply: Vec<u8> = (0..=255).cycle().take(10_000).collect();
         let excerpt = excerpt(&reply, |_| false, &[]);
-        assert!(
-            excerpt.len() <= LONGEST && excerpt.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
-        );
+        assert!(excerpt.len() <= LONGEST && excerpt.bytes().all(|b| b == b' ' || b.is_ascii_graphic()));
     }
 }

@@ -58,18 +58,10 @@ impl Handler {
     /// # Errors
     ///
     /// If the payload is not an SQS event: then the whole batch has to return.
-    pub async fn handle(
-        &self,
-        payload: &[u8],
-        context: &Context,
-    ) -> Result<SqsBatchResponse, EventError> {
+    pub async fn handle(&self, payload: &[u8], context: &Context) -> Result<SqsBatchResponse, EventError> {
         let deadline = self.deadline(context);
         let event = Event::parse(payload).inspect_err(|refusal| {
-            error!(
-                requestId = context.request_id,
-                reason = refusal.to_string(),
-                "event refused"
-            );
+            error!(requestId = context.request_id, reason = refusal.to_string(), "event refused");
         })?;
         let ledger = Ledger::open(&event);
         let courier = self.courier(&ledger, deadline, context);
@@ -83,10 +75,7 @@ impl Handler {
         let delivery = AssertUnwindSafe(pipeline::run(event, courier)).catch_unwind();
         // Dropped at the cutoff, with everything in flight. What is settled is in the ledger.
         if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
-            error!(
-                requestId = courier.request_id,
-                "the delivery panicked; its records are reported"
-            );
+            error!(requestId = courier.request_id, "the delivery panicked; its records are reported");
         }
         let had_no_time = courier.tally.requests.load(Relaxed) == 0 && !courier.halt.is_set();
         if had_no_time && courier.ledger.counts().unattempted > 0 {
@@ -126,11 +115,7 @@ impl Handler {
             clippy::disallowed_methods,
             reason = "the one place where the deadline meets the wall clock"
         )]
-        Deadline::new(
-            context.deadline,
-            SystemTime::now(),
-            self.config.cutoff_reserve,
-        )
+        Deadline::new(context.deadline, SystemTime::now(), self.config.cutoff_reserve)
     }
 }
 
@@ -142,11 +127,7 @@ fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
         warn!(
             requestId = courier.request_id,
             outcome = "unattempted",
-            reason = if courier.halt.is_set() {
-                "the set-up is wrong"
-            } else {
-                "no time left, or held back"
-            },
+            reason = if courier.halt.is_set() { "the set-up is wrong" } else { "no time left, or held back" },
             records = unattempted.len(),
             messageIds = unattempted.join(" "),
             "records not sent"
@@ -169,8 +150,6 @@ fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
         "invocation settled"
     );
     let mut response = SqsBatchResponse::default();
-    outstanding
-        .into_iter()
-        .for_each(|id| response.add_failure(id));
+    outstanding.into_iter().for_each(|id| response.add_failure(id));
     response
 }

@@ -21,10 +21,7 @@ pub fn lanes(records: impl Iterator<Item = Record>, mut batcher: Batcher) -> Vec
             lanes.extend(batcher.finish().map(Lane::from));
         }
         let is_too_large = !batcher.has_room_for(&group);
-        let mut batches: Vec<_> = group
-            .into_iter()
-            .filter_map(|record| batcher.push(record))
-            .collect();
+        let mut batches: Vec<_> = group.into_iter().filter_map(|record| batcher.push(record)).collect();
         if is_too_large {
             batches.extend(batcher.finish());
         }
@@ -58,21 +55,9 @@ mod tests {
     use crate::config::{BatchFormat, BatchLimits};
 
     fn lanes_of(groups: &[usize], max_records: usize) -> Vec<Lane> {
-        let records = groups.iter().enumerate().map(|(slot, &g)| Record {
-            slot,
-            group: Some(g),
-            wire: vec![b'1'],
-        });
-        lanes(
-            records,
-            Batcher::new(
-                BatchLimits {
-                    max_records,
-                    max_bytes: 1_000,
-                },
-                BatchFormat::Array,
-            ),
-        )
+        let records =
+            groups.iter().enumerate().map(|(slot, &g)| Record { slot, group: Some(g), wire: vec![b'1'] });
+        lanes(records, Batcher::new(BatchLimits { max_records, max_bytes: 1_000 }, BatchFormat::Array))
     }
 
     /// The slots in each batch of each lane.
@@ -93,14 +78,8 @@ mod tests {
     #[test]
     fn a_group_is_never_in_two_lanes() {
         assert_eq!(slots(&[0, 1, 0, 1], 3), [[vec![0, 2]], [vec![1, 3]]]);
-        assert_eq!(
-            slots(&[0, 1, 0, 1], 1),
-            [[vec![0], vec![2]], [vec![1], vec![3]]]
-        );
-        assert_eq!(
-            slots(&[0, 1, 1, 1, 2], 2),
-            [vec![vec![0]], vec![vec![1, 2], vec![3]], vec![vec![4]]]
-        );
+        assert_eq!(slots(&[0, 1, 0, 1], 1), [[vec![0], vec![2]], [vec![1], vec![3]]]);
+        assert_eq!(slots(&[0, 1, 1, 1, 2], 2), [vec![vec![0]], vec![vec![1, 2], vec![3]], vec![vec![4]]]);
     }
 
     proptest! {

@@ -67,11 +67,7 @@ impl<'a> Ledger<'a> {
         let records = event.envelopes.len();
         let unattempted = || AtomicU8::new(Outcome::Unattempted as u8);
         Ledger {
-            ids: event
-                .envelopes
-                .iter()
-                .map(|envelope| envelope.message_id.clone())
-                .collect(),
+            ids: event.envelopes.iter().map(|envelope| envelope.message_id.clone()).collect(),
             outcomes: std::iter::repeat_with(unattempted).take(records).collect(),
             order: event.fifo.then(|| Order::of(event)),
         }
@@ -113,23 +109,16 @@ impl<'a> Ledger<'a> {
 
     /// Whether a record must not be sent because one before it in its group has failed.
     pub fn is_withheld(&self, slot: usize) -> bool {
-        self.order
-            .as_ref()
-            .is_some_and(|order| slot > order.failed_at[order.group_of[slot]].load(Relaxed))
+        self.order.as_ref().is_some_and(|order| slot > order.failed_at[order.group_of[slot]].load(Relaxed))
     }
 
     /// What became of a record so far.
     pub fn outcome(&self, slot: usize) -> Outcome {
         let outcome = self.outcomes[slot].load(Relaxed);
-        [
-            Outcome::Unattempted,
-            Outcome::Errored,
-            Outcome::Rejected,
-            Outcome::Acknowledged,
-        ]
-        .into_iter()
-        .find(|known| *known as u8 == outcome)
-        .unwrap_or(Outcome::Errored)
+        [Outcome::Unattempted, Outcome::Errored, Outcome::Rejected, Outcome::Acknowledged]
+            .into_iter()
+            .find(|known| *known as u8 == outcome)
+            .unwrap_or(Outcome::Errored)
     }
 
     /// The ids to report: of every record that is outstanding, and on a FIFO queue of every later one
@@ -154,18 +143,12 @@ impl<'a> Ledger<'a> {
 
     /// The ids of the records that came to an outcome.
     pub fn ids_of(&self, outcome: Outcome) -> Vec<&str> {
-        (0..self.ids.len())
-            .filter(|&slot| self.outcome(slot) == outcome)
-            .map(|slot| self.id(slot))
-            .collect()
+        (0..self.ids.len()).filter(|&slot| self.outcome(slot) == outcome).map(|slot| self.id(slot)).collect()
     }
 
     /// How many records came to each outcome.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts {
-            received: self.ids.len(),
-            ..Counts::default()
-        };
+        let mut counts = Counts { received: self.ids.len(), ..Counts::default() };
         for slot in 0..self.ids.len() {
             *match self.outcome(slot) {
                 Outcome::Unattempted => &mut counts.unattempted,
@@ -194,13 +177,8 @@ impl Order {
                 *numbers.entry(envelope.group()).or_insert(next)
             })
             .collect();
-        let failed_at = std::iter::repeat_with(|| AtomicUsize::new(usize::MAX))
-            .take(numbers.len())
-            .collect();
-        Order {
-            group_of,
-            failed_at,
-        }
+        let failed_at = std::iter::repeat_with(|| AtomicUsize::new(usize::MAX)).take(numbers.len()).collect();
+        Order { group_of, failed_at }
     }
 }
 
@@ -240,33 +218,20 @@ mod tests {
             ledger.acknowledge(2);
         };
         check("a b c d", "q", settle, &["a", "b", "d"]);
-        check(
-            "a b",
-            "q",
-            |l| (0..2).for_each(|slot| l.acknowledge(slot)),
-            &[],
-        );
+        check("a b", "q", |l| (0..2).for_each(|slot| l.acknowledge(slot)), &[]);
     }
 
     #[test]
     fn a_repeated_id_is_reported_once_if_any_copy_failed() {
         check("a b a", "q", |l| l.acknowledge(0), &["b", "a"]);
-        check(
-            "a b a",
-            "q",
-            |l| (1..3).for_each(|slot| l.acknowledge(slot)),
-            &["a"],
-        );
+        check("a b a", "q", |l| (1..3).for_each(|slot| l.acknowledge(slot)), &["a"]);
         check("a a", "q", |_| {}, &["a"]);
     }
 
     #[test]
     fn the_tail_of_a_failed_group_is_reported_even_if_it_was_taken() {
-        let settle = |ledger: &Ledger<'_>| {
-            (0..5)
-                .filter(|slot| *slot != 2)
-                .for_each(|s| ledger.acknowledge(s))
-        };
+        let settle =
+            |ledger: &Ledger<'_>| (0..5).filter(|slot| *slot != 2).for_each(|s| ledger.acknowledge(s));
         check("a@1 b@2 c@1 d@1 e@2", "q.fifo", settle, &["c", "d"]);
         check("a@1 b@2 c@1 d@1 e@2", "q", settle, &["c"]);
     }
@@ -301,13 +266,7 @@ mod tests {
         ledger.reject(2);
         assert_eq!(
             ledger.counts(),
-            Counts {
-                received: 5,
-                acknowledged: 2,
-                rejected: 1,
-                errored: 1,
-                unattempted: 1
-            }
+            Counts { received: 5, acknowledged: 2, rejected: 1, errored: 1, unattempted: 1 }
         );
         assert_eq!(ledger.ids_of(Outcome::Errored), ["d"]);
     }

@@ -13,10 +13,7 @@ pub struct Limit {
 impl Limit {
     /// A limit of `most` requests.
     pub fn new(most: usize) -> Self {
-        Limit {
-            most,
-            permits: Semaphore::new(most),
-        }
+        Limit { most, permits: Semaphore::new(most) }
     }
 
     /// The most requests at once.
@@ -26,9 +23,6 @@ impl Limit {
 
     /// Waits for its turn; the request may be in flight for as long as the permit lives.
     pub async fn acquire(&self) -> SemaphorePermit<'_> {
-        self.permits
-            .acquire()
-            .await
-            .expect("no one closes the semaphore")
+        self.permits.acquire().await.expect("no one closes the semaphore")
     }
 }

@@ -12,31 +12,17 @@ const OTHERS: LevelFilter = LevelFilter::WARN;
 
 /// Sends log lines and the news of panics to standard output, from now on.
 pub fn init(platform: &Platform) {
-    let as_json = platform
-        .log_format
-        .as_deref()
-        .is_some_and(|format| format.eq_ignore_ascii_case("json"))
+    let as_json = platform.log_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("json"))
         || !stdout().is_terminal();
     let lines = if as_json {
-        fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_target(false)
-            .boxed()
+        fmt::layer().json().flatten_event(true).with_target(false).boxed()
     } else {
-        fmt::layer()
-            .compact()
-            .with_target(false)
-            .with_ansi(false)
-            .boxed()
+        fmt::layer().compact().with_target(false).with_ansi(false).boxed()
     };
     let level = level(platform.log_level.as_deref());
-    let shown = Targets::new()
-        .with_target(env!("CARGO_CRATE_NAME"), level)
-        .with_default(level.min(OTHERS));
+    let shown = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(level.min(OTHERS));
     // It fails only if there is one already, which then goes on.
-    let _ =
-        tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(shown)));
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(shown)));
     std::panic::set_hook(Box::new(|panic| {
         // Not its message: it can quote what it choked on.
         let at = panic.location().map(ToString::to_string);
@@ -50,9 +36,7 @@ fn level(name: Option<&str>) -> LevelFilter {
     if name.eq_ignore_ascii_case("fatal") {
         return LevelFilter::ERROR;
     }
-    name.parse().map_or(LevelFilter::INFO, |level: Level| {
-        LevelFilter::from_level(level)
-    })
+    name.parse().map_or(LevelFilter::INFO, |level: Level| LevelFilter::from_level(level))
 }
 
 #[cfg(test)]

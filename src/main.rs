@@ -21,24 +21,17 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     };
-    let served = tokio_runtime(&platform)
-        .map_err(Error::from)
-        .and_then(|tokio| {
-            tokio.block_on(async {
-                match start() {
-                    Ok(handler) => run(handler).await,
-                    Err(reason) => {
-                        report_init_error(
-                            runtime_api,
-                            "Runtime.InvalidConfiguration",
-                            &reason.to_string(),
-                        )
-                        .await;
-                        Err(reason)
-                    }
+    let served = tokio_runtime(&platform).map_err(Error::from).and_then(|tokio| {
+        tokio.block_on(async {
+            match start() {
+                Ok(handler) => run(handler).await,
+                Err(reason) => {
+                    report_init_error(runtime_api, "Runtime.InvalidConfiguration", &reason.to_string()).await;
+                    Err(reason)
                 }
-            })
-        });
+            }
+        })
+    });
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -54,18 +47,12 @@ fn start() -> Result<Handler, Error> {
 
 /// One thread, unless several invocations share the process: one alone is bound by the network.
 fn tokio_runtime(platform: &Platform) -> io::Result<Runtime> {
-    let mut builder = if platform.concurrent {
-        Builder::new_multi_thread()
-    } else {
-        Builder::new_current_thread()
-    };
+    let mut builder =
+        if platform.concurrent { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     builder.enable_all().build()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "handed to config.rs, which alone asks for variables"
-)]
+#[expect(clippy::disallowed_methods, reason = "handed to config.rs, which alone asks for variables")]
 fn environment(name: &str) -> Option<OsString> {
     env::var_os(name)
 }

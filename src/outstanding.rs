@@ -27,13 +27,7 @@ pub struct Outstanding<'a> {
 impl<'a> Outstanding<'a> {
     /// All records of a batch.
     pub fn new(ledger: &'a Ledger<'a>, request_id: &'a str, batch: Batch) -> Self {
-        Outstanding {
-            ledger,
-            request_id,
-            batch,
-            attempted: false,
-            reason: String::new(),
-        }
+        Outstanding { ledger, request_id, batch, attempted: false, reason: String::new() }
     }
 
     /// The records.
@@ -49,9 +43,7 @@ impl<'a> Outstanding<'a> {
     /// Takes out the records that must not be sent, because one before them in their group has failed.
     /// True if any are left.
     pub fn withhold(&mut self) -> bool {
-        self.batch
-            .records
-            .retain(|record| !self.ledger.is_withheld(record.slot));
+        self.batch.records.retain(|record| !self.ledger.is_withheld(record.slot));
         !self.batch.records.is_empty()
     }
 
@@ -91,24 +83,14 @@ impl<'a> Outstanding<'a> {
 
     /// The halves to go on with; a single record is at fault itself, and rejected.
     pub fn split(&mut self, reason: &str) -> Option<(Batch, Batch)> {
-        let batch = Batch {
-            records: std::mem::take(&mut self.batch.records),
-        };
-        batch
-            .split()
-            .map_err(|single| self.reject(&single.records, reason))
-            .ok()
+        let batch = Batch { records: std::mem::take(&mut self.batch.records) };
+        batch.split().map_err(|single| self.reject(&single.records, reason)).ok()
     }
 
     /// The beginning of a refusal, without what it repeats of these records or of the token.
     pub fn excerpt(&self, reply: &[u8], token: &[u8]) -> String {
         let private = |word: &[u8]| {
-            occurs(word, token)
-                || self
-                    .batch
-                    .records
-                    .iter()
-                    .any(|record| occurs(word, &record.wire))
+            occurs(word, token) || self.batch.records.iter().any(|record| occurs(word, &record.wire))
         };
         excerpt(reply, private, &self.ids())
     }
@@ -135,10 +117,7 @@ impl<'a> Outstanding<'a> {
 }
 
 fn ids<'a>(ledger: &'a Ledger<'a>, records: &[Record]) -> Vec<&'a str> {
-    records
-        .iter()
-        .map(|record| ledger.id(record.slot))
-        .collect()
+    records.iter().map(|record| ledger.id(record.slot)).collect()
 }
 
 impl Drop for Outstanding<'_> {
@@ -150,5 +129,72 @@ impl Drop for Outstanding<'_> {
         if self.attempted && !self.batch.records.is_empty() {
             self.log("errored", &self.reason, &self.batch.records);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::{event::Event, ledger::Outcome};
+
+    const FIFO: &str = r#"{"Records":[
+        {"messageId":"a","eventSource":"aws:sqs","eventSourceARN":"q.fifo","attributes":{"MessageGroupId":"g"}},
+        {"messageId":"b","eventSource":"aws:sqs","eventSourceARN":"q.fifo","attributes":{"MessageGroupId":"g"}},
+        {"messageId":"c","eventSource":"aws:sqs","eventSourceARN":"q.fifo","attributes":{"MessageGroupId":"h"}}]}"#;
+
+    fn ledger() -> Ledger<'static> {
+        Ledger::open(&Event::parse(FIFO.as_bytes()).unwrap())
+    }
+
+    fn outstanding<'a>(ledger: &'a Ledger<'a>, slots: &[usize]) -> Outstanding<'a> {
+        let record = |&slot: &usize| Record { slot, group: ledger.group(slot), wire: b"1".to_vec() };
+        Outstanding::new(ledger, "request", Batch { records: slots.iter().map(record).collect() })
+    }
+
+    #[test]
+    fn what_a_panic_leaves_behind_is_reported_and_holds_back_its_group() {
+        let ledger = ledger();
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            let mut outstanding = outstanding(&ledger, &[0]);
+            outstanding.attempt();
+            panic!("a bug");
+        }));
+        assert!(panic.is_err());
+        assert_eq!(ledger.outcome(0), Outcome::Errored);
+        assert!(ledger.is_withheld(1));
+        assert!(!ledger.is_withheld(2));
+        assert_eq!(ledger.outstanding(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_was_never_sent_holds_back_its_group_too() {
+        let ledger = ledger();
+        drop(outstanding(&ledger, &[0]));
+        assert_eq!(ledger.outcome(0), Outcome::Unattempted);
+        assert!(ledger.is_withheld(1));
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_was_accepted() {
+        let ledger = ledger();
+        let mut outstanding = outstanding(&ledger, &[0, 1, 2]);
+        outstanding.attempt();
+        outstanding.accept();
+        assert!(!outstanding.withhold());
+        drop(outstanding);
+        assert_eq!(ledger.outstanding(), [""; 0]);
+        assert!(!ledger.is_withheld(1));
+    }
+
+    #[test]
+    fn halves_are_not_left_behind() {
+        let ledger = ledger();
+        let mut outstanding = outstanding(&ledger, &[0, 2]);
+        let (left, right) = outstanding.split("status 400").unwrap();
+        assert_eq!((left.records[0].slot, right.records[0].slot), (0, 2));
+        drop(outstanding);
+        assert!(!ledger.is_withheld(1));
     }
 }

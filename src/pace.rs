@@ -23,9 +23,7 @@ struct Estimate {
 impl Pace {
     /// What the next attempt is expected to take.
     pub fn expected(&self) -> Duration {
-        self.lock().map_or(FIRST_GUESS, |estimate| {
-            estimate.mean + 2 * estimate.deviation
-        })
+        self.lock().map_or(FIRST_GUESS, |estimate| estimate.mean + 2 * estimate.deviation)
     }
 
     /// Learns from an attempt that ended after `took`.
@@ -35,21 +33,11 @@ impl Pace {
     pub fn learn(&self, took: Duration) {
         let mut estimate = self.lock();
         *estimate = Some(match *estimate {
-            None => Estimate {
-                mean: took,
-                deviation: Duration::ZERO,
-            },
+            None => Estimate { mean: took, deviation: Duration::ZERO },
             Some(Estimate { mean, deviation }) => {
                 let error = mean.abs_diff(took);
-                let mean = if took > mean {
-                    mean + error / 2
-                } else {
-                    mean - error / 8
-                };
-                Estimate {
-                    mean,
-                    deviation: (deviation * 3 + error) / 4,
-                }
+                let mean = if took > mean { mean + error / 2 } else { mean - error / 8 };
+                Estimate { mean, deviation: (deviation * 3 + error) / 4 }
             }
         });
     }
@@ -65,10 +53,7 @@ impl Pace {
     /// else a slow spell that is long past could keep an environment from ever trying again.
     pub fn doubt(&self) {
         if let Some(estimate) = self.lock().as_mut() {
-            *estimate = Estimate {
-                mean: estimate.mean / 2,
-                deviation: estimate.deviation / 2,
-            };
+            *estimate = Estimate { mean: estimate.mean / 2, deviation: estimate.deviation / 2 };
         }
     }
 

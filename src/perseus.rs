@@ -1,24 +1,24 @@
 //! Perseus' HTTP side: one client for the life of the process, one attempt at a time.
 
 use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    cell::Cell,
+    error, fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use reqwest::{
     Client, ClientBuilder, Response, StatusCode, Url,
     header::{
-        ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-        USER_AGENT,
+        ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
     },
     redirect,
 };
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    task_local,
+    time::{Instant, timeout, timeout_at},
+};
 use tower::util::MapRequestLayer;
 
 use crate::{config::Config, request::Request, retry, trace::TraceContext};
@@ -44,8 +44,12 @@ pub struct Perseus {
     client: Client,
     url: Url,
     request_timeout: Duration,
-    /// Connections begun so far.
-    connections: Arc<AtomicUsize>,
+}
+
+task_local! {
+    /// Whether the attempt in this scope has begun a connection of its own. The client does so in the
+    /// attempt's own future, and only if the pool has none.
+    static CONNECTS: Cell<bool>;
 }
 
 /// A reply to an attempt.
@@ -95,8 +99,8 @@ impl fmt::Display for Failure {
 }
 
 /// The innermost error: the outer ones only say that there is one, and can name the URL.
-fn root_cause(error: &reqwest::Error) -> &dyn std::error::Error {
-    let mut cause: &dyn std::error::Error = error;
+pub(crate) fn root_cause(error: &reqwest::Error) -> &dyn error::Error {
+    let mut cause: &dyn error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
@@ -110,23 +114,17 @@ impl Perseus {
     ///
     /// If TLS cannot be set up.
     pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let connections = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&connections);
         let client = client()
             .default_headers(headers(config.authorization.as_ref()))
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(config.max_in_flight)
-            .connector_layer(MapRequestLayer::new(move |destination| {
-                counter.fetch_add(1, Relaxed);
+            .connector_layer(MapRequestLayer::new(|destination| {
+                // Out of scope is a connection that outlives the attempt for which it was begun.
+                let _ = CONNECTS.try_with(|connects| connects.set(true));
                 destination
             }))
             .build()?;
-        Ok(Perseus {
-            client,
-            url: config.url.clone(),
-            request_timeout: config.request_timeout,
-            connections,
-        })
+        Ok(Perseus { client, url: config.url.clone(), request_timeout: config.request_timeout })
     }
 
     /// Posts a request once. Ends at `cutoff` at the latest.
@@ -140,29 +138,18 @@ impl Perseus {
         trace: &TraceContext,
         cutoff: Instant,
     ) -> Result<Reply, Failure> {
-        let connections = self.connections.load(Relaxed);
         let until = cutoff.min(Instant::now() + self.request_timeout);
-        let exchange = async {
-            let response = self.post(request, trace).await.map_err(|error| {
-                let pooled = self.connections.load(Relaxed) == connections;
-                if error.is_connect() {
-                    Failure::Connect(error)
-                } else {
-                    Failure::Lost { pooled, error }
-                }
-            })?;
-            read(response).await
-        };
-        timeout_at(until, exchange)
-            .await
-            .unwrap_or(Err(Failure::Timeout))
+        let exchange = CONNECTS.scope(Cell::new(false), async {
+            match self.post(request, trace).await {
+                Ok(response) => read(response).await,
+                Err(error) if error.is_connect() => Err(Failure::Connect(error)),
+                Err(error) => Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error }),
+            }
+        });
+        timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn post(
-        &self,
-        request: Request,
-        trace: &TraceContext,
-    ) -> Result<Response, reqwest::Error> {
+    async fn post(&self, request: Request, trace: &TraceContext) -> Result<Response, reqwest::Error> {
         let mut post = self
             .client
             .post(self.url.clone())
@@ -181,15 +168,12 @@ impl Perseus {
 /// A client as every part of the function needs it: no redirects (a 302 turns a POST into a GET whose
 /// 200 would be silent loss), no proxy from the environment, no decompression.
 pub(crate) fn client() -> ClientBuilder {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let tls =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
@@ -211,25 +195,13 @@ async fn read(response: Response) -> Result<Reply, Failure> {
     let status = response.status();
     #[expect(clippy::disallowed_methods, reason = "a Retry-After may be a date")]
     let retry_after = retry::retry_after(response.headers(), SystemTime::now());
-    let body = if status.is_success() {
-        whole(response).await?
-    } else {
-        beginning(response).await
-    };
-    Ok(Reply {
-        status,
-        retry_after,
-        body,
-    })
+    let body = if status.is_success() { whole(response).await? } else { beginning(response).await };
+    Ok(Reply { status, retry_after, body })
 }
 
 /// The whole body. On success every byte of it matters: it may name records that were not accepted.
 async fn whole(mut response: Response) -> Result<Vec<u8>, Failure> {
-    if response
-        .headers()
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding != "identity")
-    {
+    if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(Failure::Compressed);
     }
     let mut body = Vec::new();

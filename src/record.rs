@@ -101,18 +101,14 @@ fn records_entry(
 /// A JSON value without line breaks. Between tokens, where alone JSON allows raw ones, a space means
 /// the same.
 fn on_one_line(json: &str) -> Vec<u8> {
-    json.bytes()
-        .map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { b })
-        .collect()
+    json.bytes().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }).collect()
 }
 
 /// Reads a field that may be absent or null, which then has its default.
 fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> Option<T> {
     match raw {
         None => Some(T::default()),
-        Some(raw) => serde_json::from_str::<Option<T>>(raw.get())
-            .ok()
-            .map(Option::unwrap_or_default),
+        Some(raw) => serde_json::from_str::<Option<T>>(raw.get()).ok().map(Option::unwrap_or_default),
     }
 }
 
@@ -245,9 +241,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Base64<'a> {
             GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
         );
         let data = Text::deserialize(deserializer)?;
-        ANY_PADDING
-            .decode(data.0.as_bytes())
-            .map_err(|_| D::Error::custom("not base64"))?;
+        ANY_PADDING.decode(data.0.as_bytes()).map_err(|_| D::Error::custom("not base64"))?;
         Ok(Base64(data))
     }
 }
@@ -263,10 +257,7 @@ impl Serialize for Text<'_> {
 // Nothing of a message may be printed by accident.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("slot", &self.slot)
-            .field("group", &self.group)
-            .finish_non_exhaustive()
+        f.debug_struct("Record").field("slot", &self.slot).field("group", &self.group).finish_non_exhaustive()
     }
 }
 
@@ -315,19 +306,9 @@ mod tests {
 
     #[test]
     fn other_text_becomes_a_json_string() {
-        for text in [
-            "",
-            " ",
-            "hello",
-            "{\"a\":",
-            "1 2",
-            "NaN",
-            "01",
-            "'a'",
-            "\u{feff}1",
-            "nul\u{0}l",
-            "\"a\nb\"",
-        ] {
+        for text in
+            ["", " ", "hello", "{\"a\":", "1 2", "NaN", "01", "'a'", "\u{feff}1", "nul\u{0}l", "\"a\nb\""]
+        {
             assert_eq!(serde_json::from_str::<String>(&body(text)).unwrap(), text);
         }
     }
@@ -343,24 +324,16 @@ mod tests {
     #[test]
     fn an_ndjson_body_is_one_line() {
         let pretty = r#","body":"{\n  \"a\": \"x\\ny\",\r\n  \"b\": 2\n}""#;
-        assert_eq!(
-            encode_as(BatchFormat::Ndjson, pretty).unwrap(),
-            r#"{   "a": "x\ny",    "b": 2 }"#
-        );
-        assert_eq!(
-            encode_as(BatchFormat::Ndjson, r#","body":"two\nlines""#).unwrap(),
-            r#""two\nlines""#
-        );
+        assert_eq!(encode_as(BatchFormat::Ndjson, pretty).unwrap(), r#"{   "a": "x\ny",    "b": 2 }"#);
+        assert_eq!(encode_as(BatchFormat::Ndjson, r#","body":"two\nlines""#).unwrap(), r#""two\nlines""#);
     }
 
     #[test]
     fn what_sqs_did_not_give_is_not_posted() {
+        assert_eq!(encoded(r#","body":"1""#).unwrap(), r#"{"messageId":"m","body":1}"#);
         assert_eq!(
-            encoded(r#","body":"1""#).unwrap(),
-            r#"{"messageId":"m","body":1}"#
-        );
-        assert_eq!(
-            encoded(r#","body":"1","attributes":null,"messageAttributes":{},"md5OfMessageAttributes":null"#).unwrap(),
+            encoded(r#","body":"1","attributes":null,"messageAttributes":{},"md5OfMessageAttributes":null"#)
+                .unwrap(),
             r#"{"messageId":"m","body":1}"#
         );
     }
@@ -386,7 +359,8 @@ mod tests {
 
     #[test]
     fn numbers_may_be_numbers() {
-        let fields = r#","body":"1","attributes":{"SentTimestamp":1545082649183,"ApproximateReceiveCount":3}"#;
+        let fields =
+            r#","body":"1","attributes":{"SentTimestamp":1545082649183,"ApproximateReceiveCount":3}"#;
         assert_eq!(
             encoded(fields).unwrap(),
             r#"{"messageId":"m","sentTimestamp":1545082649183,"receiveCount":3,"body":1}"#
@@ -395,13 +369,7 @@ mod tests {
 
     #[test]
     fn a_record_without_readable_text_is_unreadable() {
-        for fields in [
-            "",
-            r#","body":null"#,
-            r#","body":{"a":1}"#,
-            r#","body":7"#,
-            r#","body":"\ud800""#,
-        ] {
+        for fields in ["", r#","body":null"#, r#","body":{"a":1}"#, r#","body":7"#, r#","body":"\ud800""#] {
             assert_eq!(encoded(fields), Err(Unreadable::Body), "{fields}");
         }
     }
@@ -419,11 +387,7 @@ mod tests {
         ] {
             for format in BatchFormat::ALL {
                 let fields = format!(r#","body":"1","attributes":{attributes}"#);
-                assert_eq!(
-                    encode_as(format, &fields),
-                    Err(Unreadable::Attributes),
-                    "{attributes}"
-                );
+                assert_eq!(encode_as(format, &fields), Err(Unreadable::Attributes), "{attributes}");
             }
         }
     }
@@ -441,21 +405,13 @@ mod tests {
             r#"{"a":{"dataType":"Binary","binaryListValues":["%%%"]}}"#,
         ] {
             let fields = format!(r#","body":"1","messageAttributes":{attributes}"#);
-            assert_eq!(
-                encoded(&fields),
-                Err(Unreadable::MessageAttributes),
-                "{attributes}"
-            );
+            assert_eq!(encoded(&fields), Err(Unreadable::MessageAttributes), "{attributes}");
         }
     }
 
     #[test]
     fn nothing_of_a_message_is_printed() {
-        let record = Record {
-            slot: 3,
-            group: None,
-            wire: b"secret".to_vec(),
-        };
+        let record = Record { slot: 3, group: None, wire: b"secret".to_vec() };
         assert_eq!(format!("{record:?}"), "Record { slot: 3, group: None, .. }");
     }
 }

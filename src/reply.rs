@@ -20,10 +20,7 @@ pub enum Verdict {
 /// `must_tell` is set where the status alone says nothing (207); `ids` is empty where the request
 /// carried none, so that any that the reply names is one that was not sent.
 pub fn verdict(body: &[u8], ids: &[&str], must_tell: bool) -> Verdict {
-    let body = body
-        .strip_prefix(b"\xEF\xBB\xBF")
-        .unwrap_or(body)
-        .trim_ascii();
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
     let Some(failures) = failures(body) else {
         return Verdict::Unknown("a reply that cannot be read");
     };
@@ -64,9 +61,7 @@ struct Failure {
 fn failures(body: &[u8]) -> Option<Option<Vec<Failure>>> {
     match body.first() {
         // An object, and not an array, as which serde would take a struct too.
-        Some(b'{') => serde_json::from_slice(body)
-            .map(|Reply { failures }| failures)
-            .ok(),
+        Some(b'{') => serde_json::from_slice(body).map(|Reply { failures }| failures).ok(),
         Some(b'[') => serde_json::from_slice(body).map(|IgnoredAny| None).ok(),
         // "OK", a page of HTML, nothing at all.
         _ => (memchr::memmem::find(body, b"batchItemFailures").is_none()).then_some(None),
@@ -82,11 +77,7 @@ mod tests {
     const IDS: &[&str] = &["a", "b", "c"];
 
     fn refused(ids: &[(&str, bool)]) -> Verdict {
-        Verdict::Refused(
-            ids.iter()
-                .map(|(id, retryable)| ((*id).to_owned(), *retryable))
-                .collect(),
-        )
+        Verdict::Refused(ids.iter().map(|(id, retryable)| ((*id).to_owned(), *retryable)).collect())
     }
 
     #[test]
@@ -102,57 +93,33 @@ mod tests {
             r#"{"batchItemFailures":[]}"#,
             r#"{"ok":[[[]]]}"#,
         ] {
-            assert_eq!(
-                verdict(body.as_bytes(), IDS, false),
-                Verdict::Accepted,
-                "{body}"
-            );
+            assert_eq!(verdict(body.as_bytes(), IDS, false), Verdict::Accepted, "{body}");
         }
-        assert_eq!(
-            verdict(br#"{"batchItemFailures":null}"#, IDS, false),
-            Verdict::Accepted
-        );
+        assert_eq!(verdict(br#"{"batchItemFailures":null}"#, IDS, false), Verdict::Accepted);
         assert_eq!(verdict(b"\xff\xfe", IDS, false), Verdict::Accepted);
     }
 
     #[test]
     fn a_207_must_say_what_failed() {
-        for body in [
-            "",
-            "OK",
-            "{}",
-            "[]",
-            "[[]]",
-            "null",
-            r#"{"batchItemFailures":null}"#,
-            r#"{"failures":[]}"#,
-        ] {
-            assert!(
-                matches!(verdict(body.as_bytes(), IDS, true), Verdict::Unknown(_)),
-                "{body}"
-            );
+        for body in
+            ["", "OK", "{}", "[]", "[[]]", "null", r#"{"batchItemFailures":null}"#, r#"{"failures":[]}"#]
+        {
+            assert!(matches!(verdict(body.as_bytes(), IDS, true), Verdict::Unknown(_)), "{body}");
         }
-        assert_eq!(
-            verdict(br#"{"batchItemFailures":[]}"#, IDS, true),
-            Verdict::Accepted
-        );
+        assert_eq!(verdict(br#"{"batchItemFailures":[]}"#, IDS, true), Verdict::Accepted);
     }
 
     #[test]
     fn failures_are_retryable_unless_the_reply_says_otherwise() {
-        let body = br#" {"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"b","retryable":false},
+        let body =
+            br#" {"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"b","retryable":false},
             {"itemIdentifier":"c","retryable":null,"why":"x"}],"x":1} "#;
-        assert_eq!(
-            verdict(body, IDS, false),
-            refused(&[("a", true), ("b", false), ("c", true)])
-        );
-        let twice = br#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":false},{"itemIdentifier":"a"}]}"#;
+        assert_eq!(verdict(body, IDS, false), refused(&[("a", true), ("b", false), ("c", true)]));
+        let twice =
+            br#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":false},{"itemIdentifier":"a"}]}"#;
         assert_eq!(verdict(twice, IDS, true), refused(&[("a", false)]));
         let marked = "\u{feff}{\"batchItemFailures\":[{\"itemIdentifier\":\"a\"}]}";
-        assert_eq!(
-            verdict(marked.as_bytes(), IDS, false),
-            refused(&[("a", true)])
-        );
+        assert_eq!(verdict(marked.as_bytes(), IDS, false), refused(&[("a", true)]));
     }
 
     #[test]
@@ -173,13 +140,7 @@ mod tests {
             r#"HTTP/1.1 {"batchItemFailures":[]}"#,
         ] {
             for must_tell in [false, true] {
-                assert!(
-                    matches!(
-                        verdict(body.as_bytes(), IDS, must_tell),
-                        Verdict::Unknown(_)
-                    ),
-                    "{body}"
-                );
+                assert!(matches!(verdict(body.as_bytes(), IDS, must_tell), Verdict::Unknown(_)), "{body}");
             }
         }
     }
@@ -188,9 +149,8 @@ mod tests {
     fn an_id_that_was_not_sent_makes_the_reply_unknown() {
         let unknown = Verdict::Unknown("a reply that names an id that was not sent");
         for id in ["", "d", "A", "a "] {
-            let body = format!(
-                r#"{{"batchItemFailures":[{{"itemIdentifier":"a"}},{{"itemIdentifier":"{id}"}}]}}"#
-            );
+            let body =
+                format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"a"}},{{"itemIdentifier":"{id}"}}]}}"#);
             assert_eq!(verdict(body.as_bytes(), IDS, false), unknown, "{id:?}");
         }
         let body = br#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#;
@@ -201,15 +161,9 @@ mod tests {
     fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert_eq!(verdict(deep.as_bytes(), IDS, false), Verdict::Accepted);
-        assert_eq!(
-            verdict(format!(r#"{{"x":{deep}}}"#).as_bytes(), IDS, false),
-            Verdict::Accepted
-        );
+        assert_eq!(verdict(format!(r#"{{"x":{deep}}}"#).as_bytes(), IDS, false), Verdict::Accepted);
         let deep = format!(r#"{{"batchItemFailures":{deep}}}"#);
-        assert!(matches!(
-            verdict(deep.as_bytes(), IDS, false),
-            Verdict::Unknown(_)
-        ));
+        assert!(matches!(verdict(deep.as_bytes(), IDS, false), Verdict::Unknown(_)));
     }
 
     proptest! {
@@ -223,10 +177,7 @@ mod tests {
     fn a_reply_that_was_cut_short_accepts_nothing() {
         let whole = br#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":true}],"note":"something"}"#;
         for cut in 1..whole.len() {
-            assert!(
-                matches!(verdict(&whole[..cut], IDS, false), Verdict::Unknown(_)),
-                "{cut}"
-            );
+            assert!(matches!(verdict(&whole[..cut], IDS, false), Verdict::Unknown(_)), "{cut}");
         }
     }
 }

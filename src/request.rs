@@ -60,12 +60,10 @@ fn idempotency_key(ids: &[&str]) -> HeaderValue {
     }
     let digest = context.finish();
     // 128 bits: no two sets of records that ever meet have the same.
-    let key = digest.as_ref()[..16]
-        .iter()
-        .fold(String::with_capacity(32), |mut key, byte| {
-            write!(key, "{byte:02x}").expect("a string takes any text");
-            key
-        });
+    let key = digest.as_ref()[..16].iter().fold(String::with_capacity(32), |mut key, byte| {
+        write!(key, "{byte:02x}").expect("a string takes any text");
+        key
+    });
     HeaderValue::try_from(key).expect("hex digits are a header value")
 }
 
@@ -75,36 +73,16 @@ mod tests {
     use crate::record::Record;
 
     fn request(format: BatchFormat, wires: &[&str]) -> Request {
-        let record = |wire: &&str| Record {
-            slot: 0,
-            group: None,
-            wire: wire.as_bytes().to_vec(),
-        };
-        Request::new(
-            &Batch {
-                records: wires.iter().map(record).collect(),
-            },
-            wires,
-            format,
-        )
+        let record = |wire: &&str| Record { slot: 0, group: None, wire: wire.as_bytes().to_vec() };
+        Request::new(&Batch { records: wires.iter().map(record).collect() }, wires, format)
     }
 
     #[test]
     fn each_format_frames_the_records_in_its_way() {
         for (format, one, two, content_type) in [
-            (
-                BatchFormat::Records,
-                r#"{"records":[1]}"#,
-                r#"{"records":[1,"x"]}"#,
-                "application/json",
-            ),
+            (BatchFormat::Records, r#"{"records":[1]}"#, r#"{"records":[1,"x"]}"#, "application/json"),
             (BatchFormat::Array, "[1]", r#"[1,"x"]"#, "application/json"),
-            (
-                BatchFormat::Ndjson,
-                "1\n",
-                "1\n\"x\"\n",
-                "application/x-ndjson",
-            ),
+            (BatchFormat::Ndjson, "1\n", "1\n\"x\"\n", "application/x-ndjson"),
         ] {
             assert_eq!(request(format, &["1"]).body, one);
             let request = request(format, &["1", r#""x""#]);
@@ -119,14 +97,7 @@ mod tests {
         let key = |ids: &[&str]| idempotency_key(ids);
         assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
         assert_eq!(key(&["a"]).len(), 32);
-        let keys = [
-            key(&["a"]),
-            key(&["b"]),
-            key(&["a", "b"]),
-            key(&["ab"]),
-            key(&["a", "", "b"]),
-            key(&[]),
-        ];
+        let keys = [key(&["a"]), key(&["b"]), key(&["a", "b"]), key(&["ab"]), key(&["a", "", "b"]), key(&[])];
         for (i, one) in keys.iter().enumerate() {
             assert!(keys.iter().skip(i + 1).all(|other| one != other));
         }

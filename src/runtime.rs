@@ -15,7 +15,10 @@ use tokio::task_local;
 use tower::{Service, layer::layer_fn};
 use tracing::error;
 
-use crate::{handler::Handler, perseus::client};
+use crate::{
+    handler::Handler,
+    perseus::{client, root_cause},
+};
 
 /// How long the runtime API may take to hear why the function does not start. Lambda gives an
 /// initialisation 10 s.
@@ -42,28 +45,17 @@ pub async fn run(handler: Handler) -> Result<(), Error> {
         let handler = Arc::clone(&handler);
         async move {
             // The runtime crate would repeat a panic's message, which can hold a part of the event.
-            AssertUnwindSafe(handler.handle(&payload, &event.context))
-                .catch_unwind()
-                .await
-                .map_or_else(
-                    |_panic| Err(diagnostic("Panic", "the invocation panicked")),
-                    |answer| {
-                        answer.map_err(|refusal| diagnostic("EventError", &refusal.to_string()))
-                    },
-                )
+            AssertUnwindSafe(handler.handle(&payload, &event.context)).catch_unwind().await.map_or_else(
+                |_panic| Err(diagnostic("Panic", "the invocation panicked")),
+                |answer| answer.map_err(|refusal| diagnostic("EventError", &refusal.to_string())),
+            )
         }
     });
-    Runtime::new(service)
-        .layer(layer_fn(TakePayload))
-        .run_concurrent()
-        .await
+    Runtime::new(service).layer(layer_fn(TakePayload)).run_concurrent().await
 }
 
 fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {
-    Diagnostic {
-        error_type: error_type.to_owned(),
-        error_message: error_message.to_owned(),
-    }
+    Diagnostic { error_type: error_type.to_owned(), error_message: error_message.to_owned() }
 }
 
 /// Tells Lambda why the function does not start, so that the reason is shown where the failure is
@@ -78,9 +70,7 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error_messag
     let report = async {
         client()
             .build()?
-            .post(format!(
-                "http://{runtime_api}/2018-06-01/runtime/init/error"
-            ))
+            .post(format!("http://{runtime_api}/2018-06-01/runtime/init/error"))
             .header("lambda-runtime-function-error-type", error_type)
             .timeout(REPORT_TIMEOUT)
             .body(body.to_string())
@@ -88,7 +78,7 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error_messag
             .await
     };
     if let Err(failure) = report.await {
-        error!(reason = failure.to_string(), "Lambda could not be told");
+        error!(reason = root_cause(&failure).to_string(), "Lambda could not be told");
     }
 }
 

@@ -24,16 +24,11 @@ impl TraceContext {
 }
 
 fn traceparent(header: &str) -> Option<HeaderValue> {
-    let field = |name| {
-        header
-            .split(';')
-            .find_map(|field| field.trim().strip_prefix(name))
-    };
+    let field = |name| header.split(';').find_map(|field| field.trim().strip_prefix(name));
     let (epoch, unique) = field("Root=1-")?.split_once('-')?;
     let trace_id = format!("{epoch}{unique}");
     // A root without a segment yet: this function is the first, under an id of its own.
-    let parent =
-        field("Parent=").map_or_else(|| format!("{:016x}", fastrand::u64(1..)), str::to_owned);
+    let parent = field("Parent=").map_or_else(|| format!("{:016x}", fastrand::u64(1..)), str::to_owned);
     let sampled = u8::from(field("Sampled=") == Some("1"));
     let is_id = |id: &str, len| {
         id.len() == len
@@ -52,12 +47,9 @@ mod tests {
 
     #[test]
     fn an_x_ray_header_becomes_a_traceparent() {
-        for (sampled, flags) in [
-            (";Sampled=1", "01"),
-            (";Sampled=0;Lineage=a:b", "00"),
-            ("", "00"),
-            (";Sampled=?", "00"),
-        ] {
+        for (sampled, flags) in
+            [(";Sampled=1", "01"), (";Sampled=0;Lineage=a:b", "00"), ("", "00"), (";Sampled=?", "00")]
+        {
             let header = format!("{ROOT};Parent=53995c3f42cd8ad8{sampled}");
             let trace = TraceContext::new(Some(&header));
             assert_eq!(trace.amazon.unwrap(), header.as_str());
@@ -70,10 +62,7 @@ mod tests {
     fn a_root_alone_gets_a_parent() {
         let w3c = TraceContext::new(Some(ROOT)).w3c.unwrap();
         let w3c = w3c.to_str().unwrap();
-        assert!(
-            w3c.starts_with("00-5759e988bd862e3fe1be46a994272793-") && w3c.ends_with("-00"),
-            "{w3c}"
-        );
+        assert!(w3c.starts_with("00-5759e988bd862e3fe1be46a994272793-") && w3c.ends_with("-00"), "{w3c}");
         assert_eq!(w3c.len(), 55);
     }
 
@@ -86,10 +75,7 @@ mod tests {
             "Root=1-00000000-000000000000000000000000",
         ] {
             let trace = TraceContext::new(Some(header));
-            assert_eq!(
-                (trace.amazon.unwrap(), trace.w3c),
-                (header.parse().unwrap(), None)
-            );
+            assert_eq!((trace.amazon.unwrap(), trace.w3c), (header.parse().unwrap(), None));
         }
         let odd_parent = TraceContext::new(Some(&format!("{ROOT};Parent=1"))).w3c;
         assert_eq!(odd_parent, None);

@@ -118,9 +118,7 @@ impl Environment {
 
 /// The wall clock, which is what deadlines are told in.
 fn since_epoch() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn epoch_ms(since_epoch: Duration) -> u64 {

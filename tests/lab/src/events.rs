@@ -22,14 +22,9 @@ const QUEUE_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:perseus-forwarder
 /// With `fifo_groups` the queue is a FIFO queue and its messages take turns among that many groups. Message ids are
 /// unique, over several calls too. What SQS or Lambda would not take is made all the same: see [`oversize`].
 pub fn generate(records: usize, body_bytes: usize, fifo_groups: Option<usize>) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let now = u64::try_from(now).unwrap_or(u64::MAX);
-    let records: Vec<Value> = (0..records)
-        .map(|place| record(place, body_bytes, fifo_groups, now))
-        .collect();
+    let records: Vec<Value> = (0..records).map(|place| record(place, body_bytes, fifo_groups, now)).collect();
     json!({ "Records": records }).to_string()
 }
 
@@ -37,29 +32,16 @@ pub fn generate(records: usize, body_bytes: usize, fifo_groups: Option<usize>) -
 pub fn oversize(event: &str) -> Option<String> {
     let parsed: Value = serde_json::from_str(event).unwrap_or_default();
     let records = parsed["Records"].as_array().map_or(&[][..], Vec::as_slice);
-    let largest = records
-        .iter()
-        .filter_map(|record| record["body"].as_str())
-        .map(str::len)
-        .max()
-        .unwrap_or(0);
+    let largest =
+        records.iter().filter_map(|record| record["body"].as_str()).map(str::len).max().unwrap_or(0);
     let reasons = [
         (event.len() > MAX_EVENT_BYTES).then(|| {
-            format!(
-                "the event is {} bytes, and Lambda takes {MAX_EVENT_BYTES} (6 MB) at most",
-                event.len()
-            )
+            format!("the event is {} bytes, and Lambda takes {MAX_EVENT_BYTES} (6 MB) at most", event.len())
         }),
-        (records.len() > MAX_EVENT_RECORDS).then(|| {
-            format!(
-                "it has {} messages, and SQS sends {MAX_EVENT_RECORDS} at most",
-                records.len()
-            )
-        }),
+        (records.len() > MAX_EVENT_RECORDS)
+            .then(|| format!("it has {} messages, and SQS sends {MAX_EVENT_RECORDS} at most", records.len())),
         (largest > MAX_MESSAGE_BYTES).then(|| {
-            format!(
-                "a message is {largest} bytes, and SQS takes {MAX_MESSAGE_BYTES} (1 MiB) at most"
-            )
+            format!("a message is {largest} bytes, and SQS takes {MAX_MESSAGE_BYTES} (1 MiB) at most")
         }),
     ];
     let reasons: Vec<String> = reasons.into_iter().flatten().collect();
@@ -68,10 +50,7 @@ pub fn oversize(event: &str) -> Option<String> {
 
 fn record(place: usize, body_bytes: usize, fifo_groups: Option<usize>, now: u64) -> Value {
     let body = body(place, body_bytes);
-    let md5: String = Md5::digest(&body)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let md5: String = Md5::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut attributes = json!({
         "ApproximateReceiveCount": "1",
         "SentTimestamp": now.to_string(),
@@ -81,8 +60,7 @@ fn record(place: usize, body_bytes: usize, fifo_groups: Option<usize>, now: u64)
     if let Some(groups) = fifo_groups {
         attributes["MessageGroupId"] = json!(format!("group-{}", place % groups.max(1)));
         attributes["MessageDeduplicationId"] = json!(Uuid::new_v4().simple().to_string());
-        attributes["SequenceNumber"] =
-            json!(format!("{}", 18_849_496_460_467_696_128 + place as u128));
+        attributes["SequenceNumber"] = json!(format!("{}", 18_849_496_460_467_696_128 + place as u128));
     }
     json!({
         "messageId": Uuid::new_v4().to_string(),
@@ -107,11 +85,7 @@ fn body(place: usize, bytes: usize) -> String {
 }
 
 fn padding(bytes: usize) -> String {
-    "the quick brown fox jumps over the lazy dog "
-        .chars()
-        .cycle()
-        .take(bytes)
-        .collect()
+    "the quick brown fox jumps over the lazy dog ".chars().cycle().take(bytes).collect()
 }
 
 #[cfg(test)]
@@ -122,10 +96,7 @@ mod tests {
 
     fn records(event: &str) -> Vec<Value> {
         let event: Value = serde_json::from_str(event).expect("an event is JSON");
-        event["Records"]
-            .as_array()
-            .expect("an event has records")
-            .clone()
+        event["Records"].as_array().expect("an event has records").clone()
     }
 
     #[test]
@@ -141,8 +112,7 @@ mod tests {
     fn a_body_is_json_and_an_object_where_one_fits() {
         let parsed = |bytes| -> Value {
             let record = &records(&generate(1, bytes, None))[0];
-            serde_json::from_str(record["body"].as_str().expect("a body is text"))
-                .expect("a body is JSON")
+            serde_json::from_str(record["body"].as_str().expect("a body is text")).expect("a body is JSON")
         };
         assert!(parsed(1).is_number());
         assert!(parsed(2).is_string());
@@ -169,12 +139,7 @@ mod tests {
         assert_eq!(record["md5OfBody"], "9d4568c009d203ab10e33ea9953a0264");
         assert_eq!(record["attributes"]["ApproximateReceiveCount"], "1");
         assert!(record["attributes"].get("MessageGroupId").is_none());
-        assert!(
-            !record["eventSourceARN"]
-                .as_str()
-                .expect("a record names its queue")
-                .ends_with(".fifo")
-        );
+        assert!(!record["eventSourceARN"].as_str().expect("a record names its queue").ends_with(".fifo"));
     }
 
     #[test]
@@ -183,38 +148,23 @@ mod tests {
         let of = |key: &str| -> Vec<&str> {
             records
                 .iter()
-                .map(|record| {
-                    record["attributes"][key]
-                        .as_str()
-                        .expect("a FIFO attribute")
-                })
+                .map(|record| record["attributes"][key].as_str().expect("a FIFO attribute"))
                 .collect()
         };
-        assert_eq!(
-            of("MessageGroupId"),
-            ["group-0", "group-1", "group-0", "group-1"]
-        );
+        assert_eq!(of("MessageGroupId"), ["group-0", "group-1", "group-0", "group-1"]);
         assert!(of("SequenceNumber").is_sorted());
-        assert!(records.iter().all(|record| {
-            record["eventSourceARN"]
-                .as_str()
-                .is_some_and(|arn| arn.ends_with(".fifo"))
-        }));
+        assert!(
+            records.iter().all(|record| {
+                record["eventSourceARN"].as_str().is_some_and(|arn| arn.ends_with(".fifo"))
+            })
+        );
     }
 
     #[test]
     fn an_event_no_queue_would_deliver_says_so() {
         assert_eq!(oversize(&generate(10, 1_000, None)), None);
-        assert!(
-            oversize(&generate(7, 1024 * 1024, None)).is_some_and(|said| said.contains("6 MB"))
-        );
-        assert!(
-            oversize(&generate(1, 1024 * 1024 + 1, None))
-                .is_some_and(|said| said.contains("1 MiB"))
-        );
-        assert!(
-            oversize(&generate(10_001, 0, None))
-                .is_some_and(|said| said.contains("10001 messages"))
-        );
+        assert!(oversize(&generate(7, 1024 * 1024, None)).is_some_and(|said| said.contains("6 MB")));
+        assert!(oversize(&generate(1, 1024 * 1024 + 1, None)).is_some_and(|said| said.contains("1 MiB")));
+        assert!(oversize(&generate(10_001, 0, None)).is_some_and(|said| said.contains("10001 messages")));
     }
 }

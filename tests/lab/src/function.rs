@@ -47,22 +47,13 @@ pub async fn locate(path: Option<PathBuf>, release: bool) -> Result<PathBuf, Fun
 
 /// The folder of the workspace this was built from.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .map(Path::to_owned)
-        .unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_owned).unwrap_or_default()
 }
 
 async fn build(release: bool) -> Result<PathBuf, FunctionError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "build",
-            "--bin",
-            BINARY,
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["build", "--bin", BINARY, "--message-format=json-render-diagnostics"])
         .args(release.then_some("--release"))
         .current_dir(workspace())
         .stdin(Stdio::null())
@@ -81,9 +72,7 @@ fn executable(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| {
-            message["reason"] == "compiler-artifact" && message["target"]["name"] == BINARY
-        })
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == BINARY)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -99,21 +88,13 @@ mod tests {
             r#"{"reason":"compiler-artifact","target":{"name":"perseus-forwarder"},"executable":"/t/debug/perseus-forwarder"}"#,
             r#"{"reason":"build-finished","success":true}"#,
         ];
-        assert_eq!(
-            executable(&messages.join("\n")),
-            Some("/t/debug/perseus-forwarder".into())
-        );
+        assert_eq!(executable(&messages.join("\n")), Some("/t/debug/perseus-forwarder".into()));
         assert_eq!(executable(messages[0]), None);
     }
 
     #[tokio::test]
     async fn a_named_file_that_is_missing_is_said_to_be() {
-        let error = locate(Some("/no/such/file".into()), false)
-            .await
-            .expect_err("there is no such file");
-        assert_eq!(
-            error.to_string(),
-            "there is no file /no/such/file to run as the function"
-        );
+        let error = locate(Some("/no/such/file".into()), false).await.expect_err("there is no such file");
+        assert_eq!(error.to_string(), "there is no file /no/such/file to run as the function");
     }
 }

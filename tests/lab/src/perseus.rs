@@ -71,10 +71,7 @@ impl Perseus {
     ///
     /// When no loopback port can be opened.
     pub async fn start(answer: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
-        let desk = Arc::new(Desk {
-            answer: Mutex::new(Box::new(answer)),
-            book: Mutex::default(),
-        });
+        let desk = Arc::new(Desk { answer: Mutex::new(Box::new(answer)), book: Mutex::default() });
         let routes = Router::new().fallback(ingest).with_state(Arc::clone(&desk));
         let server = Server::start(routes)
             .await
@@ -157,11 +154,7 @@ impl Desk {
 
     fn receive(&self, head: Parts, body: Bytes) -> (Received, Reply) {
         let astray = (head.method != http::Method::POST || head.uri.path() != PATH).then(|| {
-            format!(
-                "{} {} instead of POST {PATH}: a redirect followed?",
-                head.method,
-                head.uri.path()
-            )
+            format!("{} {} instead of POST {PATH}: a redirect followed?", head.method, head.uri.path())
         });
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let received = self.book().record(head.headers, body, astray.clone());
@@ -181,9 +174,7 @@ impl Drop for InFlight<'_> {
 
 impl fmt::Debug for Desk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk")
-            .field("book", &self.book)
-            .finish_non_exhaustive()
+        f.debug_struct("Desk").field("book", &self.book).finish_non_exhaustive()
     }
 }
 

@@ -23,10 +23,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(routes: Router) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        Ok(Self {
-            address: listener.local_addr()?,
-            accepting: tokio::spawn(accept(listener, routes)),
-        })
+        Ok(Self { address: listener.local_addr()?, accepting: tokio::spawn(accept(listener, routes)) })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -59,7 +56,5 @@ async fn serve(stream: TcpStream, routes: Router) {
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(routes);
     // An error here is a client that hung up, which clients that keep a deadline do.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

@@ -14,10 +14,7 @@ fn function(behaviour: &str) -> Builder {
 }
 
 async fn started(behaviour: &str) -> Environment {
-    function(behaviour)
-        .start()
-        .await
-        .expect("the script asks for work")
+    function(behaviour).start().await.expect("the script asks for work")
 }
 
 async fn response(environment: &Environment, event: &str) -> Value {
@@ -28,18 +25,14 @@ async fn response(environment: &Environment, event: &str) -> Value {
 }
 
 fn since_epoch() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is after 1970")
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970")
 }
 
 #[cfg(target_os = "linux")]
 /// Whether a process is there and not merely waiting to be reaped.
 fn is_alive(pid: &Value) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|state| !state.is_empty() && !state.starts_with(" Z"))
+    stat.rsplit(')').next().is_some_and(|state| !state.is_empty() && !state.starts_with(" Z"))
 }
 
 #[cfg(target_os = "linux")]
@@ -55,69 +48,35 @@ async fn is_gone(pid: &Value) -> bool {
 
 #[tokio::test]
 async fn one_environment_answers_event_after_event() {
-    let environment = function("echo")
-        .memory_mb(256)
-        .start()
-        .await
-        .expect("the script asks for work");
-    assert_eq!(
-        response(&environment, r#"{"first":1}"#).await,
-        json!({ "first": 1 })
-    );
-    let second = environment
-        .invoke(r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#)
-        .await;
+    let environment = function("echo").memory_mb(256).start().await.expect("the script asks for work");
+    assert_eq!(response(&environment, r#"{"first":1}"#).await, json!({ "first": 1 }));
+    let second = environment.invoke(r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#).await;
     assert_eq!(second.answer.failed_ids(), ["a"]);
-    assert!(
-        second.time_left > Duration::from_secs(20) && second.time_left < Duration::from_secs(30)
-    );
+    assert!(second.time_left > Duration::from_secs(20) && second.time_left < Duration::from_secs(30));
     let logs = environment.shutdown().await;
     assert_eq!(logs[..2], ["started with 256 MB", r#"got {"first":1}"#]);
 }
 
 #[tokio::test]
 async fn an_invocation_carries_what_lambda_sends() {
-    let environment = function("heads")
-        .timeout(Duration::from_secs(20))
-        .start()
-        .await
-        .expect("the script starts");
+    let environment =
+        function("heads").timeout(Duration::from_secs(20)).start().await.expect("the script starts");
     let before = since_epoch();
     let heads = response(&environment, "{}").await;
-    let deadline = heads["deadline"]
-        .as_str()
-        .and_then(|text| text.parse().ok())
-        .map(Duration::from_millis);
+    let deadline = heads["deadline"].as_str().and_then(|text| text.parse().ok()).map(Duration::from_millis);
     let timeout = deadline.expect("a deadline in milliseconds") + Duration::from_millis(1) - before;
-    assert!(
-        (Duration::from_secs(20)..Duration::from_secs(22)).contains(&timeout),
-        "{timeout:?}"
-    );
-    assert!(
-        heads["trace"]
-            .as_str()
-            .is_some_and(|trace| trace.starts_with("Root=1-"))
-    );
-    assert!(
-        heads["arn"]
-            .as_str()
-            .is_some_and(|arn| arn.ends_with(":function:perseus-forwarder"))
-    );
+    assert!((Duration::from_secs(20)..Duration::from_secs(22)).contains(&timeout), "{timeout:?}");
+    assert!(heads["trace"].as_str().is_some_and(|trace| trace.starts_with("Root=1-")));
+    assert!(heads["arn"].as_str().is_some_and(|arn| arn.ends_with(":function:perseus-forwarder")));
 }
 
 #[tokio::test]
 async fn an_odd_deadline_is_passed_on_as_it_is_and_no_trace_id_means_no_header() {
     let environment = started("heads").await;
-    let invoke = Invoke {
-        event: "{}".into(),
-        deadline_ms: 600_000,
-        wait: Duration::from_secs(10),
-        trace_id: None,
-    };
+    let invoke =
+        Invoke { event: "{}".into(), deadline_ms: 600_000, wait: Duration::from_secs(10), trace_id: None };
     let invocation = environment.invoke_with(invoke).await;
-    let Answer::Response(heads) = invocation.answer else {
-        panic!("{:?}", invocation.answer)
-    };
+    let Answer::Response(heads) = invocation.answer else { panic!("{:?}", invocation.answer) };
     assert_eq!(heads["deadline"], "600000");
     assert_eq!(heads["trace"], "");
     assert_eq!(invocation.time_left, Duration::ZERO);
@@ -126,24 +85,14 @@ async fn an_odd_deadline_is_passed_on_as_it_is_and_no_trace_id_means_no_header()
 #[tokio::test]
 async fn the_function_sees_only_what_lambda_and_the_caller_set() {
     let variables = response(&started("variables").await, "{}").await;
-    let names: Vec<&str> = variables
-        .as_str()
-        .expect("a list of names")
-        .split_whitespace()
-        .collect();
+    let names: Vec<&str> = variables.as_str().expect("a list of names").split_whitespace().collect();
     assert!(names.contains(&"AWS_LAMBDA_FUNCTION_NAME") && names.contains(&"BEHAVIOUR"));
-    assert!(
-        !names.contains(&"CARGO") && !names.contains(&"HOME"),
-        "{names:?}"
-    );
+    assert!(!names.contains(&"CARGO") && !names.contains(&"HOME"), "{names:?}");
 }
 
 #[tokio::test]
 async fn an_error_report_is_an_error() {
-    let expected = Answer::Error {
-        kind: "NotSqs".into(),
-        message: "no Records".into(),
-    };
+    let expected = Answer::Error { kind: "NotSqs".into(), message: "no Records".into() };
     assert_eq!(started("error").await.invoke("{}").await.answer, expected);
 }
 
@@ -156,27 +105,19 @@ async fn an_answer_that_is_not_json_is_an_error() {
 #[tokio::test]
 async fn a_process_that_ends_instead_of_answering_has_crashed() {
     let environment = started("crash").await;
-    let Answer::Crashed { logs } = environment.invoke("{}").await.answer else {
-        panic!("it ends")
-    };
+    let Answer::Crashed { logs } = environment.invoke("{}").await.answer else { panic!("it ends") };
     assert_eq!(logs.last().map(String::as_str), Some("last words"));
     assert!(!environment.is_running());
 }
 
 #[tokio::test]
 async fn a_time_out_ends_the_environment() {
-    let environment = function("hang")
-        .timeout(Duration::from_millis(200))
-        .start()
-        .await
-        .expect("the script starts");
+    let environment =
+        function("hang").timeout(Duration::from_millis(200)).start().await.expect("the script starts");
     let invocation = environment.invoke("{}").await;
     assert_eq!(invocation.answer, Answer::TimedOut);
     assert_eq!(invocation.time_left, Duration::ZERO);
-    assert!(matches!(
-        environment.invoke("{}").await.answer,
-        Answer::Crashed { .. }
-    ));
+    assert!(matches!(environment.invoke("{}").await.answer, Answer::Crashed { .. }));
 }
 
 #[tokio::test]
@@ -203,11 +144,7 @@ async fn invocations_at_once_all_get_their_own_answer() {
 #[tokio::test]
 async fn a_reported_initialisation_error_is_told_with_the_exit_code() {
     match function("no-init").start().await {
-        Err(StartError::Init {
-            kind,
-            message,
-            exit,
-        }) => {
+        Err(StartError::Init { kind, message, exit }) => {
             assert_eq!(
                 (kind.as_str(), message.as_str(), exit),
                 ("ConfigError", "PERSEUS_URL is not set", Some(3))
@@ -221,10 +158,7 @@ async fn a_reported_initialisation_error_is_told_with_the_exit_code() {
 async fn a_function_that_exits_before_it_asks_for_work_is_told_with_its_lines() {
     match function("exit").start().await {
         Err(StartError::Exited { status, logs }) => {
-            assert_eq!(
-                (status.code(), logs),
-                (Some(4), vec!["cannot go on".to_owned()])
-            );
+            assert_eq!((status.code(), logs), (Some(4), vec!["cannot go on".to_owned()]));
         }
         other => panic!("{other:?}"),
     }
@@ -232,23 +166,14 @@ async fn a_function_that_exits_before_it_asks_for_work_is_told_with_its_lines() 
 
 #[tokio::test]
 async fn a_function_that_never_asks_for_work_is_given_up() {
-    let outcome = function("idle")
-        .init_timeout(Duration::from_millis(200))
-        .start()
-        .await;
+    let outcome = function("idle").init_timeout(Duration::from_millis(200)).start().await;
     assert!(matches!(outcome, Err(StartError::NeverAskedForWork)));
 }
 
 #[tokio::test]
 async fn a_missing_executable_is_named() {
-    let error = Environment::builder("/no/such/function")
-        .start()
-        .await
-        .expect_err("there is no such file");
-    assert!(
-        error.to_string().starts_with("/no/such/function: "),
-        "{error}"
-    );
+    let error = Environment::builder("/no/such/function").start().await.expect_err("there is no such file");
+    assert!(error.to_string().starts_with("/no/such/function: "), "{error}");
 }
 
 #[cfg(target_os = "linux")]

@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # A function for the tests of the environment: it does what $BEHAVIOUR says.
-set -u
+set -u -o pipefail
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime"
-heads=$(mktemp)
-trap 'rm -f "$heads"' EXIT
 
 report() { curl -s -o /dev/null -X POST --data-binary "$2" "$api/$1"; }
 
 # Polls for an event; its headers are then known to `head_of`.
-next() { event=$(curl -s -D "$heads" "$api/invocation/next") && id=$(head_of lambda-runtime-aws-request-id); }
-head_of() { tr -d '\r' <"$heads" | sed -n "s/^$1: //p"; }
+next() {
+    local reply
+    reply=$(curl -s -i "$api/invocation/next" | tr -d '\r') || return
+    heads=${reply%%$'\n\n'*}
+    event=${reply#*$'\n\n'}
+    id=$(head_of lambda-runtime-aws-request-id)
+}
+head_of() { sed -n "s/^$1: //p" <<<"$heads"; }
 
 case "$BEHAVIOUR" in
     no-init) report init/error '{"errorType":"ConfigError","errorMessage":"PERSEUS_URL is not set"}'; exit 3 ;;

@@ -44,11 +44,7 @@ impl Answer {
             return None;
         };
         let id = |failure: &Value| failure["itemIdentifier"].as_str().map(str::to_owned);
-        response["batchItemFailures"]
-            .as_array()?
-            .iter()
-            .map(id)
-            .collect()
+        response["batchItemFailures"].as_array()?.iter().map(id).collect()
     }
 
     /// The ids in `batchItemFailures`.
@@ -57,7 +53,6 @@ impl Answer {
     ///
     /// When this is not a batch response.
     pub fn failed_ids(&self) -> Vec<String> {
-        self.batch_item_failures()
-            .unwrap_or_else(|| panic!("not a batch response but {self:?}"))
+        self.batch_item_failures().unwrap_or_else(|| panic!("not a batch response but {self:?}"))
     }
 }

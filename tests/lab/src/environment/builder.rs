@@ -87,10 +87,7 @@ impl Builder {
     /// How long the function has until its first `next`; 10 s unless set, as on Lambda.
     #[must_use]
     pub fn init_timeout(self, init_timeout: Duration) -> Self {
-        Self {
-            init_timeout,
-            ..self
-        }
+        Self { init_timeout, ..self }
     }
 
     /// What the function is told its memory is; 128 MB unless set. It is not enforced.
@@ -106,9 +103,8 @@ impl Builder {
     /// When the function reports an initialisation error, exits, does not ask for work in time or cannot be run.
     pub async fn start(self) -> Result<Environment, StartError> {
         let api = RuntimeApi::start().await?;
-        let process = Process::spawn(self.command(&api)).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", self.binary.display()))
-        })?;
+        let process = Process::spawn(self.command(&api))
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.binary.display())))?;
         let start = tokio::select! {
             biased;
             start = api.started() => start,
@@ -120,24 +116,12 @@ impl Builder {
         };
         match start {
             Start::AskedForWork => {
-                let managed = self
-                    .env
-                    .iter()
-                    .any(|(name, _)| name == "AWS_LAMBDA_MAX_CONCURRENCY");
-                Ok(Environment {
-                    api,
-                    process,
-                    timeout: self.timeout,
-                    managed,
-                })
+                let managed = self.env.iter().any(|(name, _)| name == "AWS_LAMBDA_MAX_CONCURRENCY");
+                Ok(Environment { api, process, timeout: self.timeout, managed })
             }
             Start::Failed { kind, message } => {
                 let exit = tokio::time::timeout(EXIT_TIMEOUT, process.exited()).await;
-                Err(StartError::Init {
-                    kind,
-                    message,
-                    exit: exit.ok().and_then(|status| status.code()),
-                })
+                Err(StartError::Init { kind, message, exit: exit.ok().and_then(|status| status.code()) })
             }
         }
     }
@@ -152,15 +136,9 @@ impl Builder {
                 ("AWS_LAMBDA_RUNTIME_API", api.address().as_str()),
                 ("AWS_LAMBDA_FUNCTION_NAME", FUNCTION_NAME),
                 ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-                (
-                    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-                    self.memory_mb.to_string().as_str(),
-                ),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", self.memory_mb.to_string().as_str()),
                 ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/perseus-forwarder"),
-                (
-                    "AWS_LAMBDA_LOG_STREAM_NAME",
-                    "2026/01/01/[$LATEST]5f2e0cbe01f44d2ba1d8e5fd45a0cd94",
-                ),
+                ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]5f2e0cbe01f44d2ba1d8e5fd45a0cd94"),
                 ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
                 ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
                 ("AWS_REGION", "eu-central-1"),

@@ -73,11 +73,7 @@ impl Process {
     /// Returns once the process has ended and its last line is in the logs.
     pub(super) async fn exited(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
-        let ended = exit
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|status| *status);
+        let ended = exit.wait_for(Option::is_some).await.ok().and_then(|status| *status);
         match ended {
             Some(status) => status,
             None => std::future::pending().await,
@@ -114,15 +110,9 @@ async fn reap(mut child: Child, group: Pid, mut readers: JoinSet<()>) -> io::Res
 async fn read_lines(output: impl AsyncRead + Unpin, lines: Lines) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    while output
-        .read_until(b'\n', &mut line)
-        .await
-        .is_ok_and(|read| read > 0)
-    {
+    while output.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
         let text = String::from_utf8_lossy(&line);
-        lines
-            .get()
-            .push(text.trim_end_matches(['\r', '\n']).to_owned());
+        lines.get().push(text.trim_end_matches(['\r', '\n']).to_owned());
         line.clear();
     }
 }

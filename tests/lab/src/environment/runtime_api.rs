@@ -79,10 +79,7 @@ impl RuntimeApi {
         });
         let routes = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route(
-                "/2018-06-01/runtime/invocation/{id}/response",
-                post(response),
-            )
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
             // The limit of Lambda itself is larger than what axum takes by default.
@@ -100,11 +97,7 @@ impl RuntimeApi {
     /// Returns once the function has asked for work or has reported that it cannot.
     pub(super) async fn started(&self) -> Start {
         let mut start = self.desk.start.subscribe();
-        let ended = start
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|start| start.clone());
+        let ended = start.wait_for(Option::is_some).await.ok().and_then(|start| start.clone());
         match ended {
             Some(start) => start,
             None => std::future::pending().await,
@@ -119,11 +112,7 @@ impl RuntimeApi {
     pub(super) fn offer(&self, invoke: Invoke) -> oneshot::Receiver<Arrival> {
         let (answer, answered) = oneshot::channel();
         // The receiving end lives in the desk: it is never gone.
-        let _ = self.desk.offers.send(Offer {
-            id: Uuid::new_v4().to_string(),
-            invoke,
-            answer,
-        });
+        let _ = self.desk.offers.send(Offer { id: Uuid::new_v4().to_string(), invoke, answer });
         answered
     }
 }
@@ -143,16 +132,11 @@ impl Desk {
 
     fn settle(&self, id: &str, answer: Answer) -> Response {
         let Some(waiting) = self.running().remove(id) else {
-            let error =
-                json!({ "errorMessage": "no such invocation", "errorType": "InvalidRequestID" });
+            let error = json!({ "errorMessage": "no such invocation", "errorType": "InvalidRequestID" });
             return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
         };
         // An answer nobody waits for is late: it is taken and dropped, as on Lambda.
-        let _ = waiting.send(Arrival {
-            answer,
-            at: Instant::now(),
-            since_epoch: since_epoch(),
-        });
+        let _ = waiting.send(Arrival { answer, at: Instant::now(), since_epoch: since_epoch() });
         accepted()
     }
 }
@@ -216,26 +200,13 @@ async fn init_error(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Byt
 fn reported(headers: &HeaderMap, body: &Bytes) -> (String, String) {
     let report: Value = serde_json::from_slice(body).unwrap_or_default();
     let in_body = |key: &str| report[key].as_str().map(str::to_owned);
-    let in_header = || {
-        headers
-            .get(ERROR_TYPE)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
-    let kind = in_body("errorType")
-        .or_else(in_header)
-        .unwrap_or_else(|| "Unhandled".to_owned());
-    (
-        kind,
-        in_body("errorMessage").unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()),
-    )
+    let in_header =
+        || headers.get(ERROR_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let kind = in_body("errorType").or_else(in_header).unwrap_or_else(|| "Unhandled".to_owned());
+    (kind, in_body("errorMessage").unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()))
 }
 
 fn accepted() -> Response {
     let body = json!({ "status": "OK" }).to_string();
-    (
-        StatusCode::ACCEPTED,
-        [(header::CONTENT_TYPE, "application/json")],
-        body,
-    )
-        .into_response()
+    (StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

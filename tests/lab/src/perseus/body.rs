@@ -43,10 +43,7 @@ impl Content {
                 return content;
             }
         }
-        match headers
-            .get(header::CONTENT_TYPE)
-            .map(|value| value.as_bytes())
-        {
+        match headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()) {
             Some(b"application/x-ndjson") => content.read_lines(),
             Some(b"application/json") => content.read_json(),
             other => content.findings.push(format!(
@@ -70,9 +67,7 @@ impl Content {
                 self.format = Some(Format::Array);
                 self.records = bodies;
             }
-            Ok(_) => self
-                .findings
-                .push("the body is neither an object nor an array".to_owned()),
+            Ok(_) => self.findings.push("the body is neither an object nor an array".to_owned()),
             Err(error) => self.findings.push(format!("the body is not JSON: {error}")),
         }
     }
@@ -86,10 +81,9 @@ impl Content {
         for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
             match serde_json::from_slice(line) {
                 Ok(body) => self.records.push(body),
-                Err(error) => self.findings.push(format!(
-                    "line {} is not one JSON value: {error}",
-                    number + 1
-                )),
+                Err(error) => {
+                    self.findings.push(format!("line {} is not one JSON value: {error}", number + 1))
+                }
             }
         }
     }
@@ -101,53 +95,33 @@ impl Content {
             None => self.findings.push("the body has no `records`".to_owned()),
         }
         for key in envelope.keys() {
-            self.findings
-                .push(format!("unexpected key `{key}` beside `records`"));
+            self.findings.push(format!("unexpected key `{key}` beside `records`"));
         }
         for (place, record) in self.records.iter().enumerate() {
-            let id = record
-                .get("messageId")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let id = record.get("messageId").and_then(Value::as_str).unwrap_or_default();
             // One id per record, even an empty one: the two lists are read side by side.
             self.message_ids.push(id.to_owned());
             let findings = record_findings(record);
-            self.findings.extend(
-                findings
-                    .into_iter()
-                    .map(|finding| format!("record {place}: {finding}")),
-            );
+            self.findings.extend(findings.into_iter().map(|finding| format!("record {place}: {finding}")));
         }
     }
 }
 
 fn decoded(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, String> {
     let mut plain = Vec::new();
-    let outcome = match headers
-        .get(header::CONTENT_ENCODING)
-        .map(|value| value.as_bytes())
-    {
+    let outcome = match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None => return Ok(body.clone()),
-        Some(b"gzip") => flate2::read::GzDecoder::new(&body[..])
-            .read_to_end(&mut plain)
-            .map_err(|error| error.to_string()),
+        Some(b"gzip") => {
+            flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).map_err(|error| error.to_string())
+        }
         Some(b"zstd") => ruzstd::decoding::StreamingDecoder::new(&body[..])
             .map_err(|error| error.to_string())
-            .and_then(|mut decoder| {
-                decoder
-                    .read_to_end(&mut plain)
-                    .map_err(|error| error.to_string())
-            }),
-        Some(other) => Err(format!(
-            "`{}` is neither gzip nor zstd",
-            String::from_utf8_lossy(other)
-        )),
+            .and_then(|mut decoder| decoder.read_to_end(&mut plain).map_err(|error| error.to_string())),
+        Some(other) => Err(format!("`{}` is neither gzip nor zstd", String::from_utf8_lossy(other))),
     };
     match outcome {
         Ok(_) => Ok(plain.into()),
-        Err(error) => Err(format!(
-            "the body does not match its content-encoding: {error}"
-        )),
+        Err(error) => Err(format!("the body does not match its content-encoding: {error}")),
     }
 }
 
@@ -167,8 +141,7 @@ fn record_findings(record: &Value) -> Vec<String> {
                 findings.push("an empty `messageId`".to_owned())
             }
             ("body", _)
-            | ("messageId" | "groupId" | "sequenceNumber" | "deduplicationId", Value::String(_)) => {
-            }
+            | ("messageId" | "groupId" | "sequenceNumber" | "deduplicationId", Value::String(_)) => {}
             ("sentTimestamp" | "receiveCount", Value::Number(number)) if number.is_u64() => {}
             ("attributes", Value::Object(attributes)) => {
                 findings.extend(attributes.iter().flat_map(attribute_findings))
@@ -196,12 +169,8 @@ fn attribute_findings((name, attribute): (&String, &Value)) -> Vec<String> {
         let right = match key.as_str() {
             "dataType" | "stringValue" => value.is_string(),
             "binaryValue" => is_base64(value),
-            "stringListValues" => value
-                .as_array()
-                .is_some_and(|list| list.iter().all(Value::is_string)),
-            "binaryListValues" => value
-                .as_array()
-                .is_some_and(|list| list.iter().all(is_base64)),
+            "stringListValues" => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+            "binaryListValues" => value.as_array().is_some_and(|list| list.iter().all(is_base64)),
             _ => {
                 findings.push(format!("attribute `{name}` has an unexpected key `{key}`"));
                 continue;
@@ -215,7 +184,5 @@ fn attribute_findings((name, attribute): (&String, &Value)) -> Vec<String> {
 }
 
 fn is_base64(value: &Value) -> bool {
-    value
-        .as_str()
-        .is_some_and(|text| BASE64_STANDARD.decode(text).is_ok())
+    value.as_str().is_some_and(|text| BASE64_STANDARD.decode(text).is_ok())
 }

@@ -43,38 +43,16 @@ pub struct Excerpt {
 
 impl Book {
     /// Records a request and checks it; one that went `astray` is not held against the rest of the contract.
-    pub(super) fn record(
-        &mut self,
-        headers: HeaderMap,
-        body: Bytes,
-        astray: Option<String>,
-    ) -> Received {
+    pub(super) fn record(&mut self, headers: HeaderMap, body: Bytes, astray: Option<String>) -> Received {
         let number = self.received.len();
-        let Content {
-            plain,
-            format,
-            message_ids,
-            records,
-            findings,
-        } = Content::read(&headers, &body);
+        let Content { plain, format, message_ids, records, findings } = Content::read(&headers, &body);
         let at = Instant::now();
-        let received = Received {
-            number,
-            at,
-            headers,
-            body,
-            plain,
-            format,
-            message_ids,
-            records,
-        };
+        let received = Received { number, at, headers, body, plain, format, message_ids, records };
         let findings = match astray {
             Some(astray) => vec![astray],
             None => [self.checker.check(&received), findings].concat(),
         };
-        let findings = findings
-            .into_iter()
-            .map(|finding| format!("request {number}: {finding}"));
+        let findings = findings.into_iter().map(|finding| format!("request {number}: {finding}"));
         self.violations.extend(findings);
         self.statuses.push(None);
         self.received.push(received.clone());

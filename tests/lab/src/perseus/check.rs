@@ -30,21 +30,12 @@ impl Checker {
             true => received.message_ids.clone(),
             false => received.records.iter().map(ToString::to_string).collect(),
         };
-        let known = self
-            .batch_of_key
-            .entry(key.clone())
-            .or_insert_with(|| batch.clone());
+        let known = self.batch_of_key.entry(key.clone()).or_insert_with(|| batch.clone());
         if *known != batch {
-            return Some(format!(
-                "idempotency-key `{key}` was used for other records before"
-            ));
+            return Some(format!("idempotency-key `{key}` was used for other records before"));
         }
         // Two messages may have equal bodies: without ids, the same content does not make the same records.
-        let known = by_id.then(|| {
-            self.key_of_batch
-                .entry(batch)
-                .or_insert_with(|| key.clone())
-        })?;
+        let known = by_id.then(|| self.key_of_batch.entry(batch).or_insert_with(|| key.clone()))?;
         (*known != key)
             .then(|| format!("idempotency-key `{key}` for records that came with `{known}` before"))
     }

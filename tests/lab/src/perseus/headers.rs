@@ -36,9 +36,7 @@ fn content_length(headers: &HeaderMap, actual: usize) -> Vec<String> {
     match text(headers, &header::CONTENT_LENGTH).map(|value| value.parse::<usize>()) {
         None => vec!["no content-length".to_owned()],
         Some(Ok(stated)) if stated == actual => Vec::new(),
-        Some(_) => vec![format!(
-            "content-length is not the {actual} bytes of the body"
-        )],
+        Some(_) => vec![format!("content-length is not the {actual} bytes of the body")],
     }
 }
 
@@ -48,11 +46,7 @@ fn user_agent(headers: &HeaderMap) -> Vec<String> {
         let token = |text: &str| !text.is_empty() && !text.contains([' ', '/']);
         token(name) && token(version) && version.starts_with(|first: char| first.is_ascii_digit())
     });
-    if well_formed {
-        Vec::new()
-    } else {
-        vec![format!("user-agent is `{agent}`, not `name/version`")]
-    }
+    if well_formed { Vec::new() } else { vec![format!("user-agent is `{agent}`, not `name/version`")] }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Vec<String> {
@@ -69,10 +63,7 @@ fn traceparent(headers: &HeaderMap) -> Vec<String> {
     let value = String::from_utf8_lossy(value.as_bytes());
     let fields: Vec<&str> = value.split('-').collect();
     let hex = |field: &str, length: usize| {
-        field.len() == length
-            && field
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        field.len() == length && field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let set = |field: &str| field.bytes().any(|byte| byte != b'0');
     let well_formed = match fields[..] {
@@ -81,40 +72,27 @@ fn traceparent(headers: &HeaderMap) -> Vec<String> {
         }
         _ => false,
     };
-    if well_formed {
-        Vec::new()
-    } else {
-        vec![format!("traceparent `{value}` is malformed")]
-    }
+    if well_formed { Vec::new() } else { vec![format!("traceparent `{value}` is malformed")] }
 }
 
 fn authorization(headers: &HeaderMap) -> Vec<String> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Vec::new();
     };
-    let bearer = value
-        .as_bytes()
-        .strip_prefix(b"Bearer ")
-        .is_some_and(|token| !token.trim_ascii().is_empty());
-    if bearer {
-        Vec::new()
-    } else {
-        vec!["authorization is not a bearer token".to_owned()]
-    }
+    let bearer =
+        value.as_bytes().strip_prefix(b"Bearer ").is_some_and(|token| !token.trim_ascii().is_empty());
+    if bearer { Vec::new() } else { vec!["authorization is not a bearer token".to_owned()] }
 }
 
 fn unwanted(headers: &HeaderMap) -> Vec<String> {
-    let never_leaves =
-        |name: &HeaderName| name.as_str().contains("receipt") || name.as_str().contains("md5");
+    let never_leaves = |name: &HeaderName| name.as_str().contains("receipt") || name.as_str().contains("md5");
     let mut findings: Vec<String> = headers
         .keys()
         .filter(|name| never_leaves(name))
         .map(|name| format!("{name} must not leave the function"))
         .collect();
     if headers.contains_key(header::ACCEPT_ENCODING) {
-        findings.push(
-            "accept-encoding is sent, but the function does not decompress replies".to_owned(),
-        );
+        findings.push("accept-encoding is sent, but the function does not decompress replies".to_owned());
     }
     findings
 }

@@ -53,15 +53,8 @@ impl Reply {
     ///
     /// When `status` is not between 200 and 999.
     pub fn status(status: u16) -> Self {
-        assert!(
-            (200..1000).contains(&status),
-            "{status} cannot be the status of an answer"
-        );
-        let commit = if ACCEPTED.contains(&status) {
-            Commit::Everything
-        } else {
-            Commit::Nothing
-        };
+        assert!((200..1000).contains(&status), "{status} cannot be the status of an answer");
+        let commit = if ACCEPTED.contains(&status) { Commit::Everything } else { Commit::Nothing };
         Self {
             status: StatusCode::from_u16(status).expect("between 200 and 999 is a status"),
             headers: Vec::new(),
@@ -80,28 +73,18 @@ impl Reply {
     ///
     /// As [`status`](Self::status).
     pub fn refuse(status: u16, ids: &[(&str, Option<bool>)]) -> Self {
-        let failures: Vec<Value> = ids
-            .iter()
-            .map(|&(id, retryable)| failure(id, retryable))
-            .collect();
+        let failures: Vec<Value> = ids.iter().map(|&(id, retryable)| failure(id, retryable)).collect();
         let named = ids.iter().map(|&(id, _)| id.to_owned()).collect();
         let accepts = status == MULTI_STATUS || ACCEPTED.contains(&status);
         Self::status(status)
             .header("content-type", "application/json")
             .body(json!({ "batchItemFailures": failures }).to_string())
-            .committing(if accepts {
-                Commit::AllBut(named)
-            } else {
-                Commit::Nothing
-            })
+            .committing(if accepts { Commit::AllBut(named) } else { Commit::Nothing })
     }
 
     /// Never answers, and commits nothing.
     pub fn hang() -> Self {
-        Self {
-            hangs: true,
-            ..Self::status(504)
-        }
+        Self { hangs: true, ..Self::status(504) }
     }
 
     /// Waits before answering. What is committed is committed when the answer leaves.
@@ -117,10 +100,10 @@ impl Reply {
     /// When the name or the value cannot be sent in a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        let name = HeaderName::try_from(name)
-            .unwrap_or_else(|_| panic!("`{name}` cannot be a header's name"));
-        let value = HeaderValue::try_from(value)
-            .unwrap_or_else(|_| panic!("`{value}` cannot be a header's value"));
+        let name =
+            HeaderName::try_from(name).unwrap_or_else(|_| panic!("`{name}` cannot be a header's name"));
+        let value =
+            HeaderValue::try_from(value).unwrap_or_else(|_| panic!("`{value}` cannot be a header's value"));
         self.headers.push((name, value));
         self
     }
@@ -128,19 +111,13 @@ impl Reply {
     /// Replaces the body's bytes, and nothing else: what is committed stays as the constructor says.
     #[must_use]
     pub fn body(self, body: impl Into<Bytes>) -> Self {
-        Self {
-            body: body.into(),
-            ..self
-        }
+        Self { body: body.into(), ..self }
     }
 
     /// Promises one byte more than the body has, and closes the connection after the body.
     #[must_use]
     pub fn cut_short(self) -> Self {
-        Self {
-            cut_short: true,
-            ..self
-        }
+        Self { cut_short: true, ..self }
     }
 
     pub(super) fn committing(self, commit: Commit) -> Self {
@@ -180,9 +157,7 @@ impl IntoResponse for Reply {
         };
         let mut response = Response::new(body);
         if self.cut_short {
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, promised.into());
+            response.headers_mut().insert(header::CONTENT_LENGTH, promised.into());
         }
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);

@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   lab                                        every event in events/
   lab events/fifo.json --logs                one event, with the function's own log lines
-  lab --records 5000 --bytes 800             one generated event of 5,000 messages
+  lab --records 5000 --bytes 400             one generated event of 5,000 messages
   lab --records 100 --groups 7               the same from a FIFO queue with seven groups
   lab --records 500 --fail 503:20 --fail 400:1 --latency 20ms
                                              a Perseus that is slow and fails one request in five
@@ -36,40 +36,19 @@ pub(crate) struct Arguments {
     pub(crate) events: Vec<PathBuf>,
 
     /// Send a generated event of this many messages instead of files
-    #[arg(
-        long,
-        value_name = "N",
-        conflicts_with = "events",
-        help_heading = "Events"
-    )]
+    #[arg(long, value_name = "N", conflicts_with = "events", help_heading = "Events")]
     pub(crate) records: Option<usize>,
 
     /// The size of each generated message's body, in bytes
-    #[arg(
-        long,
-        value_name = "BYTES",
-        default_value_t = 256,
-        requires = "records",
-        help_heading = "Events"
-    )]
+    #[arg(long, value_name = "BYTES", default_value_t = 256, requires = "records", help_heading = "Events")]
     pub(crate) bytes: usize,
 
     /// Generate the messages of a FIFO queue, in this many groups
-    #[arg(
-        long,
-        value_name = "GROUPS",
-        requires = "records",
-        help_heading = "Events"
-    )]
+    #[arg(long, value_name = "GROUPS", requires = "records", help_heading = "Events")]
     pub(crate) groups: Option<usize>,
 
     /// Send everything this many times, to the same warm environment; repeated files keep their message ids
-    #[arg(
-        long,
-        value_name = "TIMES",
-        default_value_t = 1,
-        help_heading = "Events"
-    )]
+    #[arg(long, value_name = "TIMES", default_value_t = 1, help_heading = "Events")]
     pub(crate) repeat: usize,
 
     /// How long Perseus takes for every answer, as in 20ms
@@ -77,20 +56,11 @@ pub(crate) struct Arguments {
     pub(crate) latency: Duration,
 
     /// Answer with this status, for this percentage of the requests or for all; may be repeated
-    #[arg(
-        long = "fail",
-        value_name = "STATUS[:PERCENT]",
-        help_heading = "Perseus"
-    )]
+    #[arg(long = "fail", value_name = "STATUS[:PERCENT]", help_heading = "Perseus")]
     pub(crate) faults: Vec<Fault>,
 
     /// Which requests fail: the same seed, the same sequence of answers
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        default_value_t = 1,
-        help_heading = "Perseus"
-    )]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, help_heading = "Perseus")]
     pub(crate) seed: u64,
 
     /// The function's timeout, from which its deadlines follow

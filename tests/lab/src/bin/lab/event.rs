@@ -29,11 +29,7 @@ pub(crate) struct Message {
 impl Event {
     pub(crate) fn new(name: String, text: String) -> Self {
         let messages = messages(&text);
-        Self {
-            name,
-            text,
-            messages,
-        }
+        Self { name, text, messages }
     }
 }
 
@@ -51,29 +47,22 @@ pub(crate) fn load(arguments: &Arguments) -> anyhow::Result<Vec<Event>> {
 }
 
 fn read(file: &Path) -> anyhow::Result<Event> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the event {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read the event {}", file.display()))?;
     let name = file.strip_prefix(function::workspace()).unwrap_or(file);
     Ok(Event::new(name.display().to_string(), text))
 }
 
 fn samples() -> anyhow::Result<Vec<PathBuf>> {
     let folder = function::workspace().join("events");
-    let missing = || {
-        format!(
-            "there are no sample events in {}: name files, or try --records 10",
-            folder.display()
-        )
-    };
+    let missing =
+        || format!("there are no sample events in {}: name files, or try --records 10", folder.display());
     let entries = std::fs::read_dir(&folder).with_context(missing)?;
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()
         .with_context(missing)?;
-    files.retain(|file| {
-        file.extension()
-            .is_some_and(|extension| extension == "json")
-    });
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     files.sort();
     if files.is_empty() {
         bail!(missing());
@@ -89,17 +78,11 @@ fn messages(text: &str) -> Option<Vec<Message>> {
 fn message(record: &Value) -> Option<Message> {
     let id = record["messageId"].as_str().filter(|id| !id.is_empty())?;
     let body = match &record["body"] {
-        Value::String(text) => {
-            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
-        }
+        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())),
         other => other.clone(),
     };
-    let is_fifo = record["eventSourceARN"]
-        .as_str()
-        .is_some_and(|arn| arn.ends_with(".fifo"));
-    let group = record["attributes"]["MessageGroupId"]
-        .as_str()
-        .filter(|_| is_fifo);
+    let is_fifo = record["eventSourceARN"].as_str().is_some_and(|arn| arn.ends_with(".fifo"));
+    let group = record["attributes"]["MessageGroupId"].as_str().filter(|_| is_fifo);
     (record["eventSource"] == "aws:sqs").then(|| Message {
         id: id.to_owned(),
         group: group.map(str::to_owned),
@@ -118,23 +101,16 @@ mod tests {
         let record = |body| json!({ "eventSource": "aws:sqs", "messageId": "a", "body": body });
         let event = json!({ "Records": [record("{\"a\":1}"), record("{a"), record("7")] });
         let event = Event::new(String::new(), format!("\u{feff}{event}"));
-        let bodies: Vec<Value> = event
-            .messages
-            .expect("an SQS event")
-            .into_iter()
-            .map(|one| one.body)
-            .collect();
+        let bodies: Vec<Value> =
+            event.messages.expect("an SQS event").into_iter().map(|one| one.body).collect();
         assert_eq!(bodies, [json!({ "a": 1 }), json!("{a"), json!(7)]);
     }
 
     #[test]
     fn what_is_no_sqs_event_has_no_messages() {
-        for text in [
-            "",
-            "{}",
-            r#"{"Records":[{"messageId":"a"}]}"#,
-            r#"{"Records":[{"eventSource":"aws:sqs"}]}"#,
-        ] {
+        for text in
+            ["", "{}", r#"{"Records":[{"messageId":"a"}]}"#, r#"{"Records":[{"eventSource":"aws:sqs"}]}"#]
+        {
             assert_eq!(Event::new(String::new(), text.to_owned()).messages, None);
         }
     }

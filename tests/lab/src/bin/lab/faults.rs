@@ -21,14 +21,8 @@ pub(crate) struct Faults {
 impl Faults {
     pub(crate) fn new(faults: Vec<Fault>, seed: u64) -> anyhow::Result<Self> {
         let sum: f64 = faults.iter().map(|fault| fault.percent).sum();
-        anyhow::ensure!(
-            sum <= 100.0,
-            "the percentages of --fail add up to {sum}, more than 100"
-        );
-        Ok(Self {
-            faults,
-            random: ChaCha8Rng::seed_from_u64(seed),
-        })
+        anyhow::ensure!(sum <= 100.0, "the percentages of --fail add up to {sum}, more than 100");
+        Ok(Self { faults, random: ChaCha8Rng::seed_from_u64(seed) })
     }
 
     pub(crate) fn next_reply(&mut self) -> Reply {
@@ -48,15 +42,9 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (status, percent) = text.split_once(':').unwrap_or((text, "100"));
-        let status = status
-            .parse()
-            .ok()
-            .filter(|status| (200..600).contains(status));
-        let percent = percent
-            .trim_end_matches('%')
-            .parse()
-            .ok()
-            .filter(|percent| (0.0..=100.0).contains(percent));
+        let status = status.parse().ok().filter(|status| (200..600).contains(status));
+        let percent =
+            percent.trim_end_matches('%').parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
         Ok(Self {
             status: status.ok_or("the status is a number from 200 to 599, as in 503 or 503:20")?,
             percent: percent.ok_or("the percentage is a number from 0 to 100, as in 503:20")?,
@@ -69,32 +57,15 @@ mod tests {
     use super::*;
 
     fn statuses(faults: &[&str], seed: u64) -> Vec<String> {
-        let faults = faults
-            .iter()
-            .map(|fault| fault.parse().expect("a fault"))
-            .collect();
+        let faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
         let mut faults = Faults::new(faults, seed).expect("at most 100 percent");
-        (0..1_000)
-            .map(|_| format!("{:?}", faults.next_reply()))
-            .collect()
+        (0..1_000).map(|_| format!("{:?}", faults.next_reply())).collect()
     }
 
     #[test]
     fn a_fault_is_a_status_and_a_percentage() {
-        assert_eq!(
-            "503".parse(),
-            Ok(Fault {
-                status: 503,
-                percent: 100.0
-            })
-        );
-        assert_eq!(
-            "400:0.5".parse(),
-            Ok(Fault {
-                status: 400,
-                percent: 0.5
-            })
-        );
+        assert_eq!("503".parse(), Ok(Fault { status: 503, percent: 100.0 }));
+        assert_eq!("400:0.5".parse(), Ok(Fault { status: 400, percent: 0.5 }));
         for wrong in ["", "x", "99", "600", "503:", "503:-1", "503:101", "503:NaN"] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }
@@ -102,25 +73,15 @@ mod tests {
 
     #[test]
     fn the_same_seed_fails_the_same_requests() {
-        assert_eq!(
-            statuses(&["503:20", "400:5"], 7),
-            statuses(&["503:20", "400:5"], 7)
-        );
+        assert_eq!(statuses(&["503:20", "400:5"], 7), statuses(&["503:20", "400:5"], 7));
         assert_ne!(statuses(&["503:20"], 7), statuses(&["503:20"], 8));
     }
 
     #[test]
     fn about_as_many_requests_fail_as_asked_for() {
-        let failed = statuses(&["503:20"], 7)
-            .iter()
-            .filter(|reply| reply.contains("503"))
-            .count();
+        let failed = statuses(&["503:20"], 7).iter().filter(|reply| reply.contains("503")).count();
         assert!((150..250).contains(&failed), "{failed}");
-        assert!(
-            statuses(&["503"], 7)
-                .iter()
-                .all(|reply| reply.contains("503"))
-        );
+        assert!(statuses(&["503"], 7).iter().all(|reply| reply.contains("503")));
     }
 
     #[test]

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 /// Bytes with three digits or so.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a rounded figure is what is wanted"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a rounded figure is what is wanted")]
 pub(crate) fn size(bytes: usize) -> String {
     const KIB: f64 = 1024.0;
     let exact = bytes as f64;
@@ -42,10 +39,7 @@ pub(crate) fn ids(ids: &[String], most: usize) -> String {
 
 /// The first group of a UUID, which tells messages apart well enough to the eye; any other id whole.
 fn short(id: &str) -> &str {
-    let is_uuid = id.len() == 36
-        && id
-            .bytes()
-            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    let is_uuid = id.len() == 36 && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
     if is_uuid { &id[..8] } else { id }
 }
 
@@ -60,14 +54,8 @@ mod tests {
             ["7 B", "9999 B", "20.0 KiB", "2.00 MiB"]
         );
         let millis = |count| span(Duration::from_micros(count));
-        assert_eq!(
-            [millis(1_250), millis(42_900), millis(29_512_000)],
-            ["1.2 ms", "42 ms", "29.51 s"]
-        );
-        assert_eq!(
-            [count(1, "message"), count(0, "message")],
-            ["1 message", "0 messages"]
-        );
+        assert_eq!([millis(1_250), millis(42_900), millis(29_512_000)], ["1.2 ms", "42 ms", "29.51 s"]);
+        assert_eq!([count(1, "message"), count(0, "message")], ["1 message", "0 messages"]);
     }
 
     #[test]

@@ -35,19 +35,14 @@ pub(crate) fn unreported(messages: &[Message], reported: &BTreeSet<&str>) -> Vec
         if reported.contains(message.id.as_str()) {
             failed_groups.insert(group);
         } else if failed_groups.contains(group) {
-            findings.push(format!(
-                "{} is not reported after a failure in {group}",
-                message.id
-            ));
+            findings.push(format!("{} is not reported after a failure in {group}", message.id));
         }
     }
     findings
 }
 
 fn grouped(messages: &[Message]) -> impl Iterator<Item = (&str, &Message)> {
-    messages
-        .iter()
-        .filter_map(|message| Some((message.group.as_deref()?, message)))
+    messages.iter().filter_map(|message| Some((message.group.as_deref()?, message)))
 }
 
 #[cfg(test)]
@@ -59,13 +54,7 @@ mod tests {
     /// Messages of the groups `a`, `b` and none, in an order: `a1`, `b1`, `-1`.
     fn messages(ids: &[&str]) -> Vec<Message> {
         let group = |id: &str| (!id.starts_with('-')).then(|| id[..1].to_owned());
-        ids.iter()
-            .map(|id| Message {
-                id: (*id).to_owned(),
-                group: group(id),
-                body: Value::Null,
-            })
-            .collect()
+        ids.iter().map(|id| Message { id: (*id).to_owned(), group: group(id), body: Value::Null }).collect()
     }
 
     fn committed(ids: &[&str]) -> Vec<String> {
@@ -76,16 +65,9 @@ mod tests {
     fn groups_may_mix_and_repeat_but_not_overtake() {
         let messages = messages(&["a1", "b1", "a2", "b2", "-1", "-2"]);
         assert!(
-            overtaken(
-                &messages,
-                &committed(&["b1", "b2", "a1", "a1", "-2", "a2", "-1", "a1"])
-            )
-            .is_empty()
+            overtaken(&messages, &committed(&["b1", "b2", "a1", "a1", "-2", "a2", "-1", "a1"])).is_empty()
         );
-        assert_eq!(
-            overtaken(&messages, &committed(&["a2", "b1", "a1"])).len(),
-            1
-        );
+        assert_eq!(overtaken(&messages, &committed(&["a2", "b1", "a1"])).len(), 1);
     }
 
     #[test]

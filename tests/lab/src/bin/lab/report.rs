@@ -48,18 +48,11 @@ struct Totals {
 
 impl Report {
     pub(crate) fn new(verbose: bool) -> Self {
-        Self {
-            out: anstream::stdout(),
-            verbose,
-            totals: Totals::default(),
-        }
+        Self { out: anstream::stdout(), verbose, totals: Totals::default() }
     }
 
     pub(crate) fn start(&mut self, binary: &Path, timeout: Duration, url: &str) -> io::Result<()> {
-        let binary = binary
-            .strip_prefix(function::workspace())
-            .unwrap_or(binary)
-            .display();
+        let binary = binary.strip_prefix(function::workspace()).unwrap_or(binary).display();
         let timeout = humantime::format_duration(timeout);
         writeln!(
             self.out,
@@ -78,30 +71,20 @@ impl Report {
         let about = format!("{messages}, {}", size(event.text.len()));
         writeln!(self.out, "\n{}  {}", event.name.bold(), about.dimmed())?;
         if let Some(reason) = events::oversize(&event.text) {
-            writeln!(
-                self.out,
-                "  {} {reason}",
-                "beyond the real limits:".yellow()
-            )?;
+            writeln!(self.out, "  {} {reason}", "beyond the real limits:".yellow())?;
         }
         self.requests(&run.seen.requests)?;
         self.outcome(run, verdict)?;
         self.violations(&[&run.seen.violations[..], &verdict.violations].concat())?;
         if !verdict.lost.is_empty() {
             let lost = ids(&verdict.lost, self.most(MOST_IDS));
-            writeln!(
-                self.out,
-                "  {} {lost}",
-                "lost, neither committed nor returned:".red().bold()
-            )?;
+            writeln!(self.out, "  {} {lost}", "lost, neither committed nor returned:".red().bold())?;
         }
         Ok(())
     }
 
     pub(crate) fn logs(&mut self, lines: &[String]) -> io::Result<()> {
-        lines
-            .iter()
-            .try_for_each(|line| writeln!(self.out, "  {} {line}", "log".dimmed()))
+        lines.iter().try_for_each(|line| writeln!(self.out, "  {} {line}", "log".dimmed()))
     }
 
     pub(crate) fn summary(&mut self, in_flight_peak: usize) -> io::Result<()> {
@@ -118,11 +101,9 @@ impl Report {
         for (name, figure) in figures {
             writeln!(self.out, "  {name:<12}{figure:>7}")?;
         }
-        for (name, figure) in [
-            ("violations", totals.violations),
-            ("lost", totals.lost),
-            ("late", totals.late),
-        ] {
+        for (name, figure) in
+            [("violations", totals.violations), ("lost", totals.lost), ("late", totals.late)]
+        {
             match figure {
                 0 => writeln!(self.out, "  {name:<12}{:>7}", "none".green())?,
                 _ => writeln!(self.out, "  {name:<12}{:>7}", figure.red().bold())?,
@@ -157,28 +138,15 @@ impl Report {
                 what.dimmed()
             )?;
             if self.verbose {
-                writeln!(
-                    self.out,
-                    "        {}",
-                    String::from_utf8_lossy(&received.plain).trim_end()
-                )?;
+                writeln!(self.out, "        {}", String::from_utf8_lossy(&received.plain).trim_end())?;
             }
         }
         let mut left: BTreeMap<Option<u16>, usize> = BTreeMap::new();
-        requests[shown..]
-            .iter()
-            .for_each(|(_, status)| *left.entry(*status).or_default() += 1);
+        requests[shown..].iter().for_each(|(_, status)| *left.entry(*status).or_default() += 1);
         if !left.is_empty() {
-            let left: Vec<String> = left
-                .iter()
-                .map(|(status, times)| format!("{times} x {}", painted(*status)))
-                .collect();
-            writeln!(
-                self.out,
-                "  and {} more: {}",
-                requests.len() - shown,
-                left.join(", ")
-            )?;
+            let left: Vec<String> =
+                left.iter().map(|(status, times)| format!("{times} x {}", painted(*status))).collect();
+            writeln!(self.out, "  and {} more: {}", requests.len() - shown, left.join(", "))?;
         }
         Ok(())
     }
@@ -186,11 +154,7 @@ impl Report {
     fn violations(&mut self, violations: &[String]) -> io::Result<()> {
         let shown = violations.len().min(self.most(MOST_VIOLATIONS));
         for violation in &violations[..shown] {
-            writeln!(
-                self.out,
-                "  {} {violation}",
-                "contract broken:".red().bold()
-            )?;
+            writeln!(self.out, "  {} {violation}", "contract broken:".red().bold())?;
         }
         match violations.len() - shown {
             0 => Ok(()),
@@ -204,11 +168,7 @@ impl Report {
             [] => "none returned to the queue".to_owned(),
             all => {
                 let names = ids(all, self.most(MOST_IDS));
-                format!(
-                    "{} {}",
-                    format!("{} returned to the queue:", all.len()).yellow(),
-                    names
-                )
+                format!("{} {}", format!("{} returned to the queue:", all.len()).yellow(), names)
             }
         };
         let left = match invocation.time_left {
@@ -224,19 +184,15 @@ impl Report {
                     "invocation error".yellow()
                 )
             }
-            Answer::TimedOut | Answer::Crashed { .. } => {
-                "the whole batch returns to the queue".to_owned()
-            }
+            Answer::TimedOut | Answer::Crashed { .. } => "the whole batch returns to the queue".to_owned(),
         };
         writeln!(self.out, "  {answer}  {}", times.dimmed())?;
         if let Some(reason) = verdict.late {
-            writeln!(self.out, "  {} {reason}", "late:".red().bold())?;
+            writeln!(self.out, "  {} {reason}", "no answer in time:".red().bold())?;
         }
         match &invocation.answer {
             // With its last lines shown, a crash needs no second run to be understood.
-            Answer::Crashed { logs } => {
-                self.logs(&logs[logs.len().saturating_sub(MOST_LAST_LINES)..])
-            }
+            Answer::Crashed { logs } => self.logs(&logs[logs.len().saturating_sub(MOST_LAST_LINES)..]),
             _ => Ok(()),
         }
     }

@@ -50,14 +50,8 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(report.is_clean())
 }
 
-async fn start(
-    binary: &Path,
-    arguments: &Arguments,
-    perseus: &Perseus,
-) -> anyhow::Result<Environment> {
-    let builder = Environment::builder(binary)
-        .timeout(arguments.timeout)
-        .env("PERSEUS_URL", perseus.url());
+async fn start(binary: &Path, arguments: &Arguments, perseus: &Perseus) -> anyhow::Result<Environment> {
+    let builder = Environment::builder(binary).timeout(arguments.timeout).env("PERSEUS_URL", perseus.url());
     let variables = arguments.variables.iter();
     let builder = variables.fold(builder, |builder, (name, value)| builder.env(name, value));
     builder.start().await.context("cannot start")
@@ -67,8 +61,5 @@ async fn start(
 async fn send(event: &Event, environment: &Environment, perseus: &Perseus) -> Run {
     let mark = perseus.mark();
     let invocation = environment.invoke(event.text.clone()).await;
-    Run {
-        invocation,
-        seen: perseus.since(mark),
-    }
+    Run { invocation, seen: perseus.since(mark) }
 }

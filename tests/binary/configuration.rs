@@ -1,0 +1,34 @@
+//! A configuration that is wrong, as Lambda shows it.
+
+use std::process::Command;
+
+use lab::environment::{Environment, StartError};
+
+use crate::support::BINARY;
+
+#[tokio::test]
+async fn lambda_is_told_everything_that_is_wrong() {
+    let refusal = Environment::builder(BINARY)
+        .env("PERSEUS_URL", "https://user:hunter2@perseus.example/")
+        .env("PERSEUS_TOKEN", "hunter2 with spaces")
+        .env("BATCH_MAX_RECORDS", "none")
+        .env("REQUEST_TIMEOUT", "10")
+        .start()
+        .await
+        .unwrap_err();
+    let StartError::Init { kind, message, exit } = refusal else { panic!("{refusal:?}") };
+    assert_eq!(kind, "Runtime.InvalidConfiguration");
+    assert_ne!(exit, Some(0));
+    for variable in ["PERSEUS_URL", "PERSEUS_TOKEN", "BATCH_MAX_RECORDS", "REQUEST_TIMEOUT"] {
+        assert!(message.contains(&format!("{variable}: ")), "{variable} in {message}");
+    }
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn outside_lambda_it_says_what_it_is() {
+    let run = Command::new(BINARY).env_clear().output().unwrap();
+    assert!(!run.status.success());
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert!(said.contains("AWS_LAMBDA_RUNTIME_API is not set"), "{said}");
+}

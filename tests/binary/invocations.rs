@@ -1,0 +1,93 @@
+//! Invocations, one by one and at once.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lab::{
+    environment::Answer,
+    events::generate,
+    perseus::{Perseus, Reply},
+};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn sample_events_are_delivered() {
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    let environment = environment(&perseus, &[]).await;
+    for (event, committed, reported) in [
+        (&include_bytes!("../../events/standard.json")[..], 3, 0),
+        (include_bytes!("../../events/fifo-two-groups.json"), 5, 0),
+        (include_bytes!("../../events/one-bad-record.json"), 2, 1),
+        (include_bytes!("../../events/empty.json"), 0, 0),
+    ] {
+        let before = perseus.committed().len();
+        let invocation = environment.invoke(event).await;
+        assert_eq!(invocation.answer.failed_ids().len(), reported);
+        assert_eq!(perseus.committed().len() - before, committed);
+    }
+    assert_eq!(perseus.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_event_of_six_megabytes_is_delivered() {
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    let environment = environment(&perseus, &[]).await;
+    let invocation = environment.invoke(generate(10_000, 50, None)).await;
+    assert_eq!(invocation.answer.failed_ids(), [""; 0]);
+    let invocation = environment.invoke(generate(5, 1 << 20, None)).await;
+    assert_eq!(invocation.answer.failed_ids(), [""; 0]);
+    assert_eq!(perseus.committed().len(), 10_005);
+    assert_eq!(perseus.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_no_sqs_event_is_an_invocation_error() {
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    let environment = environment(&perseus, &[]).await;
+    for payload in [
+        &br#"{"Records":[{"EventSource":"aws:sns","Sns":{"MessageId":"a","Message":"x"}}]}"#[..],
+        br#"{"Records":[{"eventSource":"aws:kinesis","kinesis":{"data":"eA=="}}]}"#,
+        b"{}",
+        b"not JSON",
+        b"\xff\xfe",
+        b"",
+    ] {
+        let answer = environment.invoke(payload).await.answer;
+        assert!(matches!(&answer, Answer::Error { kind, .. } if kind == "EventError"), "{answer:?}");
+    }
+    // And the function lives on.
+    let answer = environment.invoke(event("a").to_string()).await.answer;
+    assert_eq!(answer.failed_ids(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_answer_comes_before_the_deadline_whatever_perseus_does() {
+    let perseus = Perseus::start(|_| Reply::hang()).await;
+    let environment = environment(&perseus, &[("CUTOFF_RESERVE", "500ms")]).await;
+    let invocation = environment.invoke_with(within(&event("a b"), 1_000)).await;
+    assert_eq!(invocation.answer.failed_ids(), ["a", "b"]);
+    assert!(invocation.took < Duration::from_secs(1), "{:?}", invocation.took);
+}
+
+#[tokio::test]
+async fn a_bare_duration_for_a_deadline_is_warned_of_once() {
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    let environment = environment(&perseus, &[]).await;
+    for _ in 0..2 {
+        let answer = environment.invoke_with(within(&event("a"), 600_000)).await.answer;
+        assert_eq!(answer.failed_ids(), [""; 0]);
+    }
+    let logs = environment.logs();
+    assert_eq!(logs.iter().filter(|line| line.contains("\"WARN\"")).count(), 1, "{logs:?}");
+}
+
+#[tokio::test]
+async fn several_invocations_share_one_process() {
+    let perseus = Perseus::start(|_| Reply::ok().after(Duration::from_millis(300))).await;
+    let environment = environment(&perseus, &[("AWS_LAMBDA_MAX_CONCURRENCY", "4")]).await;
+    let events = ["a", "b", "c", "d"].map(|id| event(id).to_string());
+    let answers = join_all(events.map(|event| environment.invoke(event))).await;
+    assert!(answers.iter().all(|invocation| invocation.answer.failed_ids().is_empty()));
+    assert_eq!(perseus.in_flight_peak(), 4);
+}

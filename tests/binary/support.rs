@@ -1,0 +1,42 @@
+//! The function as a process.
+
+use std::time::Duration;
+
+use lab::{
+    environment::{Environment, Invoke},
+    perseus::Perseus,
+};
+use serde_json::{Value, json};
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_perseus-forwarder");
+
+/// A running function that posts to `perseus`, with these settings.
+pub(crate) async fn environment(perseus: &Perseus, settings: &[(&str, &str)]) -> Environment {
+    let mut builder = Environment::builder(BINARY).env("PERSEUS_URL", perseus.url());
+    for (name, value) in settings {
+        builder = builder.env(*name, *value);
+    }
+    builder.start().await.unwrap()
+}
+
+/// An invocation whose deadline is that many milliseconds from now, as a bare duration.
+pub(crate) fn within(event: &Value, ms: u64) -> Invoke {
+    Invoke {
+        event: event.to_string().into(),
+        deadline_ms: ms,
+        wait: Duration::from_millis(ms),
+        trace_id: None,
+    }
+}
+
+/// An event with these ids, separated by spaces.
+pub(crate) fn event(ids: &str) -> Value {
+    let record = |id| json!({"messageId": id, "body": "{}", "eventSource": "aws:sqs"});
+    json!({"Records": ids.split_whitespace().map(record).collect::<Vec<_>>()})
+}
+
+/// The function's log lines so far that have this message.
+pub(crate) fn lines(environment: &Environment, message: &str) -> Vec<Value> {
+    let lines = environment.logs().into_iter().map(|line| serde_json::from_str::<Value>(&line).expect(&line));
+    lines.filter(|line| line["message"] == message).collect()
+}

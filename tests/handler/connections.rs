@@ -1,0 +1,159 @@
+//! Bad connections, on raw sockets.
+
+use tokio::time::Instant;
+
+use crate::support::*;
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_died_while_it_was_pooled_costs_a_retry_at_once_and_no_attempt() {
+    let settings = [("MAX_ATTEMPTS", "1"), ("RETRY_BASE", "10s"), ("RETRY_CAP", "10s")];
+    for resets in [true, false] {
+        let mut server = RawServer::start(move |_, mut connection| async move {
+            connection.request().await;
+            connection.write(OK).await;
+            // Alive again for the next invocation, until it is used.
+            connection.request().await;
+            if resets {
+                connection.reset();
+            }
+        })
+        .await;
+        let handler = handler(&server.url, &settings);
+        assert_eq!(report(&handler, &event("a")).await, [""; 0]);
+        assert_eq!(server.requests(), 1);
+        let start = Instant::now();
+        assert_eq!(report(&handler, &event("b")).await, [""; 0], "resets: {resets}");
+        assert!(start.elapsed() < 50 * MS, "{:?}", start.elapsed());
+        assert_eq!(server.requests(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_full_of_dead_connections_costs_no_record() {
+    let settings = [("MAX_ATTEMPTS", "1"), ("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "5")];
+    let server = RawServer::start(|_, mut connection| async move {
+        connection.request().await;
+        tokio::time::sleep(10 * MS).await;
+        connection.write(OK).await;
+        connection.request().await;
+        connection.reset();
+    })
+    .await;
+    let handler = handler(&server.url, &settings);
+    assert_eq!(report(&handler, &numbered(5)).await, [""; 0]);
+    assert_eq!(report(&handler, &numbered(5)).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_connection_that_is_lost_is_an_attempt() {
+    for resets in [true, false] {
+        let mut server = RawServer::start(move |_, mut connection| async move {
+            connection.request().await;
+            if resets {
+                connection.reset();
+            }
+        })
+        .await;
+        let handler = handler(&server.url, &[("MAX_ATTEMPTS", "3")]);
+        assert_eq!(report(&handler, &event("a")).await, ["a"]);
+        assert_eq!(server.requests(), 3, "resets: {resets}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_reply_acknowledges_nothing() {
+    for reply in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-le",
+        "HTTP/1.1 207 Multi-Status\r\ncontent-length: 90\r\n\r\n{\"batchItemFailures\":[]}",
+        "garbage\r\n\r\n",
+        "",
+    ] {
+        let mut server = RawServer::start(move |_, mut connection| async move {
+            connection.request().await;
+            connection.write(reply).await;
+        })
+        .await;
+        let handler = handler(&server.url, &[("MAX_ATTEMPTS", "2")]);
+        assert_eq!(report(&handler, &event("a b")).await, ["a", "b"], "{reply:?}");
+        assert_eq!(server.requests(), 2, "{reply:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_drips_is_bounded_in_time() {
+    for head in ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n"] {
+        let server = RawServer::start(move |_, mut connection| async move {
+            connection.request().await;
+            connection.write(head).await;
+            for _ in 0..10_000 {
+                tokio::time::sleep(50 * MS).await;
+                connection.write("x").await;
+            }
+        })
+        .await;
+        let handler = handler(&server.url, &[("REQUEST_TIMEOUT", "2s"), ("MAX_ATTEMPTS", "1")]);
+        let start = Instant::now();
+        assert_eq!(report(&handler, &event("a")).await, ["a"]);
+        assert!(start.elapsed() < 2_100 * MS, "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_without_end_is_bounded_in_bytes() {
+    for head in [
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: ",
+    ] {
+        let server = RawServer::start(move |_, mut connection| async move {
+            connection.request().await;
+            connection.write(head).await;
+            for _ in 0..1_000 {
+                connection.write([b'x'; 16 << 10]).await;
+            }
+        })
+        .await;
+        let handler = handler(&server.url, &[("MAX_ATTEMPTS", "1")]);
+        let start = Instant::now();
+        assert_eq!(report(&handler, &event("a")).await, ["a"]);
+        assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_of_a_refusal_counts_even_if_its_body_does_not_come() {
+    for (status, reported, requests) in [
+        ("400 Bad Request", &["a"][..], 1),
+        ("503 Service Unavailable", &["a"], 2),
+        ("401 Unauthorized", &["a"], 1),
+    ] {
+        let mut server = RawServer::start(move |_, mut connection| async move {
+            connection.request().await;
+            connection.write(format!("HTTP/1.1 {status}\r\ncontent-length: 1000\r\n\r\nso")).await;
+            connection.hang().await;
+        })
+        .await;
+        let handler = handler(&server.url, &[("MAX_ATTEMPTS", "2")]);
+        let start = Instant::now();
+        assert_eq!(report(&handler, &event("a")).await, reported, "{status}");
+        assert_eq!(server.requests(), requests, "{status}");
+        assert!(start.elapsed() < SECOND, "{status}: {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn interim_replies_are_not_the_reply() {
+    let server = RawServer::start(|_, mut connection| async move {
+        connection.request().await;
+        connection.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n").await;
+        connection.write(OK).await;
+        connection.hang().await;
+    })
+    .await;
+    let handler = handler(&server.url, &[("MAX_ATTEMPTS", "1")]);
+    assert_eq!(report(&handler, &event("a")).await, [""; 0]);
+}

@@ -1,0 +1,123 @@
+//! The deadline, the cutoff before it, and what is not begun because of it.
+
+use std::time::Duration;
+
+use lab::perseus::Reply;
+use tokio::time::Instant;
+
+use crate::support::*;
+
+#[tokio::test(start_paused = true)]
+async fn less_than_the_reserve_is_every_id_and_no_request() {
+    let (perseus, handler) = forwarder(&[("CUTOFF_RESERVE", "1s")], |_| Reply::ok()).await;
+    for left in [Duration::ZERO, MS, 999 * MS, 1_000 * MS] {
+        assert_eq!(report_within(&handler, &event("a b"), left).await, ["a", "b"], "{left:?}");
+    }
+    assert!(perseus.received().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_little_more_than_the_reserve_is_used() {
+    let (_perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
+    assert_eq!(report_within(&handler, &event("a b"), 1_100 * MS).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_is_a_date_is_one() {
+    let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
+    let mut context = context(SECOND);
+    context.deadline = 1_500_000_000_000;
+    let event = event("a").to_string();
+    let past = handler.handle(event.as_bytes(), &context).await.unwrap();
+    assert_eq!(past.batch_item_failures.len(), 1);
+    assert!(perseus.received().is_empty());
+    context.deadline = u64::MAX;
+    let future = handler.handle(event.as_bytes(), &context).await.unwrap();
+    assert!(future.batch_item_failures.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_perseus_is_cut_off_at_the_cutoff() {
+    let settings = [("REQUEST_TIMEOUT", "60s"), ("BATCH_MAX_RECORDS", "1")];
+    let (_perseus, handler) =
+        forwarder(&settings, |request| if holds(request, "b") { Reply::hang() } else { Reply::ok() }).await;
+    let start = Instant::now();
+    // What was acknowledged before the cutoff stays so.
+    assert_eq!(report_within(&handler, &event("a b c"), 10 * SECOND).await, ["b"]);
+    let took = start.elapsed();
+    assert!((9 * SECOND..9 * SECOND + 10 * MS).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_would_be_cut_off_is_not_begun() {
+    let settings = [("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
+    let (perseus, handler) = forwarder(&settings, |_| Reply::ok().after(400 * MS)).await;
+    let start = Instant::now();
+    // The cutoff is after 1,000 ms: a third attempt would end at 1,200.
+    assert_eq!(report_within(&handler, &event("a b c d"), 2 * SECOND).await, ["c", "d"]);
+    assert_eq!(posted(&perseus), ["a", "b"]);
+    // And no one waits for the cutoff to say so.
+    assert!(start.elapsed() < 820 * MS, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_attempt_takes_is_known_from_earlier_invocations() {
+    let (perseus, handler) = forwarder(&[], |_| Reply::ok().after(2 * SECOND)).await;
+    assert_eq!(report_within(&handler, &event("a"), 10 * SECOND).await, [""; 0]);
+    assert_eq!(report_within(&handler, &event("b"), 2_500 * MS).await, ["b"]);
+    assert_eq!(posted(&perseus), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_past_does_not_silence_an_environment_for_good() {
+    let (_perseus, handler) =
+        forwarder(&[], |request| Reply::ok().after(if request.number == 0 { 8 * SECOND } else { 10 * MS }))
+            .await;
+    assert_eq!(report_within(&handler, &event("a"), 10 * SECOND).await, [""; 0]);
+    let mut silent = 0;
+    while !report_within(&handler, &event("b"), 3 * SECOND).await.is_empty() {
+        silent += 1;
+        assert!(silent < 5);
+    }
+    assert!(silent > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_cut_off_is_remembered_as_a_long_one() {
+    let (perseus, handler) = forwarder(&[], |_| Reply::hang()).await;
+    assert_eq!(report_within(&handler, &event("a"), 5 * SECOND).await, ["a"]);
+    assert_eq!(report_within(&handler, &event("b"), 2 * SECOND).await, ["b"]);
+    assert_eq!(posted(&perseus), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backoff_that_would_not_end_in_time_is_not_begun() {
+    let (perseus, handler) = forwarder(&[], |_| Reply::status(503).header("retry-after", "20")).await;
+    let start = Instant::now();
+    assert_eq!(report_within(&handler, &event("a"), 10 * SECOND).await, ["a"]);
+    assert!(start.elapsed() < 100 * MS, "{:?}", start.elapsed());
+    assert_eq!(perseus.received().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_takes_no_longer_than_the_request_timeout() {
+    let settings =
+        [("REQUEST_TIMEOUT", "2s"), ("MAX_ATTEMPTS", "2"), ("RETRY_BASE", "1ms"), ("RETRY_CAP", "1ms")];
+    let (perseus, handler) = forwarder(&settings, |_| Reply::hang()).await;
+    let start = Instant::now();
+    assert_eq!(report(&handler, &event("a")).await, ["a"]);
+    assert!((4 * SECOND..4_100 * MS).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_eq!(perseus.received().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn splits_that_have_no_time_left_are_reported_and_their_acknowledged_halves_are_not() {
+    let settings = [("MAX_IN_FLIGHT", "1")];
+    let (_perseus, handler) = forwarder(&settings, |request| match request.message_ids.len() {
+        4 => Reply::status(413),
+        _ if holds(request, "a") => Reply::ok(),
+        _ => Reply::hang(),
+    })
+    .await;
+    assert_eq!(report_within(&handler, &event("a b c d"), 5 * SECOND).await, ["c", "d"]);
+}

@@ -1,0 +1,16 @@
+//! The handler and all behind it, against a Perseus in the same runtime and on paused time: whole retry
+//! schedules play in milliseconds, and every duration is exact.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod answer;
+mod connections;
+mod deadline;
+mod events;
+mod fifo;
+mod in_flight;
+mod replies;
+mod requests;
+mod retries;
+mod splits;
+mod support;
