@@ -49,6 +49,8 @@ pub struct Config {
     pub url: Url,
     /// The `authorization` header, marked as sensitive so that no one prints it.
     pub authorization: Option<HeaderValue>,
+    /// How a request's body is compressed.
+    pub compression: Compression,
     /// What a request's body looks like.
     pub format: BatchFormat,
     /// When a batch is full.
@@ -102,6 +104,31 @@ impl BatchFormat {
     }
 }
 
+/// How a request's body is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip, at its fastest level.
+    Gzip,
+    /// zstd, at its fastest regular level.
+    Zstd,
+}
+
+impl Compression {
+    /// All of them.
+    pub const ALL: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
+
+    /// Its name, which is also its `content-encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
 /// Everything that is wrong with the configuration, a line each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
@@ -129,8 +156,9 @@ impl Config {
         let url =
             reader.read_secret(&PERSEUS_URL, URL_ALLOWED, |v| perseus_url(v, allow_http.unwrap_or(false)));
         let authorization = reader.read_optional_secret(&PERSEUS_TOKEN, TOKEN_ALLOWED, bearer);
-        // Only the uncompressed format so far, but a wrong value must not pass in silence.
-        let compression = reader.read(&PERSEUS_COMPRESSION, "none", |v| choice(v, &[("none", ())]));
+        let compression = reader.read(&PERSEUS_COMPRESSION, "none, gzip or zstd", |v| {
+            choice(v, &Compression::ALL.map(|compression| (compression.name(), compression)))
+        });
         let format = reader.read(&BATCH_FORMAT, "records, array or ndjson", |v| {
             choice(v, &BatchFormat::ALL.map(|format| (format.name(), format)))
         });
@@ -150,10 +178,10 @@ impl Config {
         }
 
         let config = || {
-            let () = compression?;
             Some(Config {
                 url: url?,
                 authorization: authorization?,
+                compression: compression?,
                 format: format?,
                 batch: BatchLimits { max_records: as_usize(max_records?), max_bytes: as_usize(max_bytes?) },
                 batch_max_wait: batch_max_wait?,
@@ -367,6 +395,7 @@ mod tests {
         let config = read(&[URL]).unwrap();
         assert_eq!(config.url.as_str(), "https://perseus.example/ingest");
         assert_eq!(config.authorization, None);
+        assert_eq!(config.compression, Compression::None);
         assert_eq!(config.format, BatchFormat::Records);
         assert_eq!(config.batch, BatchLimits { max_records: 100, max_bytes: 1 << 20 });
         assert_eq!(config.batch_max_wait, Duration::from_millis(200));

@@ -144,7 +144,8 @@ impl Courier<'_> {
         if !self.may_attempt() {
             return None;
         }
-        let request = Request::new(outstanding.batch(), &outstanding.ids(), self.config.format);
+        let Config { format, compression, .. } = *self.config;
+        let request = Request::new(outstanding.batch(), &outstanding.ids(), format, compression);
         outstanding.attempt();
         self.tally.requests.fetch_add(1, Relaxed);
         let start = Instant::now();

@@ -156,7 +156,11 @@ impl Perseus {
             .header(CONTENT_TYPE, request.content_type)
             .header(IDEMPOTENCY_KEY, request.idempotency_key)
             .body(request.body);
-        for (name, value) in [(AMAZON_TRACE, &trace.amazon), (TRACEPARENT, &trace.w3c)] {
+        for (name, value) in [
+            (CONTENT_ENCODING, &request.content_encoding),
+            (AMAZON_TRACE, &trace.amazon),
+            (TRACEPARENT, &trace.w3c),
+        ] {
             if let Some(value) = value {
                 post = post.header(name, value);
             }

@@ -119,3 +119,22 @@ async fn batches_keep_to_their_bounds_on_the_wire() {
     assert!(posted(&perseus).contains(&"m4".to_owned()), "an oversized record travels alone");
     assert_eq!(perseus.committed().len(), sizes.len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_body_is_the_same_body() {
+    let plain = {
+        let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
+        report(&handler, &numbered(100)).await;
+        perseus.received()[0].body.clone()
+    };
+    for compression in ["gzip", "zstd"] {
+        let settings = [("PERSEUS_COMPRESSION", compression)];
+        let (perseus, handler) = forwarder(&settings, |_| Reply::ok()).await;
+        assert_eq!(report(&handler, &numbered(100)).await, [""; 0]);
+        let request = &perseus.received()[0];
+        assert_eq!(request.headers["content-encoding"], compression);
+        assert_eq!(request.plain, plain);
+        assert!(request.body.len() < plain.len() / 2, "{}", request.body.len());
+        assert_eq!(perseus.violations(), [""; 0]);
+    }
+}
