@@ -10,6 +10,9 @@ use crate::config::Platform;
 /// What other crates may log. Below this level they log what they handle: the runtime crate whole events.
 const OTHERS: LevelFilter = LevelFilter::WARN;
 
+/// Logs the errors that the handler returns, which were logged with the invocation's id already.
+const TWICE: &str = "lambda_runtime::layers::panic";
+
 /// Sends log lines and the news of panics to standard output, from now on.
 pub fn init(platform: &Platform) {
     let as_json = platform.log_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("json"))
@@ -20,7 +23,10 @@ pub fn init(platform: &Platform) {
         fmt::layer().compact().with_target(false).with_ansi(false).boxed()
     };
     let level = level(platform.log_level.as_deref());
-    let shown = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(level.min(OTHERS));
+    let shown = Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_target(TWICE, LevelFilter::OFF)
+        .with_default(level.min(OTHERS));
     // It fails only if there is one already, which then goes on.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(shown)));
     std::panic::set_hook(Box::new(|panic| {

@@ -56,6 +56,8 @@ async fn what_is_no_sqs_event_is_an_invocation_error() {
         let answer = environment.invoke(payload).await.answer;
         assert!(matches!(&answer, Answer::Error { kind, .. } if kind == "EventError"), "{answer:?}");
     }
+    let logs = environment.logs();
+    assert_eq!(logs.len(), 6, "one line each: {logs:?}");
     // And the function lives on.
     let answer = environment.invoke(event("a").to_string()).await.answer;
     assert_eq!(answer.failed_ids(), [""; 0]);
