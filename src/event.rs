@@ -9,7 +9,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{error::Category, value::RawValue};
 
@@ -78,14 +78,13 @@ impl<'a> Event<'a> {
         // A byte order mark comes from the tool that saved the event, not from SQS.
         let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
         let payload = std::str::from_utf8(payload).map_err(|_| EventError::NotJson)?;
-        let RawEvent { records } = serde_json::from_str(payload).map_err(|error| match error.classify() {
-            Category::Data => EventError::NotAnSqsEvent,
-            Category::Syntax | Category::Eof | Category::Io => EventError::NotJson,
-        })?;
-        let fifo = records.iter().any(RawRecord::is_from_fifo_queue);
-        let envelopes =
-            records.into_iter().enumerate().map(|(i, record)| record.open(i)).collect::<Result<_, _>>()?;
-        Ok(Event { envelopes, fifo })
+        let RawEvent { records: Records(event) } =
+            serde_json::from_str(payload).map_err(|error| match error.classify() {
+                Category::Data => EventError::NotAnSqsEvent,
+                Category::Syntax | Category::Eof | Category::Io => EventError::NotJson,
+            })?;
+        // serde takes an array for a struct too.
+        if payload.trim_ascii_start().starts_with('{') { event } else { Err(EventError::NotAnSqsEvent) }
     }
 }
 
@@ -112,7 +111,42 @@ impl fmt::Debug for Envelope<'_> {
 #[derive(Deserialize)]
 struct RawEvent<'a> {
     #[serde(rename = "Records", borrow)]
-    records: Vec<RawRecord<'a>>,
+    records: Records<'a>,
+}
+
+/// The list of records. Each is opened as soon as it is read: what has no id ends the list, and takes no
+/// memory, however much of it there is.
+struct Records<'a>(Result<Event<'a>, EventError>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Records<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of records")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut event = Event { envelopes: Vec::new(), fifo: false };
+                while let Some(record) = list.next_element::<RawRecord<'de>>()? {
+                    event.fifo |= record.is_from_fifo_queue();
+                    match record.open(event.envelopes.len()) {
+                        Ok(envelope) => event.envelopes.push(envelope),
+                        Err(error) => {
+                            while list.next_element::<IgnoredAny>()?.is_some() {}
+                            return Ok(Records(Err(error)));
+                        }
+                    }
+                }
+                Ok(Records(Ok(event)))
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
 }
 
 #[derive(Default)]
@@ -254,6 +288,7 @@ mod tests {
             (r#"{"Records":[}"#, EventError::NotJson),
             ("null", EventError::NotAnSqsEvent),
             ("[]", EventError::NotAnSqsEvent),
+            ("[[]]", EventError::NotAnSqsEvent),
             ("{}", EventError::NotAnSqsEvent),
             (r#"{"Records":null}"#, EventError::NotAnSqsEvent),
             (r#"{"Records":[null]}"#, EventError::NotAnSqsEvent),

@@ -24,6 +24,7 @@ pub mod handler;
 pub mod deadline;
 pub mod pipeline;
 
+pub mod decode;
 pub mod event;
 pub mod record;
 

@@ -13,20 +13,22 @@ use tokio::{
     task::yield_now,
     time::{Instant, timeout_at},
 };
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::{
     batch::{Batch, Batcher},
+    decode::Decoder,
     deliver::Courier,
     event::Event,
     lane::{Lane, lanes},
-    record::{Record, encode},
+    record::Record,
 };
 
 /// Delivers the records of an event until all are settled or it is dropped.
 pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
-    let records = records(event, courier);
-    let batcher = Batcher::new(courier.config.batch, courier.config.format);
+    let format = courier.config.format;
+    let records = Decoder::new(event, courier.ledger, format, courier.request_id);
+    let batcher = Batcher::new(courier.config.batch, format);
     let lanes = if event.fifo {
         iter(lanes(records, batcher)).left_stream()
     } else {
@@ -38,27 +40,6 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
         .take_while(|_| ready(courier.may_attempt()))
         .for_each_concurrent(courier.limit.most(), |lane| contained(deliver(lane, courier)))
         .await;
-}
-
-/// Decodes the records one by one; those that cannot be read are settled here.
-fn records<'a>(event: &'a Event<'_>, courier: &'a Courier<'_>) -> impl Iterator<Item = Record> + Send + 'a {
-    event.envelopes.iter().enumerate().filter_map(|(slot, envelope)| {
-        match encode(envelope, courier.config.format) {
-            Ok(wire) => Some(Record { slot, group: courier.ledger.group(slot), wire }),
-            Err(unreadable) => {
-                courier.ledger.reject(slot);
-                warn!(
-                    requestId = courier.request_id,
-                    outcome = "rejected",
-                    reason = unreadable.to_string(),
-                    records = 1,
-                    messageIds = courier.ledger.id(slot),
-                    "record cannot be read"
-                );
-                None
-            }
-        }
-    })
 }
 
 /// When a batch opened at `opened` has to go: after its longest wait, or as early as it takes for an attempt

@@ -31,7 +31,7 @@ pub struct Record {
 }
 
 /// What of a record cannot be read. Holds nothing of the record itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unreadable {
     /// A system attribute that is posted is of the wrong type.
     Attributes,
@@ -104,12 +104,17 @@ fn on_one_line(json: &str) -> Vec<u8> {
     json.bytes().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }).collect()
 }
 
-/// Reads a field that may be absent or null, which then has its default.
+/// Reads an object that may be absent or null, which then has its default.
 fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> Option<T> {
-    match raw {
-        None => Some(T::default()),
-        Some(raw) => serde_json::from_str::<Option<T>>(raw.get()).ok().map(Option::unwrap_or_default),
+    match raw.map(RawValue::get) {
+        None | Some("null") => Some(T::default()),
+        Some(raw) => read_object(raw),
     }
+}
+
+/// Reads an object, and not an array, as which serde would take a struct too.
+fn read_object<'a, T: Deserialize<'a>>(raw: &'a str) -> Option<T> {
+    raw.starts_with('{').then(|| serde_json::from_str(raw).ok())?
 }
 
 /// An element of `records` in a request to Perseus.
@@ -175,6 +180,9 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// More attributes than any message has: SQS takes ten. Decoded they take more memory than in the event.
+const MOST_ATTRIBUTES: usize = 100;
+
 /// What the producer says of a message, in the order of the event.
 #[derive(Default)]
 struct Attributes<'a>(Vec<(Text<'a>, Attribute<'a>)>);
@@ -188,15 +196,15 @@ struct Attribute<'a> {
     string_value: Option<Text<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     binary_value: Option<Base64<'a>>,
-    // Reserved by SQS for later use: null, absent or empty today.
+    // Reserved by SQS for later use: null, absent or empty today. Whatever they will be goes along unread.
     #[serde(borrow, default, skip_serializing_if = "no_values")]
-    string_list_values: Option<Vec<Text<'a>>>,
+    string_list_values: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "no_values")]
-    binary_list_values: Option<Vec<Base64<'a>>>,
+    binary_list_values: Option<&'a RawValue>,
 }
 
-fn no_values<T>(values: &Option<Vec<T>>) -> bool {
-    values.as_ref().is_none_or(Vec::is_empty)
+fn no_values(values: &Option<&RawValue>) -> bool {
+    values.is_none_or(|values| values.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty())
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Attributes<'a> {
@@ -212,8 +220,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Attributes<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut attributes = Vec::new();
-                while let Some(attribute) = map.next_entry()? {
-                    attributes.push(attribute);
+                while let Some((name, attribute)) = map.next_entry::<_, &RawValue>()? {
+                    if attributes.len() == MOST_ATTRIBUTES {
+                        return Err(A::Error::custom("too many attributes"));
+                    }
+                    let attribute = read_object(attribute.get());
+                    attributes.push((name, attribute.ok_or_else(|| A::Error::custom("no attribute"))?));
                 }
                 Ok(Attributes(attributes))
             }
@@ -358,6 +370,24 @@ mod tests {
     }
 
     #[test]
+    fn list_values_go_along_unless_they_are_empty() {
+        let attributes = |lists: &str| {
+            encoded(&format!(r#","body":"1","messageAttributes":{{"a":{{"dataType":"S",{lists}}}}}"#))
+                .unwrap()
+        };
+        for empty in [r#""stringListValues":[]"#, r#""binaryListValues":[ ]"#, r#""stringListValues":null"#] {
+            assert_eq!(
+                attributes(empty),
+                r#"{"messageId":"m","attributes":{"a":{"dataType":"S"}},"body":1}"#
+            );
+        }
+        assert_eq!(
+            attributes(r#""stringListValues":["x"]"#),
+            r#"{"messageId":"m","attributes":{"a":{"dataType":"S","stringListValues":["x"]}},"body":1}"#
+        );
+    }
+
+    #[test]
     fn numbers_may_be_numbers() {
         let fields =
             r#","body":"1","attributes":{"SentTimestamp":1545082649183,"ApproximateReceiveCount":3}"#;
@@ -379,6 +409,7 @@ mod tests {
         for attributes in [
             "7",
             r#""x""#,
+            r#"["1"]"#,
             r#"{"SentTimestamp":"yesterday"}"#,
             r#"{"ApproximateReceiveCount":-1}"#,
             r#"{"ApproximateReceiveCount":{}}"#,
@@ -399,10 +430,10 @@ mod tests {
             r#"{"a":null}"#,
             r#"{"a":"text"}"#,
             r#"{"a":{}}"#,
+            r#"{"a":["String","x"]}"#,
             r#"{"a":{"dataType":7}}"#,
             r#"{"a":{"dataType":"String","stringValue":7}}"#,
             r#"{"a":{"dataType":"Binary","binaryValue":"%%%"}}"#,
-            r#"{"a":{"dataType":"Binary","binaryListValues":["%%%"]}}"#,
         ] {
             let fields = format!(r#","body":"1","messageAttributes":{attributes}"#);
             assert_eq!(encoded(&fields), Err(Unreadable::MessageAttributes), "{attributes}");

@@ -1,0 +1,93 @@
+//! The memory that an event takes, whatever is in it. Alone in its binary, since it is measured for the
+//! whole process.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::ffi::OsString;
+
+use lambda_runtime::Context;
+use peak_alloc::PeakAlloc;
+use perseus_forwarder::{config::Config, handler::Handler};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// The most memory that is taken, beyond the event itself, while it is answered. There is no Perseus, which
+/// would take memory as well.
+fn peak(payload: &[u8]) -> usize {
+    let config = Config::from_lookup(|name| match name {
+        "PERSEUS_URL" => Some(OsString::from("http://127.0.0.1:1/")),
+        "MAX_ATTEMPTS" => Some("1".into()),
+        _ => None,
+    });
+    let handler = Handler::new(config.unwrap()).unwrap();
+    let mut context = Context::default();
+    context.deadline = 30_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    let _ = runtime.block_on(handler.handle(payload, &context));
+    MEMORY.peak_usage() - before
+}
+
+#[test]
+fn memory_stays_in_proportion_whatever_is_in_an_event() {
+    const SIZE: usize = 6_000_000;
+    let event = |record: &str| format!("{{\"Records\":[{record}]}}");
+    let repeated = |item: &str| vec![item; SIZE / (item.len() + 1)].join(",");
+    let one = |body: &str| event(&format!(r#"{{"messageId":"m","eventSource":"aws:sqs","body":"{body}"}}"#));
+    let events = [
+        (
+            "many records",
+            event(&repeated(&format!(
+                r#"{{"messageId":"m","eventSource":"aws:sqs","body":"{}"}}"#,
+                "x".repeat(540)
+            ))),
+        ),
+        ("tiny records", event(&repeated(r#"{"messageId":"m","eventSource":"aws:sqs"}"#))),
+        (
+            "tiny readable records",
+            event(&repeated(r#"{"messageId":"m","eventSource":"aws:sqs","body":"1"}"#)),
+        ),
+        ("records without ids", event(&repeated("{}"))),
+        ("records that are none", event(&repeated("0"))),
+        ("one large text", one(&"x".repeat(SIZE))),
+        ("one large text of escapes", one(&"\\u00e9".repeat(SIZE / 6))),
+        ("one large value", one(&format!("[{}]", repeated("1")))),
+        ("nothing but brackets", one(&("[".repeat(SIZE / 2) + &"]".repeat(SIZE / 2)))),
+        ("open brackets", one(&"[".repeat(SIZE))),
+        (
+            "brackets beside the records",
+            format!(r#"{{"x":{}{}}}"#, "[".repeat(SIZE / 2), "]".repeat(SIZE / 2)),
+        ),
+        (
+            "many attributes",
+            event(&format!(
+                r#"{{"messageId":"m","eventSource":"aws:sqs","body":"1","messageAttributes":{{{}}}}}"#,
+                repeated(r#""a":{"dataType":"S"}"#)
+            )),
+        ),
+        (
+            "many list values",
+            event(&format!(
+                r#"{{"messageId":"m","eventSource":"aws:sqs","body":"1","messageAttributes":{{"a":{{"dataType":"S","stringListValues":[{}]}}}}}}"#,
+                repeated(r#""""#)
+            )),
+        ),
+        (
+            "many keys",
+            event(&format!(
+                r#"{{"messageId":"m","eventSource":"aws:sqs","body":"1",{}}}"#,
+                repeated(r#""k":0"#)
+            )),
+        ),
+        ("no JSON", "x".repeat(SIZE)),
+    ];
+    for (what, event) in events {
+        // Records of 40 bytes, fifteen times as many as an event of SQS can have, are mostly bookkeeping.
+        let most = if what.starts_with("tiny") { 8 } else { 4 };
+        let peak = peak(event.as_bytes());
+        println!("{what:30} {:5.1} MB for {:.1} MB", peak as f64 / 1e6, event.len() as f64 / 1e6);
+        assert!(peak < most * event.len(), "{what}: {peak} bytes for an event of {}", event.len());
+    }
+}
