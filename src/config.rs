@@ -170,7 +170,7 @@ impl Config {
         let retry_base = reader.read(&RETRY_BASE, "1ms to 60s", |v| duration(v, 1..=60_000));
         let retry_cap = reader.read(&RETRY_CAP, "RETRY_BASE to 900s", |v| duration(v, 1..=900_000));
         let request_timeout = reader.read(&REQUEST_TIMEOUT, "10ms to 900s", |v| duration(v, 10..=900_000));
-        let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "10ms to 300s", |v| duration(v, 10..=300_000));
+        let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "50ms to 300s", |v| duration(v, 50..=300_000));
         if retry_base > retry_cap {
             reader
                 .problems
@@ -338,6 +338,10 @@ fn perseus_url(value: &str, allow_http: bool) -> Result<Url, String> {
     // The parser's errors do not quote the value; a URL can hold a key.
     let url = Url::parse(value).map_err(|error| format!("is not a URL ({error})"))?;
     let host = url.host_str().ok_or("has no host")?;
+    // The parser takes "https:///x" and "https:x" for "https://x".
+    if !value.split_once("://").is_some_and(|(_, rest)| !rest.starts_with(['/', '\\'])) {
+        return Err("has no host".to_owned());
+    }
     match url.scheme() {
         "https" => {}
         "http" if allow_http || is_loopback(host) => {}
@@ -457,7 +461,7 @@ mod tests {
             ("MAX_IN_FLIGHT", "1", "1000", ["0", "1001"]),
             ("MAX_ATTEMPTS", "1", "100", ["0", "101"]),
             ("REQUEST_TIMEOUT", "10ms", "900s", ["9ms", "901s"]),
-            ("CUTOFF_RESERVE", "10ms", "300s", ["0s", "18446744073709551615s"]),
+            ("CUTOFF_RESERVE", "50ms", "300s", ["0s", "18446744073709551615s"]),
         ] {
             for good in [least, most] {
                 assert!(read(&[URL, (name, good)]).is_ok(), "{name}={good}");
@@ -504,6 +508,9 @@ mod tests {
             "https://perseus.example/?key=hunter2#fragment",
             "hunter2",
             "https://",
+            "https:///hunter2",
+            "https:hunter2.example",
+            "https:\\\\hunter2.example",
             "ftp://hunter2.example/",
             "http://hunter2.example/",
         ] {

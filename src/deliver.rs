@@ -25,7 +25,7 @@ use crate::{
     limit::Limit,
     outstanding::Outstanding,
     pace::Pace,
-    perseus::{Failure, Perseus, Reply},
+    perseus::{Connection, Failure, Perseus, Reply},
     reply::{Verdict, verdict},
     request::Request,
     retry::{Action, Backoff, Misconfigured, action},
@@ -79,12 +79,11 @@ enum Next {
 }
 
 /// The attempts that a batch has had.
-#[derive(Default)]
 struct Attempts {
-    /// Those that count against the budget.
+    /// Those that count against the budget: all but one that only found a dead connection in the pool.
     counted: u32,
-    /// Those that only found a dead connection in the pool.
-    on_dead_connections: usize,
+    /// What the next one uses.
+    connection: Connection,
 }
 
 impl Courier<'_> {
@@ -108,9 +107,9 @@ impl Courier<'_> {
     /// to be split.
     async fn settle(&self, batch: Batch) -> Option<(Batch, Batch)> {
         let mut outstanding = Outstanding::new(self.ledger, self.request_id, batch);
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts { counted: 0, connection: Connection::Any };
         while outstanding.withhold() {
-            let next = match self.attempt(&mut outstanding).await? {
+            let next = match self.attempt(&mut outstanding, attempts.connection).await? {
                 Ok(reply) => self.read(&reply, &mut outstanding),
                 Err(failure) => {
                     outstanding.failed(failure.to_string());
@@ -139,7 +138,11 @@ impl Courier<'_> {
     }
 
     /// One attempt; none if it makes no sense.
-    async fn attempt(&self, outstanding: &mut Outstanding<'_>) -> Option<Result<Reply, Failure>> {
+    async fn attempt(
+        &self,
+        outstanding: &mut Outstanding<'_>,
+        connection: Connection,
+    ) -> Option<Result<Reply, Failure>> {
         let _permit = self.limit.acquire().await;
         if !self.may_attempt() {
             return None;
@@ -149,7 +152,8 @@ impl Courier<'_> {
         outstanding.attempt();
         self.tally.requests.fetch_add(1, Relaxed);
         let start = Instant::now();
-        let result = self.perseus.attempt(request, &self.trace, self.deadline.cutoff()).await;
+        let cutoff = self.deadline.cutoff();
+        let result = self.perseus.attempt(request, &self.trace, connection, cutoff).await;
         match &result {
             Ok(_) => self.pace.learn(start.elapsed()),
             Err(Failure::Timeout) => self.pace.learn_at_least(start.elapsed()),
@@ -171,12 +175,12 @@ impl Courier<'_> {
             Action::Split => {
                 // Only of a single record is the reason ever logged.
                 let is_single = outstanding.batch().records.len() == 1;
-                let said = is_single.then(|| outstanding.excerpt(&reply.body, self.token()));
+                let said = is_single.then(|| self.excerpt(reply, outstanding));
                 Next::Split { reason: format!("status {status}: {}", said.unwrap_or_default()) }
             }
             Action::Stop(misconfigured) => {
                 outstanding.failed(misconfigured.to_string());
-                self.stop(misconfigured, &outstanding.excerpt(&reply.body, self.token()));
+                self.stop(misconfigured, &self.excerpt(reply, outstanding));
                 Next::Never
             }
             Action::Accept | Action::Read => {
@@ -204,9 +208,8 @@ impl Courier<'_> {
 
     /// Waits until it is time for the next attempt; none if there will be none.
     async fn wait(&self, attempts: &mut Attempts, at_least: Option<Duration>, at_once: bool) -> Option<()> {
-        // The pool holds no more connections than there are requests in flight.
-        if at_once && attempts.on_dead_connections < self.limit.most() {
-            attempts.on_dead_connections += 1;
+        if at_once && attempts.connection == Connection::Any {
+            attempts.connection = Connection::New;
         } else {
             let backoff = Backoff { base: self.config.retry_base, cap: self.config.retry_cap };
             let delay = backoff.delay(attempts.counted, at_least);
@@ -237,7 +240,10 @@ impl Courier<'_> {
         }
     }
 
-    fn token(&self) -> &[u8] {
-        self.config.authorization.as_ref().map_or(&[], HeaderValue::as_bytes)
+    /// The beginning of a refusal, for the log.
+    fn excerpt(&self, reply: &Reply, outstanding: &Outstanding<'_>) -> String {
+        let token = self.config.authorization.as_ref().map_or(&[][..], HeaderValue::as_bytes);
+        let query = self.config.url.query().unwrap_or_default().as_bytes();
+        outstanding.excerpt(&reply.body, &[token, query])
     }
 }

@@ -6,19 +6,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// The in-flight limit.
 #[derive(Debug)]
 pub struct Limit {
-    most: usize,
     permits: Semaphore,
 }
 
 impl Limit {
     /// A limit of `most` requests.
     pub fn new(most: usize) -> Self {
-        Limit { most, permits: Semaphore::new(most) }
+        Limit { permits: Semaphore::new(most) }
     }
 
-    /// The most requests at once.
-    pub fn most(&self) -> usize {
-        self.most
+    /// Waits until a request could be sent at once.
+    pub async fn ready(&self) {
+        drop(self.acquire().await);
     }
 
     /// Waits for its turn; the request may be in flight for as long as the permit lives.

@@ -67,42 +67,58 @@ impl<'a> Outstanding<'a> {
     }
 
     /// Perseus has all but these, of which it will never take those that are not retryable.
+    ///
+    /// What it took behind one that it refused of the same group, it took out of order: that counts as
+    /// failed, and comes again after the one before it.
     pub fn accept_but(&mut self, refused: &HashMap<String, bool>) {
         let mut rejected = Vec::new();
+        let mut overtook = Vec::new();
+        let mut refused_groups = Vec::new();
         for record in std::mem::take(&mut self.batch.records) {
             match refused.get(self.ledger.id(record.slot)) {
+                None if record.group.is_some_and(|group| refused_groups.contains(&group)) => {
+                    overtook.push(record)
+                }
                 None => self.ledger.acknowledge(record.slot),
-                Some(true) => self.batch.records.push(record),
-                Some(false) => rejected.push(record),
+                Some(retryable) => {
+                    refused_groups.extend(record.group);
+                    if *retryable { self.batch.records.push(record) } else { rejected.push(record) }
+                }
             }
         }
-        if !rejected.is_empty() {
-            self.reject(&rejected, "refused by name");
+        for record in &rejected {
+            self.ledger.reject(record.slot);
         }
+        for record in &overtook {
+            self.ledger.fail(record.slot);
+        }
+        self.log("rejected", "refused by name", &rejected);
+        self.log("errored", "taken before one that was refused", &overtook);
     }
 
     /// The halves to go on with; a single record is at fault itself, and rejected.
     pub fn split(&mut self, reason: &str) -> Option<(Batch, Batch)> {
         let batch = Batch { records: std::mem::take(&mut self.batch.records) };
-        batch.split().map_err(|single| self.reject(&single.records, reason)).ok()
+        let reject = |single: Batch| {
+            self.ledger.reject(single.records[0].slot);
+            self.log("rejected", reason, &single.records);
+        };
+        batch.split().map_err(reject).ok()
     }
 
-    /// The beginning of a refusal, without what it repeats of these records or of the token.
-    pub fn excerpt(&self, reply: &[u8], token: &[u8]) -> String {
+    /// The beginning of a refusal, without what it repeats of these records or of the secrets.
+    pub fn excerpt(&self, reply: &[u8], secrets: &[&[u8]]) -> String {
         let private = |word: &[u8]| {
-            occurs(word, token) || self.batch.records.iter().any(|record| occurs(word, &record.wire))
+            secrets.iter().any(|secret| occurs(word, secret))
+                || self.batch.records.iter().any(|record| occurs(word, &record.wire))
         };
         excerpt(reply, private, &self.ids())
     }
 
-    fn reject(&self, records: &[Record], reason: &str) {
-        for record in records {
-            self.ledger.reject(record.slot);
-        }
-        self.log("rejected", reason, records);
-    }
-
     fn log(&self, outcome: &str, reason: &str, records: &[Record]) {
+        if records.is_empty() {
+            return;
+        }
         let message_ids = ids(self.ledger, records).join(" ");
         let request_id = self.request_id;
         warn!(
@@ -126,7 +142,7 @@ impl Drop for Outstanding<'_> {
             self.ledger.fail(record.slot);
         }
         // What was never sent is told in one line for the whole invocation.
-        if self.attempted && !self.batch.records.is_empty() {
+        if self.attempted {
             self.log("errored", &self.reason, &self.batch.records);
         }
     }

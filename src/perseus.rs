@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     error, fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -38,10 +38,27 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
+/// How long what was sent may remain without even the kernel's acknowledgement: a peer that is gone for
+/// good without a word, as behind a gateway that forgot the connection, is noticed before
+/// `REQUEST_TIMEOUT`, while there is time for a retry.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
+
+/// Which connection an attempt uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// One from the pool, or a new one if there is none.
+    Any,
+    /// A new one. What is in the pool may have died while the environment was frozen.
+    New,
+}
+
 /// The server that batches are posted to.
 #[derive(Debug)]
 pub struct Perseus {
-    client: Client,
+    pooling: Client,
+    /// Keeps no connections. Made when it is first needed, which is rare.
+    connecting: OnceLock<Client>,
+    authorization: Option<HeaderValue>,
     url: Url,
     request_timeout: Duration,
 }
@@ -114,17 +131,14 @@ impl Perseus {
     ///
     /// If TLS cannot be set up.
     pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let client = client()
-            .default_headers(headers(config.authorization.as_ref()))
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(config.max_in_flight)
-            .connector_layer(MapRequestLayer::new(|destination| {
-                // Out of scope is a connection that outlives the attempt for which it was begun.
-                let _ = CONNECTS.try_with(|connects| connects.set(true));
-                destination
-            }))
-            .build()?;
-        Ok(Perseus { client, url: config.url.clone(), request_timeout: config.request_timeout })
+        let authorization = config.authorization.clone();
+        Ok(Perseus {
+            pooling: client(authorization.as_ref(), config.max_in_flight)?,
+            connecting: OnceLock::new(),
+            authorization,
+            url: config.url.clone(),
+            request_timeout: config.request_timeout,
+        })
     }
 
     /// Posts a request once. Ends at `cutoff` at the latest.
@@ -136,11 +150,16 @@ impl Perseus {
         &self,
         request: Request,
         trace: &TraceContext,
+        connection: Connection,
         cutoff: Instant,
     ) -> Result<Reply, Failure> {
+        let client = match connection {
+            Connection::Any => &self.pooling,
+            Connection::New => self.connecting()?,
+        };
         let until = cutoff.min(Instant::now() + self.request_timeout);
         let exchange = CONNECTS.scope(Cell::new(false), async {
-            match self.post(request, trace).await {
+            match self.post(client, request, trace).await {
                 Ok(response) => read(response).await,
                 Err(error) if error.is_connect() => Err(Failure::Connect(error)),
                 Err(error) => Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error }),
@@ -149,9 +168,21 @@ impl Perseus {
         timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn post(&self, request: Request, trace: &TraceContext) -> Result<Response, reqwest::Error> {
-        let mut post = self
-            .client
+    fn connecting(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.connecting.get() {
+            return Ok(client);
+        }
+        let client = client(self.authorization.as_ref(), 0).map_err(Failure::Connect)?;
+        Ok(self.connecting.get_or_init(|| client))
+    }
+
+    async fn post(
+        &self,
+        client: &Client,
+        request: Request,
+        trace: &TraceContext,
+    ) -> Result<Response, reqwest::Error> {
+        let mut post = client
             .post(self.url.clone())
             .header(CONTENT_TYPE, request.content_type)
             .header(IDEMPOTENCY_KEY, request.idempotency_key)
@@ -169,9 +200,25 @@ impl Perseus {
     }
 }
 
+/// A client that keeps up to this many unused connections.
+fn client(authorization: Option<&HeaderValue>, most_idle: usize) -> Result<Client, reqwest::Error> {
+    let builder = client_builder()
+        .default_headers(headers(authorization))
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(most_idle)
+        .connector_layer(MapRequestLayer::new(|destination| {
+            // Out of scope is a connection that outlives the attempt for which it was begun.
+            let _ = CONNECTS.try_with(|connects| connects.set(true));
+            destination
+        }));
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(UNACKNOWLEDGED);
+    builder.build()
+}
+
 /// A client as every part of the function needs it: no redirects (a 302 turns a POST into a GET whose
 /// 200 would be silent loss), no proxy from the environment, no decompression.
-pub(crate) fn client() -> ClientBuilder {
+pub(crate) fn client_builder() -> ClientBuilder {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()

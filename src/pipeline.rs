@@ -38,7 +38,9 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
     };
     lanes
         .take_while(|_| ready(courier.may_attempt()))
-        .for_each_concurrent(courier.limit.most(), |lane| contained(deliver(lane, courier)))
+        .then(|lane| courier.limit.ready().map(|()| lane))
+        // Bounded by the limit: what waits for a retry is in nobody's way.
+        .for_each_concurrent(None, |lane| contained(deliver(lane, courier)))
         .await;
 }
 

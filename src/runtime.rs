@@ -17,7 +17,7 @@ use tracing::error;
 
 use crate::{
     handler::Handler,
-    perseus::{client, root_cause},
+    perseus::{client_builder, root_cause},
 };
 
 /// How long the runtime API may take to hear why the function does not start. Lambda gives an
@@ -68,7 +68,7 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error_messag
         "errorType": error_type, "errorMessage": error_message, "stackTrace": []
     });
     let report = async {
-        client()
+        client_builder()
             .build()?
             .post(format!("http://{runtime_api}/2018-06-01/runtime/init/error"))
             .header("lambda-runtime-function-error-type", error_type)

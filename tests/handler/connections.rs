@@ -47,6 +47,25 @@ async fn a_pool_full_of_dead_connections_costs_no_record() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_kills_every_connection_is_sent_once_more_than_allowed_at_most() {
+    let settings = [("MAX_ATTEMPTS", "1"), ("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "20")];
+    let mut server = RawServer::start(|_, mut connection| async move {
+        connection.request().await;
+        tokio::time::sleep(10 * MS).await;
+        connection.write(OK).await;
+        connection.request().await;
+        connection.reset();
+    })
+    .await;
+    let handler = handler(&server.url, &settings);
+    assert_eq!(report(&handler, &numbered(20)).await, [""; 0]);
+    assert_eq!(server.requests(), 20);
+    // Once on a connection from the pool, once on a new one; there it is answered.
+    assert_eq!(report(&handler, &event("a")).await, [""; 0]);
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fresh_connection_that_is_lost_is_an_attempt() {
     for resets in [true, false] {
         let mut server = RawServer::start(move |_, mut connection| async move {

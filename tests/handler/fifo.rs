@@ -80,6 +80,29 @@ async fn the_tail_behind_a_refused_record_is_reported_even_if_perseus_took_it() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_perseus_took_out_of_order_comes_again_even_if_the_refused_record_is_taken_in_the_end() {
+    let (perseus, handler) = forwarder(&[("BATCH_MAX_RECORDS", "4")], |request| match request.number {
+        0 => Reply::refuse(200, &[("a2", Some(true))]),
+        _ => Reply::ok(),
+    })
+    .await;
+    assert_eq!(report(&handler, &fifo("a1 a2 a3 a4 a5")).await, ["a3", "a4", "a5"]);
+    assert_eq!(posted(&perseus), ["a1 a2 a3 a4", "a2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_waits_for_a_retry_holds_no_other_up() {
+    let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "1")];
+    let (perseus, handler) = forwarder(&settings, |request| match request.number {
+        0 => Reply::status(503).header("retry-after", "9"),
+        _ => Reply::ok(),
+    })
+    .await;
+    assert_eq!(report(&handler, &fifo("a1 b1 a2 b2")).await, [""; 0]);
+    assert_eq!(posted(&perseus), ["a1", "b1", "b2", "a1", "a2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_behind_a_record_refused_for_good_is_not_sent_again() {
     let (perseus, handler) = forwarder(&[], |request| match request.number {
         0 => Reply::refuse(207, &[("a2", Some(false)), ("a3", Some(true)), ("b1", Some(true))]),
