@@ -339,7 +339,7 @@ fn perseus_url(value: &str, allow_http: bool) -> Result<Url, String> {
     let url = Url::parse(value).map_err(|error| format!("is not a URL ({error})"))?;
     let host = url.host_str().ok_or("has no host")?;
     // The parser takes "https:///x" and "https:x" for "https://x".
-    if !value.split_once("://").is_some_and(|(_, rest)| !rest.starts_with(['/', '\\'])) {
+    if value.split_once("://").is_none_or(|(_, rest)| rest.starts_with(['/', '\\'])) {
         return Err("has no host".to_owned());
     }
     match url.scheme() {

@@ -1,5 +1,10 @@
 //! Bad connections, on raw sockets.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use tokio::time::Instant;
 
 use crate::support::*;
@@ -44,6 +49,31 @@ async fn a_pool_full_of_dead_connections_costs_no_record() {
     let handler = handler(&server.url, &settings);
     assert_eq!(report(&handler, &numbered(5)).await, [""; 0]);
     assert_eq!(report(&handler, &numbered(5)).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_follow_each_other_share_a_connection() {
+    for (most, body) in [("1", ""), ("3", ""), ("3", r#"{"batchItemFailures":[]}"#)] {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::clone(&connections);
+        let server = RawServer::start(move |_, mut connection| {
+            begun.fetch_add(1, Relaxed);
+            async move {
+                while connection.request().await {
+                    let length = body.len();
+                    connection
+                        .write(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"))
+                        .await;
+                }
+            }
+        })
+        .await;
+        let handler = handler(&server.url, &[("MAX_IN_FLIGHT", most), ("BATCH_MAX_RECORDS", "1")]);
+        for _ in 0..2 {
+            assert_eq!(report(&handler, &numbered(30)).await, [""; 0]);
+        }
+        assert_eq!(connections.load(Relaxed).to_string(), most);
+    }
 }
 
 #[tokio::test(start_paused = true)]
