@@ -108,6 +108,21 @@ impl Environment {
         self.process.is_running()
     }
 
+    /// Stops the process in its tracks, as Lambda does between invocations.
+    pub fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&self) {
+        self.process.thaw();
+    }
+
+    /// Kills the process.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
     /// Ends the environment as Lambda does, without asking the function, and returns all its lines.
     pub async fn shutdown(self) -> Vec<String> {
         self.process.kill();

@@ -7,7 +7,7 @@ mod headers;
 mod reply;
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,12 +21,13 @@ use http::{HeaderMap, StatusCode, request::Parts};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::book::Book;
+pub(crate) use self::{body::Content, check::Checker, reply::Takes};
 pub use self::{
     body::Format,
     book::{Excerpt, Mark},
     reply::Reply,
 };
-use self::{book::Book, reply::Commit};
 use crate::server::Server;
 
 /// Where the function is told to post; anything else that arrives is a redirect followed or a URL misread.
@@ -71,12 +72,22 @@ impl Perseus {
     ///
     /// When no loopback port can be opened.
     pub async fn start(answer: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
+        let started = Self::start_on(0, answer).await;
+        started.unwrap_or_else(|error| panic!("no loopback port for the Perseus stand-in: {error}"))
+    }
+
+    /// The same on this port of the loopback interface; 0 is a free one.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken.
+    pub async fn start_on(
+        port: u16,
+        answer: impl FnMut(&Received) -> Reply + Send + 'static,
+    ) -> io::Result<Self> {
         let desk = Arc::new(Desk { answer: Mutex::new(Box::new(answer)), book: Mutex::default() });
         let routes = Router::new().fallback(ingest).with_state(Arc::clone(&desk));
-        let server = Server::start(routes)
-            .await
-            .unwrap_or_else(|error| panic!("no loopback port for the Perseus stand-in: {error}"));
-        Self { server, desk }
+        Ok(Self { server: Server::start_on(port, routes).await?, desk })
     }
 
     /// What to set `PERSEUS_URL` to.
@@ -160,7 +171,7 @@ impl Desk {
         let received = self.book().record(head.headers, body, astray.clone());
         let reply = match astray {
             None => answer(&received),
-            Some(_) => Reply::ok().body(Bytes::new()).committing(Commit::Nothing),
+            Some(_) => Reply::ok().body(Bytes::new()).taking(Takes::Nothing),
         };
         (received, reply)
     }

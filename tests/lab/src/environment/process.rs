@@ -81,8 +81,22 @@ impl Process {
     }
 
     pub(super) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    pub(super) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub(super) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Signals the whole group, unless its leader is gone: the number may be another's by then.
+    fn signal(&self, signal: Signal) {
         if self.is_running() {
-            kill_group(self.group);
+            // The only failure is a group without members, which has no use for a signal.
+            let _ = killpg(self.group, signal);
         }
     }
 }
@@ -101,7 +115,8 @@ impl Lines {
 
 async fn reap(mut child: Child, group: Pid, mut readers: JoinSet<()>) -> io::Result<ExitStatus> {
     let status = child.wait().await?;
-    kill_group(group);
+    // Whatever it started; the only failure is that there is nothing left.
+    let _ = killpg(group, Signal::SIGKILL);
     let drained = async { while readers.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_LINES, drained).await;
     Ok(status)
@@ -115,9 +130,4 @@ async fn read_lines(output: impl AsyncRead + Unpin, lines: Lines) {
         lines.get().push(text.trim_end_matches(['\r', '\n']).to_owned());
         line.clear();
     }
-}
-
-fn kill_group(group: Pid) {
-    // The only failure is a group without members, which is what is wanted.
-    let _ = killpg(group, Signal::SIGKILL);
 }

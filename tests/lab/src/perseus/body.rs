@@ -18,17 +18,18 @@ pub enum Format {
     Ndjson,
 }
 
-pub(super) struct Content {
-    pub(super) plain: Bytes,
-    pub(super) format: Option<Format>,
-    pub(super) message_ids: Vec<String>,
-    pub(super) records: Vec<Value>,
+/// A request's body, read.
+pub(crate) struct Content {
+    pub(crate) plain: Bytes,
+    pub(crate) format: Option<Format>,
+    pub(crate) message_ids: Vec<String>,
+    pub(crate) records: Vec<Value>,
     /// What is wrong with the body, in words.
-    pub(super) findings: Vec<String>,
+    pub(crate) findings: Vec<String>,
 }
 
 impl Content {
-    pub(super) fn read(headers: &HeaderMap, body: &Bytes) -> Self {
+    pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Self {
         let mut content = Self {
             plain: body.clone(),
             format: None,

@@ -31,11 +31,12 @@ pub struct Reply {
     delay: Duration,
     hangs: bool,
     cut_short: bool,
-    commit: Commit,
+    takes: Takes,
 }
 
+/// Which records an answer commits.
 #[derive(Clone, Debug)]
-pub(super) enum Commit {
+pub(crate) enum Takes {
     Everything,
     AllBut(BTreeSet<String>),
     Nothing,
@@ -54,7 +55,7 @@ impl Reply {
     /// When `status` is not between 200 and 999.
     pub fn status(status: u16) -> Self {
         assert!((200..1000).contains(&status), "{status} cannot be the status of an answer");
-        let commit = if ACCEPTED.contains(&status) { Commit::Everything } else { Commit::Nothing };
+        let takes = if ACCEPTED.contains(&status) { Takes::Everything } else { Takes::Nothing };
         Self {
             status: StatusCode::from_u16(status).expect("between 200 and 999 is a status"),
             headers: Vec::new(),
@@ -62,7 +63,7 @@ impl Reply {
             delay: Duration::ZERO,
             hangs: false,
             cut_short: false,
-            commit,
+            takes,
         }
     }
 
@@ -79,7 +80,7 @@ impl Reply {
         Self::status(status)
             .header("content-type", "application/json")
             .body(json!({ "batchItemFailures": failures }).to_string())
-            .committing(if accepts { Commit::AllBut(named) } else { Commit::Nothing })
+            .taking(if accepts { Takes::AllBut(named) } else { Takes::Nothing })
     }
 
     /// Never answers, and commits nothing.
@@ -120,20 +121,20 @@ impl Reply {
         Self { cut_short: true, ..self }
     }
 
-    pub(super) fn committing(self, commit: Commit) -> Self {
-        Self { commit, ..self }
+    pub(crate) fn taking(self, takes: Takes) -> Self {
+        Self { takes, ..self }
     }
 
-    pub(super) fn status_code(&self) -> u16 {
+    pub(crate) fn status_code(&self) -> u16 {
         self.status.as_u16()
     }
 
     /// Whether the record with this id, or a record that carries none, is accepted.
-    pub(super) fn commits(&self, id: Option<&str>) -> bool {
-        match &self.commit {
-            Commit::Everything => true,
-            Commit::AllBut(refused) => id.is_none_or(|id| !refused.contains(id)),
-            Commit::Nothing => false,
+    pub(crate) fn commits(&self, id: Option<&str>) -> bool {
+        match &self.takes {
+            Takes::Everything => true,
+            Takes::AllBut(refused) => id.is_none_or(|id| !refused.contains(id)),
+            Takes::Nothing => false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-use crate::faults::Fault;
+use crate::{commands::Command, faults::Fault};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,11 @@ Examples:
   lab --set BATCH_MAX_RECORDS=10 --set MAX_IN_FLIGHT=2
                                              the function configured differently
   lab --fail 503 --timeout 5s                an outage, and what is back before the deadline
+  lab run --scenario flaky                   messages through a queue, environments as processes, on the wall clock
+  lab simulate --scenario day --seed 7       a day of traffic on a paused clock, the same for the same seed
+  lab simulate --scenario day --report day.html
+                                             the same, and its report as a page with charts
+  lab soak --seeds 100                       every scenario with a hundred seeds, as a table
 
 Exit status:
   0  every message was either committed or returned to the queue, in time and as agreed
@@ -29,8 +34,11 @@ Exit status:
 /// Without arguments every event in the workspace's events/ folder is sent once. In a checkout, `cargo run -p lab --`
 /// stands for `lab` in the examples below.
 #[derive(Debug, Parser)]
-#[command(name = "lab", after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "lab", after_help = EXAMPLES, max_term_width = 110, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Files of one SQS event each [default: events/*.json]
     #[arg(value_name = "EVENT")]
     pub(crate) events: Vec<PathBuf>,
@@ -88,7 +96,7 @@ pub(crate) struct Arguments {
     pub(crate) verbose: bool,
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),

@@ -1,12 +1,18 @@
 //! The lab's command: the real function between an emulated Lambda and a stand-in for Perseus, for people.
 
 mod arguments;
+mod commands;
 mod event;
 mod faults;
 mod figures;
+mod live;
 mod order;
+mod perseus;
 mod report;
 mod session;
+mod simulate;
+mod soak;
+mod summary;
 mod verdict;
 
 use std::{io, process::ExitCode};
@@ -14,7 +20,7 @@ use std::{io, process::ExitCode};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::arguments::Arguments;
+use self::{arguments::Arguments, commands::Command};
 
 /// The exit status when the lab could not do its work.
 const UNABLE: u8 = 2;
@@ -22,18 +28,33 @@ const UNABLE: u8 = 2;
 const SIGNALLED: u8 = 128;
 const SIGPIPE: u8 = 13;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse() {
+        Arguments { command: Some(Command::Simulate(arguments)), .. } => simulate::run(&arguments),
+        Arguments { command: Some(Command::Soak(arguments)), .. } => soak::run(&arguments),
+        Arguments { command: Some(Command::Run(arguments)), .. } => on_runtime(live::run(&arguments)),
+        Arguments { command: Some(Command::Perseus(arguments)), .. } => on_runtime(perseus::run(&arguments)),
+        arguments => on_runtime(session(&arguments)),
+    };
+    outcome.unwrap_or_else(|error| failure(&error))
+}
+
+/// Simulated runs bring their own runtime, with its own clock; the others share this one.
+fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+async fn session(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // Whichever loses is dropped, and with the session its environment, which kills the function.
     tokio::select! {
-        outcome = session::run(&arguments) => match outcome {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => failure(&error),
-        },
-        signal = interrupted() => ExitCode::from(SIGNALLED + signal),
+        outcome = session::run(arguments) => outcome.map(verdict),
+        signal = interrupted() => Ok(ExitCode::from(SIGNALLED + signal)),
     }
+}
+
+/// The exit status of work that was done, and went well or not.
+fn verdict(is_clean: bool) -> ExitCode {
+    if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {

@@ -1,0 +1,57 @@
+//! `lab run`.
+
+use std::{process::ExitCode, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use lab::{drive::Progress, function, live};
+use tokio::sync::watch;
+
+use crate::{SIGNALLED, commands::Run, interrupted, summary, verdict};
+
+const STYLE: &str = "{bar:30} {elapsed} {msg}";
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs a scenario for real, with a progress line, and tells of it.
+pub(crate) async fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
+    let binary = function::locate(arguments.function.clone(), arguments.release).await?;
+    let seed = arguments.run.seed();
+    let (stop, stopped) = watch::channel(false);
+    let (progress, watched) = watch::channel(Progress::default());
+    let options = arguments.run.options();
+    let run = live::run(arguments.scenario, seed, &options, binary, stopped, progress);
+    let bar = ProgressBar::new(1).with_style(ProgressStyle::with_template(STYLE)?);
+    let outcome = tokio::select! {
+        outcome = run => outcome?,
+        () = show(&bar, watched) => unreachable!("the progress line has no end of its own"),
+        // Whichever loses is dropped, and with the run its environments, which kills their processes.
+        signal = second_signal(&bar, stop) => return Ok(ExitCode::from(SIGNALLED + signal)),
+    };
+    bar.finish_and_clear();
+    summary::tell(&outcome, &arguments.run).map(verdict)
+}
+
+/// The first signal ends the sending, the second everything.
+async fn second_signal(bar: &ProgressBar, stop: watch::Sender<bool>) -> u8 {
+    interrupted().await;
+    stop.send_replace(true);
+    bar.println("no more messages are sent; the queue is drained (once more to end at once)");
+    interrupted().await
+}
+
+async fn show(bar: &ProgressBar, watched: watch::Receiver<Progress>) {
+    loop {
+        let progress = *watched.borrow();
+        bar.set_length(progress.planned.into());
+        bar.set_position((progress.deleted + progress.dead).into());
+        bar.set_message(format!(
+            "{} sent, {} queued, {} done, {} dead, {} invocations ({} running)",
+            progress.sent,
+            progress.queued,
+            progress.deleted,
+            progress.dead,
+            progress.invocations,
+            progress.running
+        ));
+        tokio::time::sleep(INTERVAL).await;
+    }
+}

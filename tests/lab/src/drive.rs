@@ -1,0 +1,239 @@
+//! The run itself: messages are sent, batches are taken, invoked and settled, until the queue is empty.
+//!
+//! One loop owns the queue, the mapping and the fleet, so that nothing is locked and the order of events is one order.
+//! Only invocations and Perseus run beside it.
+
+mod conclusion;
+mod settlement;
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    clock::{Clock, Ms, span},
+    fleet::{self, Done, Fleet, Job, Origin, OriginError},
+    history::{End, History, Invocation, Strays},
+    ingest::Ingest,
+    mapping::Mapping,
+    message::{Messages, Number},
+    queue::{Delivery, Queue},
+    report::{Recorder, Report, Standing},
+    scenario::Plan,
+    traffic::Arrivals,
+};
+
+/// Why a run could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// No port for Perseus.
+    #[error("no loopback port for Perseus")]
+    Port(#[from] io::Error),
+    /// The function does not start.
+    #[error("the function does not start")]
+    Origin(#[from] OriginError),
+}
+
+/// How a run stands, for whoever watches it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Messages that are to be sent.
+    pub planned: u32,
+    /// Messages sent.
+    pub sent: u32,
+    /// Messages deleted.
+    pub deleted: u32,
+    /// Messages in the dead-letter queue.
+    pub dead: u32,
+    /// Messages in the queue, in flight or not.
+    pub queued: u32,
+    /// Invocations running.
+    pub running: usize,
+    /// Invocations that are over.
+    pub invocations: usize,
+}
+
+/// The ends of a run that someone else holds.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    /// Set when no more messages are to be sent.
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) progress: watch::Sender<Progress>,
+}
+
+/// A run under way.
+struct Drive {
+    plan: Plan,
+    clock: Clock,
+    messages: Messages,
+    arrivals: Arrivals,
+    queue: Queue,
+    mapping: Mapping,
+    fleet: Fleet,
+    ingest: Ingest,
+    origin: Arc<Origin>,
+    running: JoinSet<Result<Done, OriginError>>,
+    batches: HashMap<u32, Vec<Delivery>>,
+    invocations: Vec<Invocation>,
+    /// What the queue itself does not remember of its messages.
+    notes: Vec<Note>,
+    recorder: Recorder,
+    stopped: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Note {
+    hindered: u16,
+    copied: bool,
+    deleted_too_early: bool,
+}
+
+/// Runs a plan to its end.
+pub(crate) async fn run(
+    plan: Plan,
+    origin: Origin,
+    controls: Controls,
+) -> Result<(History, Report), DriveError> {
+    let mut drive = Drive::new(plan, origin).await?;
+    let Controls { mut stop, progress } = controls;
+    loop {
+        let now = drive.clock.now();
+        drive.advance(now);
+        progress.send_replace(drive.progress());
+        if drive.is_over(now) {
+            break;
+        }
+        let wake = drive.clock.at(drive.next_change(now));
+        tokio::select! {
+            biased;
+            Some(done) = drive.running.join_next() => drive.settle(done.expect("no invocation panics")?),
+            Ok(()) = stop.changed() => drive.stop(),
+            () = tokio::time::sleep_until(wake) => {}
+        }
+    }
+    Ok(drive.finish())
+}
+
+impl Drive {
+    async fn new(plan: Plan, origin: Origin) -> io::Result<Self> {
+        let dice = plan.dice;
+        let clock = Clock::start();
+        let messages = Messages::new(dice.of(1_u64), plan.kind.clone());
+        let ingest = Ingest::start(clock, dice.of(2_u64), plan.climate.clone(), messages.clone()).await?;
+        Ok(Self {
+            clock,
+            arrivals: Arrivals::new(&plan.traffic, dice.of(3_u64)),
+            queue: Queue::new(plan.queue.clone(), dice.of(4_u64)),
+            mapping: Mapping::new(plan.mapping.clone()),
+            fleet: Fleet::new(plan.fleet.clone(), dice.of(5_u64)),
+            recorder: Recorder::new(plan.traffic.over),
+            messages,
+            ingest,
+            origin: Arc::new(origin),
+            running: JoinSet::new(),
+            batches: HashMap::new(),
+            invocations: Vec::new(),
+            notes: Vec::new(),
+            stopped: false,
+            plan,
+        })
+    }
+
+    /// Sends no more, and does not wait for what is left longer than it takes to be delivered or dead.
+    fn stop(&mut self) {
+        self.stopped = true;
+        let drained = drain(self.plan.queue.visibility, self.plan.queue.max_receives);
+        self.plan.give_up = self.plan.give_up.min(self.clock.now().saturating_add(drained));
+    }
+
+    /// Does all that is due.
+    fn advance(&mut self, now: Ms) {
+        if !self.stopped {
+            for _ in 0..self.arrivals.due(now) {
+                let number = Number::try_from(self.notes.len()).unwrap_or(Number::MAX);
+                self.queue.send(self.messages.group(number), now);
+                self.notes.push(Note::default());
+            }
+        }
+        self.queue.release(now);
+        while let Some(batch) = self.mapping.next_batch(&mut self.queue, self.running.len(), now) {
+            self.invoke(batch, now);
+        }
+        if now >= self.recorder.next() {
+            self.record(now);
+        }
+    }
+
+    /// When something is due although nothing else happens.
+    fn next_change(&self, now: Ms) -> Ms {
+        let arrival = self.arrivals.next().filter(|_| !self.stopped);
+        let changes = [arrival, self.queue.next_visible(), self.mapping.next_change(self.running.len())];
+        let next = changes.into_iter().flatten().min().unwrap_or(Ms::MAX);
+        next.min(self.recorder.next()).max(now + 1)
+    }
+
+    fn is_over(&self, now: Ms) -> bool {
+        let all_sent = self.stopped || self.arrivals.next().is_none();
+        all_sent && self.running.is_empty() && (self.queue.is_empty() || now >= self.plan.give_up)
+    }
+
+    fn invoke(&mut self, batch: Vec<Delivery>, now: Ms) {
+        let number = u32::try_from(self.invocations.len()).unwrap_or(u32::MAX);
+        let (seat, gone) = self.fleet.take(now);
+        gone.iter().for_each(|seat| self.ingest.forget(seat.id));
+        let dice = self.plan.dice.of(6_u64).of(number);
+        self.ingest.thaw(seat.id, self.fleet.frozen_loss(), dice);
+        let timeout = span(self.plan.timeout);
+        let job = Job {
+            number,
+            event: self.messages.event(&batch),
+            timeout,
+            sabotage: self.fleet.sabotage(number, timeout),
+            cold_start: self.fleet.cold_start(&seat),
+            url: self.ingest.url(seat.id),
+            seat,
+        };
+        for delivery in batch.iter().filter(|delivery| delivery.is_copy) {
+            self.notes[delivery.receipt.message as usize].copied = true;
+        }
+        self.invocations.push(Invocation {
+            started: now,
+            took: 0,
+            messages: u32::try_from(batch.len()).unwrap_or(u32::MAX),
+            kept: 0,
+            end: End::TimedOut,
+            headroom: 0,
+            strays: Strays::default(),
+        });
+        self.batches.insert(number, batch);
+        let (origin, clock) = (Arc::clone(&self.origin), self.clock);
+        self.running.spawn(async move { fleet::invoke(job, &origin, clock).await });
+    }
+
+    fn record(&mut self, now: Ms) {
+        let standing = Standing {
+            counts: self.queue.counts(),
+            running: self.running.len(),
+            outage: self.plan.climate.outage(now).is_some(),
+        };
+        self.recorder.record(now, &self.ingest.tally(), standing);
+    }
+
+    fn progress(&self) -> Progress {
+        let counts = self.queue.counts();
+        Progress {
+            planned: self.plan.traffic.messages,
+            sent: u32::try_from(self.notes.len()).unwrap_or(u32::MAX),
+            deleted: counts.deleted,
+            dead: counts.dead,
+            queued: counts.visible + counts.in_flight,
+            running: self.running.len(),
+            invocations: self.invocations.len() - self.running.len(),
+        }
+    }
+}
+
+/// How long a queue takes at most to be empty once nothing is sent to it: each message is received, or dead.
+pub(crate) fn drain(visibility: Ms, max_receives: u16) -> Ms {
+    visibility.saturating_mul(u32::from(max_receives) + 2)
+}

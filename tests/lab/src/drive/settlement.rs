@@ -1,0 +1,76 @@
+//! What becomes of a batch once its invocation is over.
+
+use std::collections::HashSet;
+
+use super::Drive;
+use crate::{
+    fleet::Done,
+    history::{End, Invocation},
+    mapping::answer::{self, Reading},
+    queue::Delivery,
+};
+
+impl Drive {
+    /// Deletes what the function has answered for, and leaves the rest in the queue.
+    pub(super) fn settle(&mut self, done: Done) {
+        let batch = self.batches.remove(&done.number).unwrap_or_default();
+        let ids: Vec<String> =
+            batch.iter().map(|delivery| self.messages.id(delivery.receipt.message)).collect();
+        let reading = match &done.answer {
+            Some(answer) => answer::read(answer, &ids),
+            None => answer::whole(&ids, "no answer"),
+        };
+        for (place, delivery) in batch.iter().enumerate() {
+            if !reading.kept.contains(&place) {
+                self.delete(delivery);
+            }
+        }
+        let end =
+            if done.end == End::Answered && reading.refused.is_some() { End::Refused } else { done.end };
+        self.invocations[done.number as usize] = Invocation {
+            started: done.started,
+            took: done.took,
+            messages: u32::try_from(batch.len()).unwrap_or(u32::MAX),
+            kept: u32::try_from(reading.kept.len()).unwrap_or(u32::MAX),
+            end,
+            headroom: done.headroom,
+            strays: reading.strays,
+        };
+        let outage = self.plan.climate.outage_between(done.started, done.started + done.took);
+        self.note_hindered(done.number, &batch, &reading, end.is_sabotage() || outage);
+        if !end.is_sabotage() {
+            self.recorder.answer(done.headroom);
+        }
+        match done.seat {
+            Some(seat) => self.fleet.put_back(seat, done.started + done.took),
+            None => self.ingest.forget(done.environment),
+        }
+    }
+
+    fn delete(&mut self, delivery: &Delivery) {
+        let message = delivery.receipt.message;
+        let was_committed = self.ingest.is_committed(message);
+        if self.queue.delete(delivery.receipt) {
+            self.notes[message as usize].deleted_too_early = !was_committed;
+        }
+    }
+
+    /// Notes the receives that could come to nothing: all of an invocation that met an outage or died, those behind a
+    /// message of their group that was kept, and those that Perseus failed as often as the function may try.
+    fn note_hindered(&mut self, invocation: u32, batch: &[Delivery], reading: &Reading, all: bool) {
+        let mut broken = HashSet::new();
+        for (place, delivery) in batch.iter().enumerate() {
+            if !reading.kept.contains(&place) {
+                continue;
+            }
+            let message = delivery.receipt.message;
+            let group = self.messages.group(message);
+            let is_behind = group.is_some_and(|group| broken.contains(&group));
+            let has_failed = || self.ingest.failures(message, invocation) >= self.plan.rules.max_attempts;
+            if !delivery.is_copy && (all || is_behind || has_failed()) {
+                self.notes[message as usize].hindered += 1;
+            }
+            broken.extend(group);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What happened in a run: what the invariants look at.
+
+pub use crate::{
+    clock::Ms,
+    ingest::{Committed, Exchange, Heard, Repeat},
+    mapping::answer::Strays,
+    message::Number,
+    queue::Place,
+};
+
+/// Everything that happened in a run, as far as an invariant may want to know it.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Every message, in the order of sending.
+    pub messages: Vec<Life>,
+    /// Every invocation, by its number.
+    pub invocations: Vec<Invocation>,
+    /// Every request, by its number.
+    pub exchanges: Vec<Exchange>,
+    /// Every commit of a message that was committed before.
+    pub repeats: Vec<Repeat>,
+    /// What broke the contract on the wire, in words; only the first ones.
+    pub violations: Vec<String>,
+    /// How much broke it.
+    pub violation_count: u32,
+    /// What the function was told.
+    pub rules: Rules,
+}
+
+/// The life of a message.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Life {
+    /// When it was sent.
+    pub sent: Ms,
+    /// Its group, on a FIFO queue.
+    pub group: Option<u32>,
+    /// Whether Perseus will never take it.
+    pub is_poison: bool,
+    /// Where it was in the end.
+    pub place: Place,
+    /// Whether it was deleted before it was committed.
+    pub deleted_too_early: bool,
+    /// How often it was received, copies aside.
+    pub receives: u16,
+    /// How many of these receives came to nothing because of an outage, an environment that died, a message that was
+    /// ahead of it in its group, or a Perseus that failed each of the attempts the function is allowed.
+    pub hindered: u16,
+    /// Whether the queue delivered it although it was deleted or in flight.
+    pub copied: bool,
+    /// What Perseus knows of it.
+    pub committed: Option<Committed>,
+}
+
+/// One invocation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Invocation {
+    /// When it began.
+    pub started: Ms,
+    /// How long it took.
+    pub took: Ms,
+    /// How many messages it was given.
+    pub messages: u32,
+    /// How many of them it left in the queue.
+    pub kept: u32,
+    /// How it ended.
+    pub end: End,
+    /// The time that was left before the deadline.
+    pub headroom: Ms,
+    /// What the answer named that it should not.
+    pub strays: Strays,
+}
+
+/// How an invocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With an answer that could be taken at its word.
+    Answered,
+    /// With an answer that fails the whole batch.
+    Refused,
+    /// With an error.
+    Failed,
+    /// With the deadline: the environment was killed.
+    TimedOut,
+    /// With the environment, which the lab let die.
+    Crashed,
+    /// With the deadline, because the lab gave the environment no processor time.
+    Stalled,
+}
+
+/// What the function was told, times in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// The function's timeout.
+    pub timeout: Ms,
+    /// `CUTOFF_RESERVE`.
+    pub reserve: Ms,
+    /// `REQUEST_TIMEOUT`.
+    pub request_timeout: Ms,
+    /// `MAX_ATTEMPTS`.
+    pub max_attempts: u32,
+    /// By how much two clocks may disagree about the same moment.
+    pub slack: Ms,
+}
+
+impl History {
+    /// The messages with their numbers.
+    pub fn numbered(&self) -> impl Iterator<Item = (Number, &Life)> {
+        (0..).zip(&self.messages)
+    }
+}
+
+impl End {
+    /// Whether the lab let the environment die, so that no answer was possible.
+    pub fn is_sabotage(self) -> bool {
+        matches!(self, Self::Crashed | Self::Stalled)
+    }
+}

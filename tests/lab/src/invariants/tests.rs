@@ -1,0 +1,188 @@
+use super::*;
+use crate::{
+    history::{Invocation, Rules},
+    ingest::{Committed, Exchange, Heard, Repeat},
+    mapping::answer::Strays,
+};
+
+/// Two messages of one group, posted and deleted in one calm invocation of 10 s.
+fn calm() -> History {
+    let life = |order| Life {
+        sent: 0,
+        group: Some(3),
+        is_poison: false,
+        place: Place::Deleted,
+        deleted_too_early: false,
+        receives: 1,
+        hindered: 0,
+        copied: false,
+        committed: Some(Committed { first: 20, order, exchange: 0 }),
+    };
+    History {
+        messages: vec![life(0), life(1)],
+        invocations: vec![Invocation {
+            started: 0,
+            took: 50,
+            messages: 2,
+            kept: 0,
+            end: End::Answered,
+            headroom: 9_950,
+            strays: Strays::default(),
+        }],
+        exchanges: vec![exchange(Heard::Everything), exchange(Heard::Everything)],
+        rules: Rules { timeout: 10_000, reserve: 1_000, request_timeout: 2_000, max_attempts: 4, slack: 2 },
+        ..History::default()
+    }
+}
+
+fn exchange(heard: Heard) -> Exchange {
+    Exchange { invocation: 0, arrived: 10, ended: 30, heard }
+}
+
+/// The names of the invariants that a doctored history breaks.
+fn broken(doctor: impl FnOnce(&mut History)) -> Vec<&'static str> {
+    let mut history = calm();
+    doctor(&mut history);
+    let findings = check(&history);
+    assert!(findings.iter().all(|finding| finding.holds == finding.breaches.is_empty()));
+    findings.into_iter().filter(|finding| !finding.holds).map(|finding| finding.name).collect()
+}
+
+#[test]
+fn a_calm_history_breaks_nothing() {
+    assert_eq!(broken(|_| {}), [""; 0]);
+}
+
+#[test]
+fn a_message_deleted_and_not_committed_is_lost() {
+    let lost = broken(|history| history.messages[1].committed = None);
+    assert_eq!(lost, ["deleted is committed", "accounted for"]);
+    let early = broken(|history| history.messages[0].deleted_too_early = true);
+    assert_eq!(early, ["deleted is committed"]);
+}
+
+#[test]
+fn a_message_in_a_queue_is_accounted_for() {
+    for place in [Place::Visible, Place::InFlight] {
+        assert_eq!(
+            broken(|history| {
+                history.messages[1].place = place;
+                history.messages[1].committed = None;
+            }),
+            [""; 0]
+        );
+    }
+}
+
+#[test]
+fn an_answer_must_name_its_own() {
+    for strays in [
+        Strays { empty: 1, ..Strays::default() },
+        Strays { unknown: 1, ..Strays::default() },
+        Strays { twice: 1, ..Strays::default() },
+    ] {
+        assert_eq!(broken(|history| history.invocations[0].strays = strays), ["answers name their own"]);
+    }
+    assert_eq!(broken(|history| history.invocations[0].end = End::Refused), ["answers name their own"]);
+}
+
+#[test]
+fn an_answer_must_come_before_its_deadline() {
+    assert_eq!(broken(|history| history.invocations[0].headroom = 0), ["answers in time"]);
+    for end in [End::TimedOut, End::Failed] {
+        assert_eq!(broken(|history| history.invocations[0].end = end), ["answers in time"]);
+    }
+    for end in [End::Crashed, End::Stalled] {
+        let sabotage = |history: &mut History| {
+            history.invocations[0].end = end;
+            history.invocations[0].headroom = 0;
+        };
+        assert_eq!(broken(sabotage), [""; 0]);
+    }
+}
+
+#[test]
+fn the_worst_headroom_is_shown() {
+    assert_eq!(answers_in_time(&calm()).evidence, "1 answers, worst headroom 9950 ms");
+}
+
+#[test]
+fn a_group_must_not_be_overtaken() {
+    let overtake = |history: &mut History| history.messages.iter_mut().for_each(reverse);
+    assert_eq!(broken(overtake), ["order within groups"]);
+    let of_two_groups = |history: &mut History| {
+        overtake(history);
+        history.messages[0].group = Some(4);
+    };
+    assert_eq!(broken(of_two_groups), [""; 0]);
+    let behind_a_dead_one = |history: &mut History| {
+        overtake(history);
+        history.messages[0] =
+            Life { committed: None, place: Place::Dead, is_poison: true, ..history.messages[0] };
+    };
+    assert_eq!(broken(behind_a_dead_one), [""; 0]);
+}
+
+fn reverse(life: &mut Life) {
+    if let Some(committed) = &mut life.committed {
+        committed.order = 1 - committed.order;
+    }
+}
+
+/// A history with a message committed twice, and why.
+fn repeated(doctor: impl FnOnce(&mut History)) -> (Cause, bool) {
+    let mut history = calm();
+    history.repeats.push(Repeat { message: 0, exchanges: (0, 1) });
+    doctor(&mut history);
+    (cause(&history, &history.repeats[0]), duplicates_explained(&history).holds)
+}
+
+#[test]
+fn a_duplicate_without_a_cause_is_the_functions_fault() {
+    assert_eq!(repeated(|_| {}), (Cause::Other, false));
+}
+
+#[test]
+fn a_duplicate_may_have_causes_outside_the_function() {
+    let of_heard = |heard| repeated(|history: &mut History| history.exchanges[0] = exchange(heard));
+    assert_eq!(of_heard(Heard::TooLittle), (Cause::ReplyLost, true));
+    assert_eq!(of_heard(Heard::HungUp), (Cause::CutOff, true));
+    assert_eq!(repeated(|history| history.messages[0].copied = true), (Cause::Redelivered, true));
+    assert_eq!(repeated(|history| history.invocations[0].end = End::Crashed), (Cause::CutOff, true));
+    // A reply that came when its time-out or the cutoff did.
+    assert_eq!(repeated(|history| history.exchanges[0].ended = 2_008), (Cause::CutOff, true));
+    assert_eq!(
+        repeated(|history| {
+            history.exchanges[0].arrived = 8_990;
+            history.exchanges[0].ended = 8_998;
+        }),
+        (Cause::CutOff, true)
+    );
+}
+
+fn dead(receives: u16, hindered: u16, is_poison: bool) -> Vec<&'static str> {
+    broken(|history| {
+        let life = &mut history.messages[1];
+        *life = Life { place: Place::Dead, committed: None, receives, hindered, is_poison, ..*life };
+    })
+}
+
+#[test]
+fn a_healthy_message_must_not_die_while_perseus_can_be_reached() {
+    assert_eq!(dead(5, 0, false), ["only poison is dead"]);
+    assert_eq!(dead(5, 2, false), ["only poison is dead"]);
+    assert_eq!(dead(5, 0, true), [""; 0]);
+    assert_eq!(dead(5, 5, false), [""; 0]);
+}
+
+#[test]
+fn what_the_stand_in_objects_to_is_told_in_part() {
+    let objections = |history: &mut History| {
+        history.violations = (0..9).map(|number| format!("request {number}: no")).collect();
+        history.violation_count = 20;
+    };
+    assert_eq!(broken(objections), ["contract kept"]);
+    let mut history = calm();
+    objections(&mut history);
+    assert_eq!(contract_kept(&history).breaches.len(), MOST_BREACHES + 1);
+}

@@ -1,0 +1,293 @@
+//! A model of an SQS queue: visibility timeout, receive count, redrive to a dead-letter queue, duplicates, FIFO groups.
+//!
+//! It has no clock of its own: every call says what time it is.
+
+mod fifo;
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
+
+use rand::RngExt;
+
+use self::fifo::Groups;
+use crate::{clock::Ms, dice::Dice, message::Number};
+
+/// How a queue is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// How long a received message stays invisible unless it is deleted.
+    pub(crate) visibility: Ms,
+    /// A message received this often goes to the dead-letter queue instead of being received again.
+    pub(crate) max_receives: u16,
+    /// Whether groups keep their order.
+    pub(crate) fifo: bool,
+    /// How probable it is that a delivery is followed by another, although the message is invisible or deleted by then:
+    /// 'at least once' on a standard queue.
+    pub(crate) duplicates: f64,
+}
+
+/// The queue and its dead-letter queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    settings: Settings,
+    dice: Dice,
+    messages: Vec<Message>,
+    shelf: Shelf,
+    /// What becomes visible, and when; its first is the next.
+    hidden: BinaryHeap<Reverse<(Ms, Entry, u16)>>,
+    counts: Counts,
+}
+
+/// How many messages are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) visible: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) deleted: u32,
+    pub(crate) dead: u32,
+}
+
+/// Where a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the queue, to be received.
+    Visible,
+    /// In the queue, received and not yet deleted.
+    InFlight,
+    /// Gone for good: someone said it was done.
+    Deleted,
+    /// In the dead-letter queue.
+    Dead,
+}
+
+/// What a consumer deletes a message by. It is void once the message has become visible again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receipt {
+    pub(crate) message: Number,
+    /// Which receive of the message it is of, from 1.
+    pub(crate) receive: u16,
+}
+
+/// A message as a consumer receives it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) receipt: Receipt,
+    /// How often the message has been received.
+    pub(crate) receives: u16,
+    pub(crate) sent: Ms,
+    /// Whether the queue delivers it although it need not have.
+    pub(crate) is_copy: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    sent: Ms,
+    group: Option<u32>,
+    receives: u16,
+    place: Place,
+}
+
+/// A message to be received, or a copy of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    message: Number,
+    is_copy: bool,
+}
+
+#[derive(Debug)]
+enum Shelf {
+    Standard(VecDeque<Entry>),
+    Fifo(Groups),
+}
+
+impl Receipt {
+    /// The handle as text.
+    pub(crate) fn handle(self) -> String {
+        format!("AQEB{:08x}{:04x}", self.message, self.receive)
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(settings: Settings, dice: Dice) -> Self {
+        let shelf = match settings.fifo {
+            true => Shelf::Fifo(Groups::default()),
+            false => Shelf::Standard(VecDeque::new()),
+        };
+        Self {
+            settings,
+            dice,
+            messages: Vec::new(),
+            shelf,
+            hidden: BinaryHeap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes the next message in; on a FIFO queue it belongs to a group.
+    pub(crate) fn send(&mut self, group: Option<u32>, now: Ms) -> Number {
+        let number = Number::try_from(self.messages.len()).unwrap_or(Number::MAX);
+        self.messages.push(Message { sent: now, group, receives: 0, place: Place::Visible });
+        self.counts.visible += 1;
+        self.shelf.put(Entry { message: number, is_copy: false }, group);
+        number
+    }
+
+    /// Makes visible what has been invisible for long enough.
+    pub(crate) fn release(&mut self, now: Ms) {
+        while let Some(&Reverse((until, entry, receive))) = self.hidden.peek() {
+            if until > now {
+                break;
+            }
+            self.hidden.pop();
+            let message = &mut self.messages[entry.message as usize];
+            if entry.is_copy {
+                self.shelf.put(entry, message.group);
+            } else if message.place == Place::InFlight && message.receives == receive {
+                message.place = Place::Visible;
+                self.counts.in_flight -= 1;
+                self.counts.visible += 1;
+                self.shelf.put_back(entry, message.group);
+            }
+        }
+    }
+
+    /// Receives up to `most` messages, which stay invisible for the visibility timeout. What has been received too often
+    /// goes to the dead-letter queue instead.
+    pub(crate) fn receive(&mut self, most: usize, now: Ms) -> Vec<Delivery> {
+        let mut batch = Vec::with_capacity(most.min(self.receivable()));
+        while batch.len() < most {
+            let Some(entry) = self.shelf.take() else { break };
+            if let Some(delivery) = self.deliver(entry, now) {
+                batch.push(delivery);
+            }
+        }
+        if let Shelf::Fifo(groups) = &mut self.shelf {
+            groups.close_taken();
+        }
+        batch
+    }
+
+    fn deliver(&mut self, entry: Entry, now: Ms) -> Option<Delivery> {
+        let message = &mut self.messages[entry.message as usize];
+        if entry.is_copy {
+            // Nothing else changes: whoever keeps this copy does not know of the other.
+            return (message.place != Place::Dead).then(|| message.delivery(entry));
+        }
+        if message.place != Place::Visible {
+            // Deleted by way of a copy.
+            return None;
+        }
+        self.counts.visible -= 1;
+        if message.receives >= self.settings.max_receives {
+            message.place = Place::Dead;
+            self.counts.dead += 1;
+            self.shelf.settle(message.group);
+            return None;
+        }
+        message.receives += 1;
+        message.place = Place::InFlight;
+        self.counts.in_flight += 1;
+        self.hidden.push(Reverse((now + self.settings.visibility, entry, message.receives)));
+        let delivery = message.delivery(entry);
+        self.perhaps_copy(&delivery, now);
+        Some(delivery)
+    }
+
+    fn perhaps_copy(&mut self, delivery: &Delivery, now: Ms) {
+        let dice = self.dice.of(delivery.receipt.message).of(delivery.receives);
+        if !self.settings.fifo && dice.chance(self.settings.duplicates) {
+            // Sometimes while it is invisible, sometimes long after it is deleted.
+            let after = dice.of(1_u64).roll().random_range(0..=2 * self.settings.visibility);
+            let copy = Entry { message: delivery.receipt.message, is_copy: true };
+            self.hidden.push(Reverse((now + after, copy, 0)));
+        }
+    }
+
+    /// Deletes a message for good; whether this receipt could still do so.
+    pub(crate) fn delete(&mut self, receipt: Receipt) -> bool {
+        let message = &mut self.messages[receipt.message as usize];
+        let count = match message.place {
+            _ if message.receives != receipt.receive => return false,
+            Place::InFlight => &mut self.counts.in_flight,
+            // Only a copy's receipt is still good when the message is visible.
+            Place::Visible if !self.settings.fifo => &mut self.counts.visible,
+            _ => return false,
+        };
+        *count -= 1;
+        message.place = Place::Deleted;
+        self.counts.deleted += 1;
+        self.shelf.settle(message.group);
+        true
+    }
+
+    /// How many messages a consumer would get if it asked for all.
+    pub(crate) fn receivable(&self) -> usize {
+        match &self.shelf {
+            Shelf::Standard(ready) => ready.len(),
+            Shelf::Fifo(groups) => groups.receivable(),
+        }
+    }
+
+    /// When the next message becomes visible.
+    pub(crate) fn next_visible(&self) -> Option<Ms> {
+        self.hidden.peek().map(|Reverse((until, ..))| *until)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether no message is left and none will come back.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.visible + self.counts.in_flight == 0
+    }
+
+    /// Every message as it is now, in the order of sending: where it is, and how often it was received.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Place, u16, Ms)> {
+        self.messages.iter().map(|message| (message.place, message.receives, message.sent))
+    }
+}
+
+impl Message {
+    fn delivery(&self, entry: Entry) -> Delivery {
+        Delivery {
+            receipt: Receipt { message: entry.message, receive: self.receives },
+            receives: self.receives.max(1),
+            sent: self.sent,
+            is_copy: entry.is_copy,
+        }
+    }
+}
+
+impl Shelf {
+    fn put(&mut self, entry: Entry, group: Option<u32>) {
+        match self {
+            Self::Standard(ready) => ready.push_back(entry),
+            Self::Fifo(groups) => groups.put(entry.message, group.unwrap_or_default()),
+        }
+    }
+
+    fn put_back(&mut self, entry: Entry, group: Option<u32>) {
+        self.put(entry, group);
+        self.settle(group);
+    }
+
+    fn take(&mut self) -> Option<Entry> {
+        match self {
+            Self::Standard(ready) => ready.pop_front(),
+            Self::Fifo(groups) => groups.take().map(|message| Entry { message, is_copy: false }),
+        }
+    }
+
+    /// A message of this group is no longer in flight.
+    fn settle(&mut self, group: Option<u32>) {
+        if let (Self::Fifo(groups), Some(group)) = (self, group) {
+            groups.settle(group);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What makes each scenario.
+
+use rand::{RngExt, rngs::ChaCha8Rng};
+
+use super::{
+    Plan, Scenario,
+    common::flaky,
+    draw::{HOUR, MINUTE, SECOND},
+};
+use crate::{
+    traffic::{Shape, Traffic},
+    weather::{Outage, OutageKind, Poison},
+};
+
+impl Plan {
+    /// Makes the common plan one of its scenario.
+    pub(super) fn make(&mut self, rng: &mut ChaCha8Rng) {
+        match self.scenario {
+            Scenario::Calm => {}
+            Scenario::Flaky => self.climate = flaky(rng),
+            Scenario::Outage => self.add_outages(&OutageKind::ALL, rng),
+            Scenario::Slow => self.make_slow(rng),
+            Scenario::Poison => self.add_poison(0.02, rng),
+            Scenario::Capacity => self.make_capacity(rng),
+            Scenario::TooLarge => {
+                self.kind.padding = (100, 2_000);
+                self.climate.largest_body = Some(rng.random_range(5_000..20_000));
+            }
+            Scenario::Verdicts => {
+                self.climate.refusal = rng.random_range(0.1..0.3);
+                self.climate.mute_207 = rng.random_range(0.0..0.05);
+                self.add_poison(0.01, rng);
+                self.climate.poison = Poison::ByName;
+            }
+            Scenario::Misconfigured => {
+                self.add_outages(&[OutageKind::Unauthorized, OutageKind::Redirected], rng);
+            }
+            Scenario::Fifo => self.make_fifo(rng),
+            Scenario::FifoFlaky => self.make_fifo_flaky(rng),
+            Scenario::Duplicates => {
+                self.queue.duplicates = rng.random_range(0.05..0.2);
+                self.climate.lost_after = 0.02;
+            }
+            Scenario::Freeze => self.make_freeze(rng),
+            Scenario::Crash => {
+                self.fleet.crash = rng.random_range(0.01..0.05);
+                self.fleet.stall = rng.random_range(0.0..0.02);
+            }
+            Scenario::Day => self.make_day(rng),
+        }
+    }
+
+    fn make_slow(&mut self, rng: &mut ChaCha8Rng) {
+        self.timeout = rng.random_range(6 * SECOND..=15 * SECOND);
+        self.queue.visibility = 3 * self.timeout;
+        self.climate.latency = (100, rng.random_range(200..700));
+        self.climate.slow = rng.random_range(0.0..0.02);
+        self.climate.hang = rng.random_range(0.01..0.03);
+        // Sometimes longer than the function has: then it is the cutoff that ends a request.
+        self.set("REQUEST_TIMEOUT", format!("{}s", rng.random_range(4..=15)));
+        // Two requests after another, or three: what does not fit is late, not hopeless.
+        self.mapping.batch_size = 40;
+        self.mapping.window = SECOND;
+        self.set("BATCH_MAX_RECORDS", 5);
+        self.set("MAX_IN_FLIGHT", 4);
+    }
+
+    /// Bursts in which a few environments ask more of Perseus than it can do at once, but not for long.
+    fn make_capacity(&mut self, rng: &mut ChaCha8Rng) {
+        self.climate.latency = (50, rng.random_range(50..200));
+        self.climate.capacity = Some(rng.random_range(10..16));
+        self.traffic.shape = Shape::Bursts;
+        self.traffic.messages *= 4;
+        self.mapping.batch_size = 100;
+        self.mapping.window = SECOND;
+        self.mapping.max_concurrency = rng.random_range(5..=6);
+        self.set("BATCH_MAX_RECORDS", 5);
+        self.set("MAX_IN_FLIGHT", 5);
+    }
+
+    fn make_fifo(&mut self, rng: &mut ChaCha8Rng) {
+        self.queue.fifo = true;
+        self.kind.groups = Some(rng.random_range(3..60));
+        // What a FIFO queue's mapping takes at most.
+        self.mapping.batch_size = 10;
+        self.mapping.window = 0;
+    }
+
+    /// Attempts are few, so that the function gives messages up, and receives many, so that they come again.
+    fn make_fifo_flaky(&mut self, rng: &mut ChaCha8Rng) {
+        self.climate = flaky(rng);
+        self.make_fifo(rng);
+        self.add_poison(0.003, rng);
+        self.queue.max_receives = 10;
+        self.set("MAX_ATTEMPTS", rng.random_range(1..=3));
+        self.set("BATCH_MAX_RECORDS", rng.random_range(1..=5));
+    }
+
+    /// Connections that are used again soon enough for the pool to trust them still.
+    fn make_freeze(&mut self, rng: &mut ChaCha8Rng) {
+        self.fleet.frozen_loss = rng.random_range(0.2..0.9);
+        self.mapping.batch_size = 10;
+        self.mapping.window = 0;
+    }
+
+    fn make_day(&mut self, rng: &mut ChaCha8Rng) {
+        self.climate = flaky(rng);
+        self.climate.worsen(0.2);
+        self.traffic = Traffic { messages: 100_000, over: 24 * HOUR, shape: Shape::Day };
+        self.mapping.batch_size = 100;
+        self.mapping.window = 5 * SECOND;
+        self.queue.duplicates = 0.001;
+        self.fleet.crash = 0.001;
+        self.fleet.stall = 0.000_2;
+        self.fleet.frozen_loss = 0.02;
+        self.add_poison(0.000_5, rng);
+        self.add_outages(&OutageKind::ALL, rng);
+    }
+
+    fn add_poison(&mut self, share: f64, rng: &mut ChaCha8Rng) {
+        self.kind.poison = rng.random_range(share / 5.0..share);
+        self.climate.poison = if rng.random_bool(0.5) { Poison::WithItsRequest } else { Poison::ByName };
+    }
+
+    /// One outage in each half of the run, each a twentieth to a tenth of it, and half an hour at most.
+    fn add_outages(&mut self, kinds: &[OutageKind], rng: &mut ChaCha8Rng) {
+        let half = self.traffic.over / 2;
+        for start in [0, half] {
+            let from = start + rng.random_range(0..half / 2);
+            let until = from + rng.random_range(half / 10..half / 5).min(30 * MINUTE);
+            let kind = kinds[rng.random_range(0..kinds.len())];
+            self.climate.outages.push(Outage { from, until, kind });
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Many simulated runs, and what they add up to.
+
+use std::{
+    fmt::{self, Write},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use serde::Serialize;
+
+use crate::{
+    drive::DriveError,
+    invariants::Causes,
+    report::Report,
+    scenario::{Options, Scenario},
+    simulation::simulate,
+};
+
+/// What many runs have shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Soak {
+    /// The runs of each scenario, added up.
+    pub rows: Vec<Row>,
+    /// The runs that broke an invariant.
+    pub failures: Vec<Failure>,
+}
+
+/// The runs of one scenario, added up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Row {
+    /// The scenario's name.
+    pub scenario: &'static str,
+    /// Runs, each of a seed of its own.
+    pub seeds: u64,
+    /// Invocations.
+    pub invocations: u64,
+    /// Messages sent.
+    pub messages: u64,
+    /// Requests that reached Perseus.
+    pub requests: u64,
+    /// Messages that were deleted and never committed.
+    pub lost: u64,
+    /// Messages committed again, by cause.
+    pub duplicates: Causes,
+    /// Dead letters that were not poison: every receive of theirs was spent on an outage, a crash or their group.
+    pub healthy_dead_letters: u64,
+    /// The least time between an answer and its deadline, in milliseconds.
+    pub worst_headroom_ms: Option<u32>,
+    /// The simulated time, in hours.
+    pub hours: f64,
+}
+
+/// A run that broke an invariant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Failure {
+    /// What it broke, in words.
+    pub violations: Vec<String>,
+    /// The command that does it again.
+    pub replay: String,
+}
+
+/// Simulates every scenario with `seeds` seeds from `first` on, on `threads` threads, and calls `done` after each run.
+///
+/// # Errors
+///
+/// When a run cannot be made.
+pub fn soak(
+    scenarios: &[Scenario],
+    first: u64,
+    seeds: u64,
+    options: &Options,
+    threads: usize,
+    done: impl Fn() + Sync,
+) -> Result<Soak, DriveError> {
+    let jobs: Vec<(Scenario, u64)> = (first..first.saturating_add(seeds))
+        .flat_map(|seed| scenarios.iter().map(move |scenario| (*scenario, seed)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::with_capacity(jobs.len()));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((place, job)) = claim(&next, &jobs) {
+                    let outcome = simulate(job.0, job.1, options);
+                    let outcome = outcome.map(|outcome| (outcome.report, outcome.violations));
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((place, outcome));
+                    done();
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // Threads finish in any order; the result is the same for the same seeds.
+    outcomes.sort_by_key(|(place, _)| *place);
+    let mut soak = Soak::default();
+    for (_, outcome) in outcomes {
+        let (report, violations) = outcome?;
+        soak.add(&report, violations);
+    }
+    Ok(soak)
+}
+
+fn claim<'a>(next: &AtomicUsize, jobs: &'a [(Scenario, u64)]) -> Option<(usize, &'a (Scenario, u64))> {
+    let place = next.fetch_add(1, Ordering::Relaxed);
+    jobs.get(place).map(|job| (place, job))
+}
+
+impl Soak {
+    /// All rows in one.
+    pub fn total(&self) -> Row {
+        let mut total = Row { scenario: "all", ..Row::default() };
+        self.rows.iter().for_each(|row| total.add(row));
+        total
+    }
+
+    fn add(&mut self, report: &Report, violations: Vec<String>) {
+        let row = Row::of(report);
+        match self.rows.iter_mut().find(|known| known.scenario == row.scenario) {
+            Some(known) => known.add(&row),
+            None => self.rows.push(row),
+        }
+        if !violations.is_empty() {
+            self.failures.push(Failure { violations, replay: report.replay.clone() });
+        }
+    }
+}
+
+impl Row {
+    fn of(report: &Report) -> Self {
+        let totals = &report.totals;
+        Self {
+            scenario: report.scenario,
+            seeds: 1,
+            invocations: totals.invocations,
+            messages: totals.messages,
+            requests: totals.requests,
+            lost: totals.lost,
+            duplicates: totals.duplicates,
+            healthy_dead_letters: totals.healthy_dead_letters,
+            worst_headroom_ms: totals.worst_headroom_ms,
+            hours: totals.seconds / 3_600.0,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.invocations += other.invocations;
+        self.messages += other.messages;
+        self.requests += other.requests;
+        self.lost += other.lost;
+        self.duplicates.redelivered += other.duplicates.redelivered;
+        self.duplicates.reply_lost += other.duplicates.reply_lost;
+        self.duplicates.cut_off += other.duplicates.cut_off;
+        self.duplicates.other += other.duplicates.other;
+        self.healthy_dead_letters += other.healthy_dead_letters;
+        self.worst_headroom_ms =
+            [self.worst_headroom_ms, other.worst_headroom_ms].into_iter().flatten().min();
+        self.hours += other.hours;
+    }
+
+    /// The probability of losing a message that none lost in so many rules out at 95 %: the rule of three.
+    #[expect(clippy::cast_precision_loss, reason = "a bound of two digits is what is wanted")]
+    pub fn bound(&self) -> f64 {
+        3.0 / self.messages.max(1) as f64
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rounded figure is what is wanted")]
+    fn per_million(&self, duplicates: u64) -> f64 {
+        duplicates as f64 * 1e6 / self.messages.max(1) as f64
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cells = String::new();
+        for count in [self.seeds, self.invocations, self.messages, self.lost] {
+            write!(cells, " {} |", grouped(count))?;
+        }
+        let duplicates = self.duplicates;
+        for cause in [duplicates.redelivered, duplicates.reply_lost, duplicates.cut_off, duplicates.other] {
+            write!(cells, " {:.0} |", self.per_million(cause))?;
+        }
+        let headroom = self.worst_headroom_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
+        let bound = if self.lost == 0 { format!("< {:.1e}", self.bound()) } else { "-".to_owned() };
+        writeln!(f, "| {} |{cells} {headroom} | {bound} |", self.scenario)
+    }
+}
+
+/// The table, in Markdown.
+impl fmt::Display for Soak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "| scenario | seeds | invocations | messages | lost | redelivered by the queue | reply lost | cut off | other \
+             | worst headroom | loss at 95 % |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        )?;
+        self.rows.iter().try_for_each(|row| row.write(f))?;
+        self.total().write(f)?;
+        writeln!(
+            f,
+            "\nDuplicates are per million messages, by cause. The loss is the probability for one message that none lost in \
+             so many still allows (3/n). {:.0} simulated hours, {} requests.",
+            self.total().hours,
+            grouped(self.total().requests)
+        )
+    }
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_adds_up_and_bounds_what_was_not_seen() {
+        let row = |scenario, messages, lost, headroom| Row {
+            scenario,
+            seeds: 1,
+            messages,
+            lost,
+            duplicates: Causes { reply_lost: 5, ..Causes::default() },
+            worst_headroom_ms: Some(headroom),
+            ..Row::default()
+        };
+        let soak = Soak {
+            rows: vec![row("calm", 1_000_000, 0, 700), row("flaky", 500_000, 1, 900)],
+            ..Soak::default()
+        };
+        let total = soak.total();
+        assert_eq!((total.messages, total.lost, total.worst_headroom_ms), (1_500_000, 1, Some(700)));
+        assert!((total.bound() - 2e-6).abs() < 1e-12);
+        let table = soak.to_string();
+        assert!(
+            table.contains("| calm | 1 | 0 | 1,000,000 | 0 | 0 | 5 | 0 | 0 | 700 ms | < 3.0e-6 |"),
+            "{table}"
+        );
+        assert!(table.contains("| flaky | 1 | 0 | 500,000 | 1 | 0 | 10 | 0 | 0 | 900 ms | - |"), "{table}");
+    }
+}

@@ -1,0 +1,270 @@
+//! What Perseus is like: a climate, and what comes of each request in it.
+
+mod outage;
+
+use std::time::Duration;
+
+use rand::{RngExt, rngs::ChaCha8Rng};
+
+use self::outage::during;
+pub(crate) use self::outage::{Outage, OutageKind};
+use crate::{
+    clock::Ms,
+    dice::exponential,
+    perseus::{Reply, Takes},
+};
+
+/// How Perseus behaves, as probabilities for each request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Climate {
+    /// How long a reply takes at least, and on average beyond that.
+    pub(crate) latency: (Ms, Ms),
+    /// How probable a reply is that takes twenty times as long.
+    pub(crate) slow: f64,
+    /// No reply ever; half of the time the records are committed all the same.
+    pub(crate) hang: f64,
+    /// The connection is reset or closed before anything is committed.
+    pub(crate) lost_before: f64,
+    /// The connection is reset or closed once everything is committed.
+    pub(crate) lost_after: f64,
+    /// The reply breaks off; half of the time the records are committed.
+    pub(crate) half_reply: f64,
+    /// 408, 425, 500, 502, 503, 504: nothing is committed.
+    pub(crate) error: f64,
+    /// 500 or 504 for records that are committed.
+    pub(crate) error_after: f64,
+    /// 429 or 503 with a Retry-After.
+    pub(crate) throttle: f64,
+    /// A 207 that says nothing of the records, or names one that was not sent; half of the time they are
+    /// committed.
+    pub(crate) mute_207: f64,
+    /// A reply that refuses some records by name, for now.
+    pub(crate) refusal: f64,
+    /// How poison is refused.
+    pub(crate) poison: Poison,
+    /// More requests than this at once are turned away.
+    pub(crate) capacity: Option<usize>,
+    /// More bytes than this in a request are too many.
+    pub(crate) largest_body: Option<usize>,
+    /// When it cannot be reached at all.
+    pub(crate) outages: Vec<Outage>,
+}
+
+/// How a record that Perseus will never take is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Poison {
+    /// The whole request, with 400 or 422.
+    #[default]
+    WithItsRequest,
+    /// It alone, by name.
+    ByName,
+}
+
+/// A request, as far as it decides what comes of it.
+pub(crate) struct Posted<'a> {
+    pub(crate) at: Ms,
+    pub(crate) body_bytes: usize,
+    /// How many requests are being handled, this one included.
+    pub(crate) load: usize,
+    pub(crate) records: &'a [PostedRecord],
+}
+
+impl Posted<'_> {
+    fn has_poison(&self) -> bool {
+        self.records.iter().any(|record| record.is_poison)
+    }
+}
+
+/// A record of a request.
+pub(crate) struct PostedRecord {
+    pub(crate) id: String,
+    pub(crate) group: Option<String>,
+    pub(crate) is_poison: bool,
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub(crate) struct Fate {
+    /// What is answered, and what is committed.
+    pub(crate) reply: Reply,
+    /// When it is committed, whether or not the client still waits.
+    pub(crate) commits_after: Duration,
+    pub(crate) replies_after: Duration,
+    pub(crate) ending: Ending,
+    /// Whether the reply tells the client what is committed.
+    pub(crate) tells: bool,
+    /// Whether what is not committed is not because Perseus happened to fail, whatever was sent.
+    pub(crate) by_chance: bool,
+}
+
+impl Fate {
+    /// A reply that Perseus stands by.
+    fn told(reply: Reply) -> Self {
+        let (commits_after, replies_after) = (Duration::ZERO, Duration::ZERO);
+        Self { reply, commits_after, replies_after, ending: Ending::Reply, tells: true, by_chance: false }
+    }
+
+    /// A failure that would have met any other request too.
+    fn failure(reply: Reply) -> Self {
+        Self { by_chance: true, ..Self::told(reply) }
+    }
+
+    /// A failure that leaves the client in the dark.
+    fn untold(reply: Reply, ending: Ending) -> Self {
+        Self { tells: false, ending, ..Self::failure(reply) }
+    }
+}
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With the reply.
+    Reply,
+    /// With a reset.
+    Reset,
+    /// With the end of the connection.
+    Close,
+    /// Never.
+    Silence,
+}
+
+/// A refusal that asks to be left alone for some seconds.
+fn later(rng: &mut ChaCha8Rng) -> Reply {
+    let seconds = rng.random_range(1..=3_u8).to_string();
+    Reply::status(if rng.random_bool(0.5) { 429 } else { 503 }).header("retry-after", &seconds)
+}
+
+/// Nothing goes wrong more often than this: else nothing would ever end.
+const WORST: f64 = 0.9;
+
+impl Climate {
+    /// What comes of a request.
+    pub(crate) fn fate(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Fate {
+        let (least, mean) = self.latency;
+        let mut latency = f64::from(least) + exponential(rng, f64::from(mean));
+        if rng.random_bool(self.slow) {
+            latency *= 20.0;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
+        let latency = Duration::from_millis(latency as u64);
+        let fate = match self.outage(posted.at) {
+            Some(outage) => during(outage),
+            None => self
+                .turned_away(posted, rng)
+                .or_else(|| self.mishap(posted, rng))
+                .unwrap_or_else(|| self.verdict(posted, rng)),
+        };
+        // It commits somewhere on the way, so that a client that hangs up may be too late or not.
+        let commits_after = latency.mul_f64(rng.random_range(0.5..1.0));
+        Fate { commits_after, replies_after: latency, ..fate }
+    }
+
+    /// A Perseus whose faults are so many times as frequent.
+    pub(crate) fn worsen(&mut self, factor: f64) {
+        for share in [
+            &mut self.slow,
+            &mut self.hang,
+            &mut self.lost_before,
+            &mut self.lost_after,
+            &mut self.half_reply,
+            &mut self.error,
+            &mut self.error_after,
+            &mut self.throttle,
+            &mut self.mute_207,
+            &mut self.refusal,
+        ] {
+            *share = (*share * factor).min(WORST);
+        }
+    }
+
+    /// The outage at this time.
+    pub(crate) fn outage(&self, at: Ms) -> Option<OutageKind> {
+        self.outages.iter().find(|outage| (outage.from..outage.until).contains(&at)).map(|outage| outage.kind)
+    }
+
+    /// Whether there was an outage in this time.
+    pub(crate) fn outage_between(&self, from: Ms, until: Ms) -> bool {
+        self.outages.iter().any(|outage| outage.from <= until && from < outage.until)
+    }
+
+    /// Refusals that do not look at the records.
+    fn turned_away(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<Fate> {
+        if self.largest_body.is_some_and(|most| posted.body_bytes > most) {
+            return Some(Fate::told(Reply::status(413)));
+        }
+        if self.capacity.is_some_and(|most| posted.load > most) {
+            return Some(Fate::told(later(rng)));
+        }
+        if rng.random_bool(self.throttle) {
+            return Some(Fate::failure(later(rng)));
+        }
+        let fails = rng.random_bool(self.error);
+        let error = || Reply::status([408, 425, 500, 502, 503, 504][rng.random_range(0..6)]);
+        fails.then(error).map(Fate::failure)
+    }
+
+    /// What goes wrong with the connection or the reply, whatever is sent.
+    fn mishap(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<Fate> {
+        let lost = if rng.random_bool(0.5) { Ending::Reset } else { Ending::Close };
+        let is_taken = rng.random_bool(0.5);
+        // What goes wrong on the way back does not make Perseus take poison.
+        let all = if posted.has_poison() { Takes::Nothing } else { Takes::Everything };
+        let some_time = if is_taken { all.clone() } else { Takes::Nothing };
+        let mut roll: f64 = rng.random();
+        let mut falls_in = |share: f64| {
+            roll -= share;
+            roll < 0.0
+        };
+        let (half, mute) = match rng.random_bool(0.5) {
+            true => (r#"{"batchItemFailures":[{"itemIdent"#, "{}"),
+            false => ("", r#"{"batchItemFailures":[{"itemIdentifier":"stranger"}]}"#),
+        };
+        Some(if falls_in(self.hang) {
+            Fate::untold(Reply::ok().taking(some_time), Ending::Silence)
+        } else if falls_in(self.lost_before) {
+            Fate::untold(Reply::ok().taking(Takes::Nothing), lost)
+        } else if falls_in(self.lost_after) {
+            Fate::untold(Reply::ok().taking(all), lost)
+        } else if falls_in(self.half_reply) {
+            Fate::untold(Reply::ok().body(half).cut_short().taking(some_time), Ending::Reply)
+        } else if falls_in(self.error_after) {
+            Fate::untold(Reply::status(if is_taken { 500 } else { 504 }).taking(all), Ending::Reply)
+        } else if falls_in(self.mute_207) {
+            Fate::untold(Reply::status(207).body(mute).taking(some_time), Ending::Reply)
+        } else {
+            return None;
+        })
+    }
+
+    /// What Perseus says once it has looked at the records.
+    fn verdict(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Fate {
+        let has_poison = posted.has_poison();
+        if has_poison && self.poison == Poison::WithItsRequest {
+            return Fate::told(Reply::status(if rng.random_bool(0.5) { 400 } else { 422 }));
+        }
+        let refuses = rng.random_bool(self.refusal);
+        if !has_poison && !refuses {
+            return Fate::told(Reply::status([200, 200, 200, 201, 202, 204][rng.random_range(0..6)]));
+        }
+        let mut refused: Vec<(&str, Option<bool>)> = Vec::new();
+        let mut broken: Vec<&str> = Vec::new();
+        for record in posted.records {
+            let group = record.group.as_deref();
+            // An order once broken could not be repaired: what comes after a refusal in its group is refused too.
+            let is_behind = group.is_some_and(|group| broken.contains(&group));
+            let retryable = match record {
+                PostedRecord { is_poison: true, .. } => Some(false),
+                _ if is_behind => Some(true),
+                _ if refuses && rng.random_bool(0.2) => rng.random_bool(0.5).then_some(true),
+                _ => continue,
+            };
+            refused.push((&record.id, retryable));
+            broken.extend(group);
+        }
+        let reply = Reply::refuse(if rng.random_bool(0.5) { 200 } else { 207 }, &refused);
+        Fate { by_chance: refuses, ..Fate::told(reply) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

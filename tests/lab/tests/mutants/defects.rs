@@ -1,0 +1,170 @@
+//! The planted defects: what each makes of the function, and where it shows.
+
+/// A defect.
+pub(crate) struct Defect {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The file of the function in which it is.
+    pub(crate) file: &'static str,
+    /// An expression or statement that is there once.
+    pub(crate) good: &'static str,
+    /// What takes its place.
+    pub(crate) bad: &'static str,
+    /// The scenario that shows it.
+    pub(crate) scenario: &'static str,
+    /// The invariant that it breaks.
+    pub(crate) breaks: &'static str,
+}
+
+const LOSS: &str = "deleted is committed";
+const ORDER: &str = "order within groups";
+
+/// All of them.
+pub(crate) const DEFECTS: &[Defect] = &[
+    Defect {
+        name: "a time-out counts as success",
+        file: "perseus.rs",
+        good: "timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout))",
+        bad: "timeout_at(until, exchange).await.unwrap_or(Ok(Reply { status: StatusCode::OK, retry_after: None, \
+              body: Vec::new() }))",
+        scenario: "flaky",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "a lost connection counts as success",
+        file: "perseus.rs",
+        good: "Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error })",
+        bad: "{ drop(error); Ok(Reply { status: StatusCode::OK, retry_after: None, body: Vec::new() }) }",
+        scenario: "flaky",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "a reply cut short is taken for whole",
+        file: "perseus.rs",
+        good: "response.chunk().await.map_err(|_| Failure::CutShort)?",
+        bad: "response.chunk().await.unwrap_or(None)",
+        scenario: "flaky",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "redirects are followed",
+        file: "perseus.rs",
+        good: "redirect::Policy::none()",
+        bad: "redirect::Policy::limited(10)",
+        scenario: "misconfigured",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "a 500 counts as success",
+        file: "retry.rs",
+        good: "status.as_u16()",
+        bad: "if status.as_u16() == 500 { 200 } else { status.as_u16() }",
+        scenario: "flaky",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "a 207 counts as a 200",
+        file: "retry.rs",
+        good: "Action::Read",
+        bad: "Action::Accept",
+        scenario: "verdicts",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "verdicts are ignored",
+        file: "reply.rs",
+        good: "refused(failures, ids)",
+        bad: "Verdict::Accepted",
+        scenario: "verdicts",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "an id that was not sent is passed over",
+        file: "reply.rs",
+        good: "return Verdict::Unknown(\"a reply that names an id that was not sent\");",
+        bad: "continue;",
+        scenario: "verdicts",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "records that were forgotten count as acknowledged",
+        file: "ledger.rs",
+        good: "AtomicU8::new(Outcome::Unattempted as u8)",
+        bad: "AtomicU8::new(Outcome::Acknowledged as u8)",
+        scenario: "outage",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "records in flight at the cutoff are forgotten",
+        file: "ledger.rs",
+        good: "self.note(slot, Outcome::Errored)",
+        bad: "self.note(slot, Outcome::Acknowledged)",
+        scenario: "slow",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "rejected records count as done",
+        file: "ledger.rs",
+        good: "self.note(slot, Outcome::Rejected)",
+        bad: "self.note(slot, Outcome::Acknowledged)",
+        scenario: "poison",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "the odd record of a split is taken for sent",
+        file: "outstanding.rs",
+        good: "batch.split().map_err(reject).ok()",
+        bad: "{ let (left, mut right) = batch.split().map_err(reject).ok()?; if right.records.len() > left.records.len() { \
+              right.records.pop().into_iter().for_each(|odd| self.ledger.acknowledge(odd.slot)); } Some((left, right)) }",
+        scenario: "too-large",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "the tail of a failed group is sent",
+        file: "ledger.rs",
+        good: "self.order.as_ref().is_some_and(|order| slot > order.failed_at[order.group_of[slot]].load(Relaxed))",
+        bad: "false",
+        scenario: "fifo-flaky",
+        breaks: "duplicates explained",
+    },
+    Defect {
+        name: "batches of a group are sent side by side",
+        file: "pipeline.rs",
+        good: "lanes(records, batcher)",
+        bad: "lanes(records, batcher).into_iter().flat_map(|Lane(batches)| batches).map(Lane::from).collect()",
+        scenario: "fifo-flaky",
+        breaks: ORDER,
+    },
+    Defect {
+        name: "halves of a group are sent side by side",
+        file: "batch.rs",
+        good: "last.is_some() && last == later.records.first().and_then(|record| record.group)",
+        bad: "false",
+        scenario: "fifo-flaky",
+        breaks: ORDER,
+    },
+    Defect {
+        name: "the reserve is ignored",
+        file: "deadline.rs",
+        good: "left.saturating_sub(reserve)",
+        bad: "left",
+        scenario: "slow",
+        breaks: "answers in time",
+    },
+    Defect {
+        name: "an empty id is reported",
+        file: "handler.rs",
+        good: "outstanding.into_iter().for_each(|id| response.add_failure(id));",
+        bad: "outstanding.into_iter().for_each(|_| response.add_failure(\"\"));",
+        scenario: "outage",
+        breaks: "answers name their own",
+    },
+    Defect {
+        name: "the idempotency key changes with each attempt",
+        file: "request.rs",
+        good: "Context::new(&SHA256)",
+        bad: "{ let mut context = Context::new(&SHA256); context.update(&fastrand::u64(..).to_le_bytes()); context }",
+        scenario: "flaky",
+        breaks: "contract kept",
+    },
+];

@@ -1,0 +1,79 @@
+//! The function in every scenario: fixed seeds, one that nobody has chosen, and the same seed twice.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lab::{
+    scenario::{Options, Scenario},
+    simulation::{Outcome, simulate},
+};
+
+/// Overrides the seed that nobody has chosen.
+const SEED: &str = "LAB_SEED";
+
+/// Small enough for a debug build.
+fn small() -> Options {
+    Options { messages: Some(600), ..Options::default() }
+}
+
+#[track_caller]
+fn assert_holds(scenario: Scenario, seed: u64) -> Outcome {
+    let outcome = simulate(scenario, seed, &small()).expect("the function starts");
+    let (violations, replay) = (outcome.violations.join("\n"), &outcome.report.replay);
+    assert!(violations.is_empty(), "{violations}\nto see it again: {replay}");
+    assert_eq!(outcome.report.totals.left, 0, "the queue is drained: {replay}");
+    outcome
+}
+
+macro_rules! holds_in {
+    ($($name:ident: $scenario:ident;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                assert_holds(Scenario::$scenario, 1);
+            }
+        )+
+
+        #[test]
+        fn every_scenario_has_a_test() {
+            assert_eq!([$(Scenario::$scenario),+], Scenario::ALL);
+        }
+    };
+}
+
+holds_in! {
+    nothing_is_lost_when_it_is_calm: Calm;
+    nothing_is_lost_when_replies_fail: Flaky;
+    nothing_is_lost_in_outages: Outage;
+    nothing_is_lost_when_replies_are_slow: Slow;
+    nothing_but_poison_is_dead: Poison;
+    nothing_is_lost_when_there_is_too_much_at_once: Capacity;
+    nothing_is_lost_when_requests_are_too_large: TooLarge;
+    nothing_is_lost_between_verdicts: Verdicts;
+    nothing_is_lost_when_the_set_up_is_wrong: Misconfigured;
+    order_is_kept: Fifo;
+    order_is_kept_when_replies_fail: FifoFlaky;
+    nothing_is_lost_when_messages_come_twice: Duplicates;
+    nothing_is_lost_when_connections_die_frozen: Freeze;
+    nothing_is_lost_when_environments_die: Crash;
+    nothing_is_lost_in_a_day: Day;
+}
+
+#[test]
+fn nothing_is_lost_with_a_seed_that_nobody_has_chosen() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).unwrap_or(now.as_secs());
+    // Shown when the test fails, or with `--nocapture`.
+    println!("{SEED}={seed}");
+    for &scenario in Scenario::ALL {
+        assert_holds(scenario, seed);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_report() {
+    for scenario in [Scenario::Flaky, Scenario::FifoFlaky, Scenario::Freeze, Scenario::Crash] {
+        let [one, other] = [(); 2].map(|()| assert_holds(scenario, 5).report);
+        assert_eq!(one, other, "{scenario}");
+        assert_ne!(one.totals, assert_holds(scenario, 6).report.totals, "{scenario}");
+    }
+}
