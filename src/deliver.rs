@@ -20,9 +20,9 @@ use crate::{
     batch::Batch,
     config::{BatchFormat, Config},
     deadline::Deadline,
+    governor::{Governor, Signal},
     halt::Halt,
     ledger::Ledger,
-    limit::Limit,
     outstanding::Outstanding,
     pace::Pace,
     perseus::{Connection, Failure, Perseus, Reply},
@@ -38,7 +38,7 @@ pub struct Courier<'a> {
     /// Where to.
     pub perseus: &'a Perseus,
     /// How many at once.
-    pub limit: &'a Limit,
+    pub governor: &'a Governor,
     /// How long an attempt takes.
     pub pace: &'a Pace,
     /// In what form, and how often.
@@ -134,7 +134,7 @@ impl Courier<'_> {
 
     /// Whether an attempt that begins now makes sense: it would end in time, and might succeed.
     pub fn may_attempt(&self) -> bool {
-        !self.halt.is_set() && self.deadline.allows(self.pace.expected())
+        !self.halt.is_set() && self.deadline.allows(self.pace.expected()) && self.governor.allows()
     }
 
     /// One attempt; none if it makes no sense.
@@ -143,8 +143,8 @@ impl Courier<'_> {
         outstanding: &mut Outstanding<'_>,
         connection: Connection,
     ) -> Option<Result<Reply, Failure>> {
-        let _permit = self.limit.acquire().await;
-        if !self.may_attempt() {
+        let permit = self.governor.acquire().await?;
+        if self.halt.is_set() || !self.deadline.allows(self.pace.expected()) {
             return None;
         }
         let Config { format, compression, .. } = *self.config;
@@ -160,6 +160,7 @@ impl Courier<'_> {
             // A refused connection is no measure of a reply.
             Err(_) => {}
         }
+        permit.settle(signal(&result));
         Some(result)
     }
 
@@ -215,7 +216,7 @@ impl Courier<'_> {
             let delay = backoff.delay(attempts.counted, at_least);
             attempts.counted += 1;
             let in_time = self.deadline.allows(delay.saturating_add(self.pace.expected()));
-            if attempts.counted >= self.config.max_attempts || !in_time {
+            if attempts.counted >= self.config.max_attempts || !in_time || !self.governor.allows() {
                 return None;
             }
             select! {
@@ -245,5 +246,18 @@ impl Courier<'_> {
         let token = self.config.authorization.as_ref().map_or(&[][..], HeaderValue::as_bytes);
         let query = self.config.url.query().unwrap_or_default().as_bytes();
         outstanding.excerpt(&reply.body, &[token, query])
+    }
+}
+
+/// What an attempt tells of how hard Perseus may be pushed.
+fn signal(result: &Result<Reply, Failure>) -> Signal {
+    match result {
+        Ok(reply) => match reply.status.as_u16() {
+            429 | 502 | 503 | 504 => Signal::Overloaded,
+            500.. => Signal::Unclear,
+            _ => Signal::Answered,
+        },
+        Err(Failure::Timeout | Failure::Connect(_)) => Signal::Overloaded,
+        Err(_) => Signal::Unclear,
     }
 }

@@ -17,21 +17,24 @@ use crate::{
     deadline::{Deadline, is_date},
     deliver::{Courier, Tally},
     event::{Event, EventError},
+    governor::Governor,
     halt::Halt,
     ledger::{Ledger, Outcome},
-    limit::Limit,
     pace::Pace,
     perseus::Perseus,
     pipeline,
     trace::TraceContext,
 };
 
+/// Rounds of requests in a row that have to fail before it is an outage, however few attempts a batch has.
+const LEAST_PATIENCE: u32 = 4;
+
 /// What is kept from one invocation to the next, and shared by those that run at once.
 #[derive(Debug)]
 pub struct Handler {
     config: Config,
     perseus: Perseus,
-    limit: Limit,
+    governor: Governor,
     pace: Pace,
     warned_of_duration: AtomicBool,
 }
@@ -45,7 +48,7 @@ impl Handler {
     pub fn new(config: Config) -> Result<Self, reqwest::Error> {
         Ok(Handler {
             perseus: Perseus::new(&config)?,
-            limit: Limit::new(config.max_in_flight),
+            governor: Governor::new(config.max_in_flight, config.max_attempts.max(LEAST_PATIENCE)),
             pace: Pace::default(),
             warned_of_duration: AtomicBool::new(false),
             config,
@@ -91,7 +94,7 @@ impl Handler {
     ) -> Courier<'a> {
         Courier {
             perseus: &self.perseus,
-            limit: &self.limit,
+            governor: &self.governor,
             pace: &self.pace,
             config: &self.config,
             ledger,

@@ -34,8 +34,8 @@ pub mod lane;
 pub mod request;
 
 pub mod deliver;
+pub mod governor;
 pub mod halt;
-pub mod limit;
 pub mod outstanding;
 pub mod pace;
 
