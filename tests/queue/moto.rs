@@ -1,0 +1,81 @@
+//! moto's SQS server as a process.
+
+use std::{ffi::OsString, process::Stdio, time::Duration};
+
+use aws_sdk_sqs::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+};
+
+/// Python on a busy machine; it takes half a second on an idle one.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Stands before the address in the line that says that the server listens.
+const LISTENING: &str = "Running on ";
+
+/// A server with no queues. It is killed when this is dropped.
+pub(crate) struct Moto {
+    address: String,
+    _process: Child,
+}
+
+impl Moto {
+    pub(crate) async fn start() -> Self {
+        let executable = executable();
+        let mut process = Command::new(&executable)
+            // The port is the server's choice: one that was found free here could be taken before it gets there.
+            .args(["--host", "127.0.0.1", "--port", "0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}; install moto[server] (.ci/requirements.txt has the version) and set MOTO_SERVER",
+                    executable.display()
+                )
+            });
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = tokio::time::timeout(START_TIMEOUT, address(&mut lines)).await;
+        drain(lines);
+        Self { address: address.expect("moto_server does not come up"), _process: process }
+    }
+
+    /// A client of this server, with the API's own defaults.
+    pub(crate) fn client(&self) -> Client {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .endpoint_url(&self.address)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .region(Region::new("eu-central-1"));
+        Client::from_conf(config.build())
+    }
+}
+
+fn executable() -> OsString {
+    #[expect(clippy::disallowed_methods, reason = "it configures the test, not the function")]
+    std::env::var_os("MOTO_SERVER").unwrap_or_else(|| "moto_server".into())
+}
+
+/// Where the server says it listens.
+async fn address(lines: &mut Lines<BufReader<ChildStderr>>) -> String {
+    let mut said = Vec::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if let Some((_, address)) = line.split_once(LISTENING) {
+            return address.trim().to_owned();
+        }
+        said.push(line);
+    }
+    panic!("moto_server ended instead of listening:\n{}", said.join("\n"))
+}
+
+/// Reads on for as long as the server lives, which writes a line per request and would stop at a full pipe.
+fn drain(mut lines: Lines<BufReader<ChildStderr>>) {
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+}
