@@ -49,8 +49,6 @@ const MOST_BYTES: usize = 1 << 20;
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Message<'a> {
-    #[serde(skip)]
-    slot: usize,
     /// As SQS counts them: of the body, and of the attributes' names, types and values.
     #[serde(skip)]
     bytes: usize,
@@ -96,7 +94,6 @@ impl<'a> Attribute<'a> {
 impl<'a> Message<'a> {
     /// The message that a rejected record becomes; none if it cannot be one.
     fn new(
-        slot: usize,
         envelope: &'a Envelope<'a>,
         refusal: Option<&Refusal>,
         source: &'a str,
@@ -109,7 +106,6 @@ impl<'a> Message<'a> {
             return None;
         }
         let mut message = Message {
-            slot,
             bytes: body_bytes,
             left_behind: 0,
             message_body: body,
@@ -185,17 +181,17 @@ fn own_attributes<'a>(envelope: &Envelope<'a>) -> BTreeMap<Cow<'a, str>, Attribu
     attributes.into_iter().filter_map(read).collect()
 }
 
-/// Puts messages into calls, in their order.
-fn calls<'a>(messages: impl IntoIterator<Item = Message<'a>>) -> Vec<Vec<Message<'a>>> {
-    let mut calls: Vec<Vec<Message<'a>>> = Vec::new();
+/// Puts messages of these sizes into calls, in their order.
+fn calls(sizes: impl IntoIterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
+    let mut calls: Vec<Vec<usize>> = Vec::new();
     let mut bytes = 0;
-    for message in messages {
-        bytes += message.bytes;
+    for (slot, size) in sizes {
+        bytes += size;
         match calls.last_mut().filter(|call| call.len() < MOST_ENTRIES && bytes <= MOST_BYTES) {
-            Some(call) => call.push(message),
+            Some(call) => call.push(slot),
             None => {
-                bytes = message.bytes;
-                calls.push(vec![message]);
+                bytes = size;
+                calls.push(vec![slot]);
             }
         }
     }
@@ -218,21 +214,24 @@ pub async fn send(
     }
     let arn = event.queue.as_deref().unwrap_or_default();
     let is_loop = Queue::of_arn(arn, &sqs.settings).is_some_and(|source| source.is(target));
-    let message = |(slot, refusal): &(usize, Option<Refusal>)| {
-        Message::new(*slot, &event.envelopes[*slot], refusal.as_ref(), arn, target.is_fifo())
+    let message = |slot: usize| {
+        let refusal = ledger.refusal(slot);
+        Message::new(&event.envelopes[slot], refusal.as_ref(), arn, target.is_fifo())
     };
     let mut sent = 0;
     let mut left_behind = 0;
     let reason = if is_loop {
         "REJECTED_QUEUE_URL is the queue that the records come from".to_owned()
     } else {
-        let calls = calls(rejected.iter().filter_map(message));
-        let note = |message: &Message<'_>| {
-            ledger.dead_letter(message.slot);
+        // Made here for its size, and again when it goes: all of them at once could be many.
+        let sizes = rejected.iter().filter_map(|&slot| Some((slot, message(slot)?.bytes)));
+        let note = |slot| {
+            ledger.dead_letter(slot);
             sent += 1;
-            left_behind += message.left_behind;
+            left_behind += message(slot).map_or(0, |message| message.left_behind);
         };
-        let failure = sqs.ask_all(target, Action::SendMessageBatch, &calls, until, note).await;
+        let failure =
+            sqs.ask_all(target, Action::SendMessageBatch, &calls(sizes), message, until, note).await;
         failure.map_or_else(|| "too large, or no text".to_owned(), |failure| failure.to_string())
     };
     if sent < rejected.len() {
@@ -268,7 +267,7 @@ mod tests {
         record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let event = json!({"Records": [record]}).to_string();
         let event = Event::parse(event.as_bytes()).unwrap();
-        let message = Message::new(0, &event.envelopes[0], Some(refusal), SOURCE, to_fifo)?;
+        let message = Message::new(&event.envelopes[0], Some(refusal), SOURCE, to_fifo)?;
         Some(serde_json::to_value(&message).unwrap())
     }
 
@@ -385,27 +384,16 @@ mod tests {
     proptest! {
         #[test]
         fn calls_keep_within_sqs_limits_and_lose_and_reorder_nothing(sizes in vec(1_usize..=MOST_BYTES, 0..60)) {
-            let body = serde_json::value::to_raw_value("x").unwrap();
-            let message = |(slot, &bytes): (usize, &usize)| Message {
-                slot,
-                bytes,
-                left_behind: 0,
-                message_body: &body,
-                message_attributes: BTreeMap::new(),
-                message_group_id: None,
-                message_deduplication_id: None,
-            };
-            let calls = calls(sizes.iter().enumerate().map(message));
+            let calls = calls(sizes.iter().copied().enumerate());
+            let bytes = |call: &[usize]| call.iter().map(|&slot| sizes[slot]).sum::<usize>();
             for call in &calls {
                 prop_assert!((1..=MOST_ENTRIES).contains(&call.len()));
-                prop_assert!(call.iter().map(|message| message.bytes).sum::<usize>() <= MOST_BYTES);
+                prop_assert!(bytes(call) <= MOST_BYTES);
             }
             for pair in calls.windows(2) {
-                let bytes: usize = pair[0].iter().map(|message| message.bytes).sum();
-                prop_assert!(pair[0].len() == MOST_ENTRIES || bytes + pair[1][0].bytes > MOST_BYTES);
+                prop_assert!(pair[0].len() == MOST_ENTRIES || bytes(&pair[0]) + sizes[pair[1][0]] > MOST_BYTES);
             }
-            let slots: Vec<_> = calls.iter().flatten().map(|message| message.slot).collect();
-            prop_assert_eq!(slots, (0..sizes.len()).collect::<Vec<_>>());
+            prop_assert_eq!(calls.concat(), (0..sizes.len()).collect::<Vec<_>>());
         }
     }
 }

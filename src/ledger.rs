@@ -178,16 +178,15 @@ impl<'a> Ledger<'a> {
         (0..self.ids.len()).filter(is_reported).collect()
     }
 
-    /// The rejected records that may leave the queue, with what is known of why.
+    /// The rejected records that may leave the queue.
     ///
     /// On a FIFO queue that is only the first record of a group that has failed: one behind it comes back
     /// with it, in order, and would be in both queues.
-    pub fn dead_letters(&self) -> Vec<(usize, Option<Refusal>)> {
+    pub fn dead_letters(&self) -> Vec<usize> {
         let mut broken = HashSet::new();
         let is_first = |&slot: &usize| self.group(slot).is_none_or(|group| broken.insert(group));
         let rejected = |slot: &usize| self.outcome(*slot) == Outcome::Rejected;
-        let refusal = |slot| (slot, self.refusal(slot));
-        self.reported().into_iter().filter(is_first).filter(rejected).map(refusal).collect()
+        self.reported().into_iter().filter(is_first).filter(rejected).collect()
     }
 
     /// The groups whose first failure has left the queue.
@@ -196,7 +195,8 @@ impl<'a> Ledger<'a> {
         dead_lettered.filter_map(|slot| self.group(slot)).collect()
     }
 
-    fn refusal(&self, slot: usize) -> Option<Refusal> {
+    /// Why a record was rejected, if that is kept.
+    pub fn refusal(&self, slot: usize) -> Option<Refusal> {
         let refusals = self.refusals.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.get(&slot).cloned()
     }
@@ -375,7 +375,7 @@ mod tests {
             let event = event("a@1 b@1 c@2 d@2 e@2", arn);
             let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
             settle(&ledger);
-            ledger.dead_letters().into_iter().map(|(slot, _)| slot).collect::<Vec<_>>()
+            ledger.dead_letters()
         };
         let settle = |ledger: &Ledger<'_>| {
             ledger.attempt(0);
@@ -394,7 +394,9 @@ mod tests {
             [(Ledger::open(&event), None), (Ledger::open(&event).with_refusals(), Some(REFUSAL))]
         {
             ledger.reject(1, &REFUSAL);
-            assert_eq!(ledger.dead_letters(), [(1, expected)]);
+            assert_eq!(ledger.dead_letters(), [1]);
+            assert_eq!(ledger.refusal(1), expected);
+            assert_eq!(ledger.refusal(0), None);
         }
     }
 }

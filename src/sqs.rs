@@ -15,6 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream::iter};
 use reqwest::{
     Client, Response, Url,
@@ -31,7 +32,7 @@ pub use self::{
 };
 use crate::{
     deadline::Deadline,
-    perseus::{POOL_IDLE, client_builder, root_cause},
+    perseus::{POOL_IDLE, client_builder},
     sigv4::{Credentials, Scope, authorization, timestamp},
 };
 
@@ -90,16 +91,22 @@ impl Action {
 #[serde(rename_all = "PascalCase")]
 struct Call<'a, E> {
     queue_url: &'a str,
-    entries: Vec<Entry<'a, E>>,
+    entries: Vec<Entry<E>>,
 }
 
 /// An entry, with its place in the call as its id.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry<'a, E> {
+struct Entry<E> {
     id: String,
     #[serde(flatten)]
-    entry: &'a E,
+    entry: E,
+}
+
+fn encode<E: Serialize>(queue_url: &str, entries: impl Iterator<Item = E>) -> Bytes {
+    let entries = entries.enumerate().map(|(place, entry)| Entry { id: place.to_string(), entry });
+    let call = Call { queue_url, entries: entries.collect() };
+    serde_json::to_vec(&call).expect("strings, numbers and raw JSON always encode").into()
 }
 
 /// SQS.
@@ -116,61 +123,36 @@ impl Sqs {
         Sqs { settings, client: OnceLock::new() }
     }
 
-    /// Asks for these entries, ten at most, of a queue.
-    ///
-    /// # Errors
-    ///
-    /// If SQS does not answer, or refuses the whole call.
-    async fn ask<E: Serialize>(
+    /// Asks for all of these, a call each, a few at once, until `until`. An entry is made only when it is its
+    /// call's turn. Tells `done` of each that is confirmed, as soon as it is, and returns the first thing that
+    /// went wrong.
+    pub async fn ask_all<E: Serialize>(
         &self,
         queue: &Queue,
         action: Action,
-        entries: &[E],
-    ) -> Result<Confirmed, Failure> {
-        let numbered = entries.iter().enumerate();
-        let call = Call {
-            queue_url: &queue.url,
-            entries: numbered.map(|(place, entry)| Entry { id: place.to_string(), entry }).collect(),
-        };
-        let body = serde_json::to_vec(&call).map_err(|_| Failure::Reply("entries that cannot be encoded"))?;
-        let reply = match self.post(queue, action, &body).await {
-            // It may have died while the environment was frozen. Both actions can be repeated.
-            Err(error) if !error.is_connect() => self.post(queue, action, &body).await,
-            reply => reply,
-        };
-        let reply = reply.map_err(|error| Failure::Connection(root_cause(&error).to_string()))?;
-        read(reply, action, entries.len()).await
-    }
-
-    /// Asks for all of these, a call each, a few at once, until `until`. Tells `done` of each entry that is
-    /// confirmed, as soon as it is, and returns the first thing that went wrong.
-    pub async fn ask_all<E: Serialize + Sync>(
-        &self,
-        queue: &Queue,
-        action: Action,
-        calls: &[Vec<E>],
+        calls: &[Vec<usize>],
+        entry: impl Fn(usize) -> E,
         until: Instant,
-        mut done: impl FnMut(&E),
+        mut done: impl FnMut(usize),
     ) -> Option<Failure> {
-        let is_refused = &AtomicBool::new(false);
-        let unless_refused = |call: usize| async move {
-            match is_refused.load(Relaxed) {
-                false => Some((call, self.ask(queue, action, &calls[call]).await)),
-                true => None,
-            }
+        let is_over = &AtomicBool::new(false);
+        let ask = |call: usize| {
+            let body = || encode(&queue.url, calls[call].iter().map(|&slot| entry(slot)));
+            let body = (!is_over.load(Relaxed)).then(body);
+            async move { Some((call, self.ask(queue, action, body?, calls[call].len()).await)) }
         };
         let mut failure = None;
         let all = async {
-            let mut replies = iter(0..calls.len()).map(unless_refused).buffer_unordered(AT_ONCE);
+            let mut replies = iter(0..calls.len()).map(ask).buffer_unordered(AT_ONCE);
             while let Some(reply) = replies.next().await {
                 match reply {
                     Some((call, Ok(confirmed))) => {
-                        let entries = calls[call].iter().zip(confirmed.done);
-                        entries.filter(|(_, is_done)| *is_done).for_each(|(entry, _)| done(entry));
+                        let slots = calls[call].iter().zip(confirmed.done);
+                        slots.filter(|(_, is_done)| *is_done).for_each(|(&slot, _)| done(slot));
                         failure = failure.take().or(confirmed.refusal);
                     }
                     Some((_, Err(refusal))) => {
-                        is_refused.fetch_or(refusal.is_for_all(), Relaxed);
+                        is_over.fetch_or(refusal.is_for_all(), Relaxed);
                         failure.get_or_insert(refusal);
                     }
                     None => {}
@@ -181,7 +163,23 @@ impl Sqs {
         failure.or(is_late.then_some(Failure::Timeout))
     }
 
-    async fn post(&self, queue: &Queue, action: Action, body: &[u8]) -> Result<Response, reqwest::Error> {
+    /// Makes one call.
+    async fn ask(
+        &self,
+        queue: &Queue,
+        action: Action,
+        body: Bytes,
+        entries: usize,
+    ) -> Result<Confirmed, Failure> {
+        let reply = match self.post(queue, action, body.clone()).await {
+            // It may have died while the environment was frozen. Both actions can be repeated.
+            Err(error) if !error.is_connect() => self.post(queue, action, body).await,
+            reply => reply,
+        };
+        read(reply.map_err(Failure::from)?, action, entries).await
+    }
+
+    async fn post(&self, queue: &Queue, action: Action, body: Bytes) -> Result<Response, reqwest::Error> {
         const SIGNED_TYPE: &str = "application/x-amz-json-1.0";
         const NAME_AND_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
@@ -197,9 +195,9 @@ impl Sqs {
         ];
         headers.extend(credentials.session_token.as_deref().map(|token| ("x-amz-security-token", token)));
         let scope = Scope { region: &queue.region, service: "sqs", timestamp: &timestamp };
-        let authorization = authorization(credentials, scope, queue.endpoint.path(), &headers, body);
+        let authorization = authorization(credentials, scope, queue.endpoint.path(), &headers, &body);
 
-        let mut post = self.client()?.post(queue.endpoint.clone()).body(body.to_vec());
+        let mut post = self.client()?.post(queue.endpoint.clone()).body(body);
         headers.push(("authorization", &authorization));
         for (name, value) in headers.into_iter().filter(|(name, _)| *name != "host") {
             post = post.header(name, sensitive(value));

@@ -129,7 +129,7 @@ pub fn plan(
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Change<'a> {
-    receipt_handle: &'a RawValue,
+    receipt_handle: Option<&'a RawValue>,
     visibility_timeout: u64,
 }
 
@@ -150,24 +150,20 @@ pub async fn change(
         return;
     }
     let handles = receipt_handles(payload);
-    let changes: Vec<_> = timeouts
-        .iter()
-        .filter_map(|&(slot, timeout)| {
-            let receipt_handle = (*handles.get(slot)?)?;
-            Some(Change { receipt_handle, visibility_timeout: timeout.as_secs() })
-        })
-        .collect();
+    let handle = |slot: usize| handles.get(slot).copied().flatten();
+    // By its place in `timeouts` from here on.
+    let askable: Vec<_> = (0..timeouts.len()).filter(|&place| handle(timeouts[place].0).is_some()).collect();
+    let calls: Vec<_> = askable.chunks(MOST_ENTRIES).map(<[usize]>::to_vec).collect();
+    let change = |place: usize| {
+        let (slot, timeout) = timeouts[place];
+        Change { receipt_handle: handle(slot), visibility_timeout: timeout.as_secs() }
+    };
     let mut changed = 0;
     let queue = event.queue.as_deref().and_then(|arn| Queue::of_arn(arn, &sqs.settings));
     let reason = match queue {
         Some(queue) => {
-            let mut rest = changes.into_iter().peekable();
-            let mut calls: Vec<Vec<_>> = Vec::new();
-            while rest.peek().is_some() {
-                calls.push(rest.by_ref().take(MOST_ENTRIES).collect());
-            }
             let action = Action::ChangeMessageVisibilityBatch;
-            let failure = sqs.ask_all(&queue, action, &calls, until, |_| changed += 1).await;
+            let failure = sqs.ask_all(&queue, action, &calls, change, until, |_| changed += 1).await;
             failure.map_or_else(|| "not confirmed".to_owned(), |failure| failure.to_string())
         }
         None => "the records' eventSourceARN does not name one queue".to_owned(),

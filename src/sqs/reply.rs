@@ -6,6 +6,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::Action;
+use crate::perseus::root_cause;
 
 /// The longest reply that is read. Ten entries take about 2 kB.
 const LONGEST_REPLY: usize = 64 << 10;
@@ -48,8 +49,10 @@ pub(super) struct Confirmed {
 pub enum Failure {
     /// It was not asked in time, or not answered.
     Timeout,
-    /// There was no connection, or it was lost.
-    Connection(String),
+    /// There was no connection.
+    Unreachable(String),
+    /// The connection was lost.
+    Lost(String),
     /// SQS refused it, with this status and code.
     Refused(u16, String),
     /// The reply makes no sense.
@@ -57,9 +60,16 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the same has to be expected of any other call: permissions, names, throttling.
-    pub fn is_for_all(&self) -> bool {
-        matches!(self, Failure::Refused(400..500, _))
+    /// Whether the same has to be expected of any other call: of names, permissions, throttling.
+    pub(super) fn is_for_all(&self) -> bool {
+        matches!(self, Failure::Refused(400..500, _) | Failure::Unreachable(_))
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        let cause = root_cause(&error).to_string();
+        if error.is_connect() { Failure::Unreachable(cause) } else { Failure::Lost(cause) }
     }
 }
 
@@ -67,7 +77,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Timeout => f.write_str("no time left"),
-            Failure::Connection(cause) => write!(f, "no connection ({cause})"),
+            Failure::Unreachable(cause) => write!(f, "no connection ({cause})"),
+            Failure::Lost(cause) => write!(f, "connection lost ({cause})"),
             Failure::Refused(status, code) if code.is_empty() => write!(f, "status {status}"),
             Failure::Refused(status, code) => write!(f, "status {status}: {code}"),
             Failure::Reply(what) => f.write_str(what),
