@@ -35,7 +35,7 @@ pub const STATUS: &str = "Rejected.Status";
 pub const REASON: &str = "Rejected.Reason";
 /// How often it had been received.
 pub const RECEIVE_COUNT: &str = "Rejected.ReceiveCount";
-/// The ARN of the queue that it was in.
+/// The ARN of the queue that it was in, if all records of the event name the same.
 pub const SOURCE_QUEUE: &str = "Rejected.SourceQueue";
 /// Its id there.
 pub const MESSAGE_ID: &str = "Rejected.MessageId";
@@ -96,7 +96,7 @@ impl<'a> Message<'a> {
     fn new(
         envelope: &'a Envelope<'a>,
         refusal: Option<&Refusal>,
-        source: &'a str,
+        source: Option<&'a str>,
         to_fifo: bool,
     ) -> Option<Self> {
         let body = envelope.body?;
@@ -151,7 +151,7 @@ impl<'a> Message<'a> {
 fn why<'a>(
     envelope: &'a Envelope<'a>,
     refusal: Option<&Refusal>,
-    source: &'a str,
+    source: Option<&'a str>,
 ) -> impl Iterator<Item = (&'static str, Attribute<'a>)> {
     let number = |number: String| Attribute::new("Number", number);
     let reason = refusal.map_or_else(|| "rejected".to_owned(), ToString::to_string);
@@ -159,7 +159,7 @@ fn why<'a>(
         (STATUS, refusal.and_then(Refusal::status).map(|status| number(status.to_string()))),
         (REASON, Some(Attribute::new("String", reason))),
         (RECEIVE_COUNT, envelope.receive_count().map(|count| number(count.to_string()))),
-        (SOURCE_QUEUE, Some(Attribute::new("String", source))),
+        (SOURCE_QUEUE, source.map(|source| Attribute::new("String", source))),
         (MESSAGE_ID, Some(Attribute::new("String", envelope.message_id.as_ref()))),
     ]
     .into_iter()
@@ -212,8 +212,9 @@ pub async fn send(
     if rejected.is_empty() {
         return;
     }
-    let arn = event.queue.as_deref().unwrap_or_default();
-    let is_loop = Queue::of_arn(arn, &sqs.settings).is_some_and(|source| source.is(target));
+    let arn = event.queue.as_deref();
+    let source = arn.and_then(|arn| Queue::of_arn(arn, &sqs.settings));
+    let is_loop = source.is_some_and(|source| source.is(target));
     let message = |slot: usize| {
         let refusal = ledger.refusal(slot);
         Message::new(&event.envelopes[slot], refusal.as_ref(), arn, target.is_fifo())
@@ -267,7 +268,7 @@ mod tests {
         record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let event = json!({"Records": [record]}).to_string();
         let event = Event::parse(event.as_bytes()).unwrap();
-        let message = Message::new(&event.envelopes[0], Some(refusal), SOURCE, to_fifo)?;
+        let message = Message::new(&event.envelopes[0], Some(refusal), Some(SOURCE), to_fifo)?;
         Some(serde_json::to_value(&message).unwrap())
     }
 

@@ -8,8 +8,8 @@
 //! | the record | comes back | after *n* = 1, 2, 3, … | ten of them add up to |
 //! |---|---|---|---|
 //! | was sent without success | after *n*² × 2 min, at most 4 h | 2, 8, 18, 32, 50, 72, 98, 128, 162, 200 min | 12.8 h |
-//! | was not sent, though Perseus takes records | soon: within 10 s × 3ⁿ⁻¹, at most as above | 10, 30, 90, 270, 810 s, 41, 98, … min | 10.8 h |
-//! | was not sent, and nothing that was was taken | as if it had been | | |
+//! | was not sent | soon: within 10 s × 3ⁿ⁻¹, at most as above | 10, 30, 90, 270, 810 s, 41, 98, … min | 10.8 h |
+//! | was not sent in an outage: what was sent all failed | as if it had been | | |
 //! | will never be taken | when the queue's own timeout ends | | |
 //!
 //! Jitter takes up to a quarter off the first: ten failures last 9.6 to 12.8 hours, and with a

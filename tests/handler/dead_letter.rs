@@ -175,6 +175,16 @@ async fn a_message_that_has_no_room_for_the_reason_is_left_to_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_whose_queue_is_not_known_is_sent_without_it() {
+    let sqs = Sqs::start(|_| Answer::Confirm).await;
+    let (_perseus, handler) = between(&sqs, &[TO], picky).await;
+    let mut event = event("a bad");
+    event["Records"][0].as_object_mut().unwrap().remove("eventSourceARN");
+    assert_eq!(report(&handler, &event).await, [""; 0]);
+    assert!(sqs.messages()[0]["MessageAttributes"]["Rejected.SourceQueue"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_queue_that_a_record_comes_from_is_no_place_to_send_it_to() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let source = ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/queue");

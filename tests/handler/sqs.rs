@@ -85,6 +85,7 @@ impl Answer {
 pub(crate) fn misbehaviour() -> Vec<Answer> {
     let error =
         |kind: &str| json!({"__type": format!("com.amazonaws.sqs#{kind}"), "message": "no"}).to_string();
+    let all = json!({"Successful": [{"Id": "0", "MessageId": "m"}, {"Id": "1", "MessageId": "m"}]});
     vec![
         Answer::Refuse(&["0"]),
         Answer::Forget,
@@ -94,10 +95,12 @@ pub(crate) fn misbehaviour() -> Vec<Answer> {
         Answer::Http(200, "<html><body>Welcome</body></html>".to_owned()),
         Answer::Http(200, String::new()),
         Answer::Http(200, "[]".to_owned()),
+        Answer::Http(202, all.to_string()),
         Answer::Http(204, String::new()),
         Answer::Http(302, String::new()),
         Answer::Http(400, error("QueueDoesNotExist")),
         Answer::Http(403, error("AccessDeniedException")),
+        Answer::Http(500, all.to_string()),
         Answer::Http(500, "<html>".to_owned()),
         Answer::Http(503, error("ServiceUnavailable")),
         Answer::Large(10 << 20),

@@ -118,6 +118,20 @@ async fn what_was_not_sent_in_an_outage_waits_as_if_it_had_been() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_perseus_that_refuses_data_for_what_is_in_it_is_no_outage() {
+    let sqs = Sqs::start(|_| Answer::Confirm).await;
+    let settings = [ON, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "2")];
+    let (perseus, handler) = between(&sqs, &settings, |_| Reply::status(422).after(400 * MS)).await;
+    assert_eq!(
+        report_within(&handler, &received(event("a b c d"), 1), 1_600 * MS).await,
+        ["a", "b", "c", "d"]
+    );
+    assert_eq!(posted(&perseus)[0], "a b");
+    let unsent: Vec<_> = sqs.timeouts().into_iter().filter(|(id, _)| id == "c" || id == "d").collect();
+    assert!(unsent.len() == 2 && unsent.iter().all(|(_, seconds)| *seconds <= 10), "{unsent:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_will_never_be_taken_keeps_the_queues_own_timeout() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) =
