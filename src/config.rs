@@ -1,8 +1,12 @@
 //! Everything that can be set, read from the environment in one place, once, at start.
 
+mod sqs;
+
 use std::{ffi::OsString, fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use reqwest::{Url, header::HeaderValue};
+
+use crate::sqs::Settings;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -40,6 +44,8 @@ variables! {
     RETRY_CAP = Some("5s");
     REQUEST_TIMEOUT = Some("10s");
     CUTOFF_RESERVE = Some("1s");
+    SQS_VISIBILITY = Some("off");
+    REJECTED_QUEUE_URL = None;
 }
 
 /// What the function was told to do.
@@ -69,6 +75,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Kept before the deadline for the answer to reach Lambda.
     pub cutoff_reserve: Duration,
+    /// What is asked of SQS; none if nothing is.
+    pub sqs: Option<Settings>,
 }
 
 /// When a batch is full.
@@ -171,6 +179,7 @@ impl Config {
         let retry_cap = reader.read(&RETRY_CAP, "RETRY_BASE to 900s", |v| duration(v, 1..=900_000));
         let request_timeout = reader.read(&REQUEST_TIMEOUT, "10ms to 900s", |v| duration(v, 10..=900_000));
         let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "50ms to 300s", |v| duration(v, 50..=300_000));
+        let sqs = reader.sqs();
         if retry_base > retry_cap {
             reader
                 .problems
@@ -191,6 +200,7 @@ impl Config {
                 retry_cap: retry_cap?,
                 request_timeout: request_timeout?,
                 cutoff_reserve: cutoff_reserve?,
+                sqs: sqs?,
             })
         };
         match config() {
@@ -337,9 +347,8 @@ fn quantity(value: &str, units: &[(&str, u64)], allowed: RangeInclusive<u64>) ->
 fn perseus_url(value: &str, allow_http: bool) -> Result<Url, String> {
     // The parser's errors do not quote the value; a URL can hold a key.
     let url = Url::parse(value).map_err(|error| format!("is not a URL ({error})"))?;
-    let host = url.host_str().ok_or("has no host")?;
-    // The parser takes "https:///x" and "https:x" for "https://x".
-    if value.split_once("://").is_none_or(|(_, rest)| rest.starts_with(['/', '\\'])) {
+    let host = url.host_str().unwrap_or_default();
+    if !names_a_host(value, &url) {
         return Err("has no host".to_owned());
     }
     match url.scheme() {
@@ -357,19 +366,29 @@ fn perseus_url(value: &str, allow_http: bool) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Whether a URL was written with a host: the parser takes "https:///x" and "https:x" for "https://x".
+fn names_a_host(value: &str, url: &Url) -> bool {
+    let rest = value.split_once("://").map(|(_, rest)| rest);
+    url.host_str().is_some() && rest.is_some_and(|rest| !rest.starts_with(['/', '\\']))
+}
+
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn bearer(token: &str) -> Result<HeaderValue, String> {
-    if !token.bytes().all(|b| b.is_ascii_graphic()) {
+    if !is_visible(token) {
         return Err("holds a character that no token has".to_owned());
     }
     let mut header =
         HeaderValue::try_from(format!("Bearer {token}")).expect("visible ASCII is a header value");
     header.set_sensitive(true);
     Ok(header)
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// For values that were checked to be small.
@@ -409,6 +428,7 @@ mod tests {
         assert_eq!(config.retry_cap, Duration::from_secs(5));
         assert_eq!(config.request_timeout, Duration::from_secs(10));
         assert_eq!(config.cutoff_reserve, Duration::from_secs(1));
+        assert!(config.sqs.is_none());
 
         let error = read(&[]).unwrap_err().to_string();
         assert!(error.contains("PERSEUS_URL: is required"), "{error}");
@@ -439,6 +459,8 @@ mod tests {
             ("RETRY_CAP", "5 hours"),
             ("REQUEST_TIMEOUT", "1.5s"),
             ("CUTOFF_RESERVE", "-1s"),
+            ("SQS_VISIBILITY", "yes"),
+            ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/"),
         ];
         assert_eq!(wrong.len(), VARIABLES.len());
         let error = read(&wrong).unwrap_err();

@@ -9,6 +9,7 @@ use crate::{
     event::Event,
     ledger::Ledger,
     record::{Record, Unreadable, encode},
+    refusal::Refusal,
 };
 
 /// Decodes the records of an event as they are asked for. Those that cannot be read are rejected on the
@@ -46,7 +47,7 @@ impl Iterator for Decoder<'_> {
             match encode(envelope, self.format) {
                 Ok(wire) => return Some(Record { slot, group: self.ledger.group(slot), wire }),
                 Err(unreadable) => {
-                    self.ledger.reject(slot);
+                    self.ledger.reject(slot, &Refusal::Unreadable(unreadable));
                     self.unreadable.entry(unreadable).or_default().push(self.ledger.id(slot));
                 }
             }

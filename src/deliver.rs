@@ -26,9 +26,10 @@ use crate::{
     outstanding::Outstanding,
     pace::Pace,
     perseus::{Connection, Failure, Perseus, Reply},
+    refusal::Refusal,
     reply::{Verdict, verdict},
     request::Request,
-    retry::{Action, Backoff, Misconfigured, action},
+    retry::{Action, Backoff, Misconfigured, RetryAt, action},
     trace::TraceContext,
 };
 
@@ -66,6 +67,8 @@ pub struct Tally {
     pub retries: AtomicUsize,
     /// Batches that were split.
     pub splits: AtomicUsize,
+    /// When Perseus, as it last said, wants to hear of us again.
+    pub retry_at: RetryAt,
 }
 
 /// How to go on with the records that an attempt left outstanding.
@@ -75,7 +78,7 @@ enum Next {
     /// Send them again: after this delay at least, or at once.
     Again { at_least: Option<Duration>, at_once: bool },
     /// Find those at fault by halves.
-    Split { reason: String },
+    Split { refusal: Refusal },
 }
 
 /// The attempts that a batch has had.
@@ -122,8 +125,8 @@ impl Courier<'_> {
                 Next::Never => break,
                 Next::Again { .. } if outstanding.batch().records.is_empty() => break,
                 Next::Again { at_least, at_once } => self.wait(&mut attempts, at_least, at_once).await?,
-                Next::Split { reason } => {
-                    let halves = outstanding.split(&reason)?;
+                Next::Split { refusal } => {
+                    let halves = outstanding.split(&refusal)?;
                     self.tally.splits.fetch_add(1, Relaxed);
                     return Some(halves);
                 }
@@ -167,6 +170,7 @@ impl Courier<'_> {
     /// Settles what a reply settles.
     fn read(&self, reply: &Reply, outstanding: &mut Outstanding<'_>) -> Next {
         let again = Next::Again { at_least: reply.retry_after, at_once: false };
+        self.tally.retry_at.note(reply.retry_after);
         let status = reply.status.as_u16();
         match action(reply.status) {
             Action::Again => {
@@ -177,7 +181,7 @@ impl Courier<'_> {
                 // Only of a single record is the reason ever logged.
                 let is_single = outstanding.batch().records.len() == 1;
                 let said = is_single.then(|| self.excerpt(reply, outstanding));
-                Next::Split { reason: format!("status {status}: {}", said.unwrap_or_default()) }
+                Next::Split { refusal: Refusal::Alone(status, said.unwrap_or_default()) }
             }
             Action::Stop(misconfigured) => {
                 outstanding.failed(misconfigured.to_string());
@@ -188,7 +192,7 @@ impl Courier<'_> {
                 match self.verdict(reply, outstanding) {
                     Verdict::Accepted => outstanding.accept(),
                     Verdict::Refused(refused) => {
-                        outstanding.accept_but(&refused);
+                        outstanding.accept_but(&refused, status);
                         outstanding.failed("refused by name".to_owned());
                     }
                     Verdict::Unknown(what) => outstanding.failed(format!("status {status} with {what}")),

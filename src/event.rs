@@ -5,13 +5,15 @@
 //! what concerns the whole batch: that this is an SQS event, and that each record has an id by which
 //! it can be reported.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, str::Utf8Error};
 
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{error::Category, value::RawValue};
+
+use crate::record::Number;
 
 /// An SQS event: its records' envelopes, in the order of the event.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Event<'a> {
     /// Whether the queue keeps an order. A `MessageGroupId` alone does not say so: it also marks the
     /// tenants of a fair (standard) queue. The queue's ARN does.
     pub fifo: bool,
+    /// The queue's ARN, if all records name the same.
+    pub queue: Option<Cow<'a, str>>,
 }
 
 /// One record of an event, its fields not read yet.
@@ -75,9 +79,7 @@ impl<'a> Event<'a> {
     ///
     /// If it is not an SQS event, or one with a record that could not be reported.
     pub fn parse(payload: &'a [u8]) -> Result<Self, EventError> {
-        // A byte order mark comes from the tool that saved the event, not from SQS.
-        let payload = payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload);
-        let payload = std::str::from_utf8(payload).map_err(|_| EventError::NotJson)?;
+        let payload = without_mark(payload).map_err(|_| EventError::NotJson)?;
         let RawEvent { records: Records(event) } =
             serde_json::from_str(payload).map_err(|error| match error.classify() {
                 Category::Data => EventError::NotAnSqsEvent,
@@ -88,7 +90,33 @@ impl<'a> Event<'a> {
     }
 }
 
+/// The receipt handles of an event's records, in their order: what SQS knows the messages by until they are
+/// received again, and a secret.
+///
+/// They are needed only of what comes back, and only if a setting asks for it. So they are no part of
+/// [`Event`], where they would take memory in every invocation, and the event is scanned again instead.
+pub fn receipt_handles(payload: &[u8]) -> Vec<Option<&RawValue>> {
+    let event = without_mark(payload).ok().and_then(|payload| serde_json::from_str(payload).ok());
+    event.map(|RawEvent { records: Handles(handles) }| handles).unwrap_or_default()
+}
+
+/// The payload's text. A byte order mark comes from the tool that saved the event, not from SQS.
+fn without_mark(payload: &[u8]) -> Result<&str, Utf8Error> {
+    std::str::from_utf8(payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload))
+}
+
 impl Envelope<'_> {
+    /// How often the message has been received, if that can be read.
+    pub fn receive_count(&self) -> Option<u64> {
+        #[derive(Deserialize)]
+        struct Attributes {
+            #[serde(rename = "ApproximateReceiveCount")]
+            receive_count: Number,
+        }
+        let attributes = serde_json::from_str::<Attributes>(self.attributes?.get());
+        attributes.ok().map(|Attributes { receive_count: Number(count) }| count)
+    }
+
     /// The message's group, read for its own sake: it is needed even of a record that cannot be read
     /// otherwise, whose group has to wait for it.
     pub fn group(&self) -> Option<Cow<'_, str>> {
@@ -109,9 +137,9 @@ impl fmt::Debug for Envelope<'_> {
 }
 
 #[derive(Deserialize)]
-struct RawEvent<'a> {
-    #[serde(rename = "Records", borrow)]
-    records: Records<'a>,
+struct RawEvent<R> {
+    #[serde(rename = "Records")]
+    records: R,
 }
 
 /// The list of records. Each is opened as soon as it is read: what has no id ends the list, and takes no
@@ -130,9 +158,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut event = Event { envelopes: Vec::new(), fifo: false };
+                let mut event = Event { envelopes: Vec::new(), fifo: false, queue: None };
+                let mut queue = None;
                 while let Some(record) = list.next_element::<RawRecord<'de>>()? {
                     event.fifo |= record.is_from_fifo_queue();
+                    let arn = record.event_source_arn.map(RawValue::get);
+                    queue = if event.envelopes.is_empty() || queue == arn { arn } else { None };
                     match record.open(event.envelopes.len()) {
                         Ok(envelope) => event.envelopes.push(envelope),
                         Err(error) => {
@@ -141,7 +172,35 @@ impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
                         }
                     }
                 }
+                event.queue = queue.and_then(|arn| serde_json::from_str(arn).ok()).map(|Text(arn)| arn);
                 Ok(Records(Ok(event)))
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// The receipt handles of a list of records.
+struct Handles<'a>(Vec<Option<&'a RawValue>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Handles<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Handles<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of records")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut handles = Vec::new();
+                while let Some(record) = list.next_element::<RawRecord<'de>>()? {
+                    handles.push(record.receipt_handle);
+                }
+                Ok(Handles(handles))
             }
         }
 
@@ -154,6 +213,7 @@ struct RawRecord<'a> {
     message_id: Option<&'a RawValue>,
     event_source: Option<&'a RawValue>,
     event_source_arn: Option<&'a RawValue>,
+    receipt_handle: Option<&'a RawValue>,
     body: Option<&'a RawValue>,
     attributes: Option<&'a RawValue>,
     message_attributes: Option<&'a RawValue>,
@@ -208,6 +268,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawRecord<'a> {
                         "messageId" => &mut record.message_id,
                         "eventSource" => &mut record.event_source,
                         "eventSourceARN" => &mut record.event_source_arn,
+                        "receiptHandle" => &mut record.receipt_handle,
                         "body" => &mut record.body,
                         "attributes" => &mut record.attributes,
                         "messageAttributes" => &mut record.message_attributes,
@@ -344,6 +405,53 @@ mod tests {
         let fair = parse(&fair).unwrap();
         assert!(!fair.fifo);
         assert_eq!(fair.envelopes[0].group().as_deref(), Some("g"));
+    }
+
+    #[test]
+    fn a_queue_is_known_if_all_records_name_the_same() {
+        let record = |arn: &str| format!(r#"{{"messageId":"a",{SQS}{arn}}}"#);
+        let queue = |arns: &[&str]| {
+            let records: Vec<_> = arns.iter().map(|arn| record(arn)).collect();
+            let event = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+            parse(&event).unwrap().queue.map(Cow::into_owned)
+        };
+        let (one, other) = (r#","eventSourceARN":"arn:one""#, r#","eventSourceARN":"arn:other""#);
+        assert_eq!(queue(&[one, one, one]).as_deref(), Some("arn:one"));
+        for arns in [
+            &[][..],
+            &[""],
+            &[one, other],
+            &[one, other, one],
+            &[one, other, other],
+            &["", one],
+            &[one, ""],
+            &[r#","eventSourceARN":7"#],
+        ] {
+            assert_eq!(queue(arns), None, "{arns:?}");
+        }
+    }
+
+    #[test]
+    fn receipt_handles_are_in_the_order_of_the_records() {
+        let event = format!(
+            "\u{feff}{{\"Records\":[{{\"messageId\":\"a\",{SQS},\"receiptHandle\":\"x\"}},{{}},{{\"receiptHandle\":\"z\"}}]}}"
+        );
+        let handles: Vec<_> =
+            receipt_handles(event.as_bytes()).into_iter().map(|handle| handle.map(RawValue::get)).collect();
+        assert_eq!(handles, [Some(r#""x""#), None, Some(r#""z""#)]);
+        assert!(receipt_handles(b"{").is_empty());
+    }
+
+    #[test]
+    fn a_receive_count_is_text_or_a_number() {
+        for (count, expected) in
+            [(r#""7""#, Some(7)), ("7", Some(7)), (r#""many""#, None), ("-1", None), ("null", None)]
+        {
+            let event = format!(
+                r#"{{"Records":[{{"messageId":"a",{SQS},"attributes":{{"ApproximateReceiveCount":{count}}}}}]}}"#
+            );
+            assert_eq!(parse(&event).unwrap().envelopes[0].receive_count(), expected, "{count}");
+        }
     }
 
     #[test]

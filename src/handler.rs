@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::Config,
+    dead_letter,
     deadline::{Deadline, is_date},
     deliver::{Courier, Tally},
     event::{Event, EventError},
@@ -23,7 +24,9 @@ use crate::{
     pace::Pace,
     perseus::Perseus,
     pipeline,
+    sqs::{self, Queue, Sqs},
     trace::TraceContext,
+    visibility::{self, Circumstances},
 };
 
 /// Rounds of requests in a row that have to fail before it is an outage, however few attempts a batch has.
@@ -36,6 +39,7 @@ pub struct Handler {
     perseus: Perseus,
     governor: Governor,
     pace: Pace,
+    sqs: Option<Sqs>,
     warned_of_duration: AtomicBool,
 }
 
@@ -50,6 +54,7 @@ impl Handler {
             perseus: Perseus::new(&config)?,
             governor: Governor::new(config.max_in_flight, config.max_attempts.max(LEAST_PATIENCE)),
             pace: Pace::default(),
+            sqs: config.sqs.clone().map(Sqs::new),
             warned_of_duration: AtomicBool::new(false),
             config,
         })
@@ -66,12 +71,27 @@ impl Handler {
         let event = Event::parse(payload).inspect_err(|refusal| {
             error!(requestId = context.request_id, reason = refusal.to_string(), "event refused");
         })?;
-        let ledger = Ledger::open(&event);
+        let ledger = self.ledger(&event);
         let courier = self.courier(&ledger, deadline, context);
         if !event.envelopes.is_empty() && !deadline.has_passed() {
             self.deliver(&event, &courier).await;
         }
+        if let Some(sqs) = &self.sqs {
+            // Only what SQS confirms is in the ledger when this ends, whatever ends it.
+            let asking = AssertUnwindSafe(ask_sqs(sqs, payload, &event, &courier)).catch_unwind();
+            if asking.await.is_err() {
+                error!(requestId = context.request_id, "a request to SQS panicked; its records are reported");
+            }
+        }
         Ok(answer(&courier))
+    }
+
+    fn ledger<'a>(&self, event: &Event<'a>) -> Ledger<'a> {
+        let ledger = Ledger::open(event);
+        match &self.sqs {
+            Some(sqs) if sqs.settings.rejected_queue.is_some() => ledger.with_refusals(),
+            _ => ledger,
+        }
     }
 
     async fn deliver(&self, event: &Event<'_>, courier: &Courier<'_>) {
@@ -80,7 +100,8 @@ impl Handler {
         if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
             error!(requestId = courier.request_id, "the delivery panicked; its records are reported");
         }
-        let had_no_time = courier.tally.requests.load(Relaxed) == 0 && !courier.halt.is_set();
+        let was_free = !courier.halt.is_set() && self.governor.allows();
+        let had_no_time = was_free && courier.tally.requests.load(Relaxed) == 0;
         if had_no_time && courier.ledger.counts().unattempted > 0 {
             self.pace.doubt();
         }
@@ -122,6 +143,37 @@ impl Handler {
     }
 }
 
+/// Asks SQS for what the settings say, once all else is settled. Each may take a half of what is left, so
+/// the answer is ready before the deadline whatever SQS does.
+async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier<'_>) {
+    let Courier { ledger, deadline, request_id, .. } = courier;
+    if let Some(url) = &sqs.settings.rejected_queue {
+        let target = Queue::of_url(url, &sqs.settings);
+        dead_letter::send(sqs, &target, event, ledger, request_id, sqs::until(deadline)).await;
+    }
+    if sqs.settings.visibility {
+        let counts = ledger.counts();
+        // Who refuses data for what is in it is up.
+        let is_up = counts.acknowledged > 0 || courier.tally.splits.load(Relaxed) > 0;
+        let circumstances = Circumstances {
+            outage: !is_up && (counts.errored > 0 || courier.halt.is_set() || !courier.governor.allows()),
+            retry_after: courier.tally.retry_at.remaining(),
+        };
+        let until = sqs::until(deadline);
+        visibility::change(sqs, payload, event, ledger, circumstances, request_id, until).await;
+    }
+}
+
+fn why_unattempted(courier: &Courier<'_>) -> &'static str {
+    if courier.halt.is_set() {
+        "the set-up is wrong"
+    } else if courier.governor.allows() {
+        "no time left, or held back"
+    } else {
+        "Perseus is down, and only probed"
+    }
+}
+
 /// Answers with whatever is outstanding, and logs what became of the event.
 fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
     let ledger = courier.ledger;
@@ -130,7 +182,7 @@ fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
         warn!(
             requestId = courier.request_id,
             outcome = "unattempted",
-            reason = if courier.halt.is_set() { "the set-up is wrong" } else { "no time left, or held back" },
+            reason = why_unattempted(courier),
             records = unattempted.len(),
             messageIds = unattempted.join(" "),
             "records not sent"
@@ -143,6 +195,7 @@ fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
         received = counts.received,
         acknowledged = counts.acknowledged,
         rejected = counts.rejected,
+        deadLettered = counts.dead_lettered,
         errored = counts.errored,
         unattempted = counts.unattempted,
         reported = outstanding.len(),

@@ -7,10 +7,13 @@
 use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
-    sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
-use crate::event::Event;
+use crate::{event::Event, refusal::Refusal};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Outcome {
     Errored,
     /// It will never be taken.
     Rejected,
+    /// It will never be taken, and is in the queue for such records.
+    DeadLettered,
     /// Perseus has it.
     Acknowledged,
 }
@@ -35,6 +40,8 @@ pub struct Ledger<'a> {
     ids: Vec<Cow<'a, str>>,
     outcomes: Vec<AtomicU8>,
     order: Option<Order>,
+    /// Why records were rejected, if anyone wants to know.
+    refusals: Option<Mutex<HashMap<usize, Refusal>>>,
 }
 
 /// The message groups of a FIFO queue.
@@ -55,6 +62,8 @@ pub struct Counts {
     pub acknowledged: usize,
     /// Never to be taken, or not readable.
     pub rejected: usize,
+    /// Those of them that are in the queue for such records.
+    pub dead_lettered: usize,
     /// Sent without success.
     pub errored: usize,
     /// Not sent.
@@ -70,7 +79,14 @@ impl<'a> Ledger<'a> {
             ids: event.envelopes.iter().map(|envelope| envelope.message_id.clone()).collect(),
             outcomes: std::iter::repeat_with(unattempted).take(records).collect(),
             order: event.fifo.then(|| Order::of(event)),
+            refusals: None,
         }
+    }
+
+    /// A ledger that also keeps why records are rejected.
+    #[must_use]
+    pub fn with_refusals(self) -> Self {
+        Ledger { refusals: Some(Mutex::default()), ..self }
     }
 
     /// The id of a record.
@@ -88,15 +104,24 @@ impl<'a> Ledger<'a> {
         self.note(slot, Outcome::Errored);
     }
 
-    /// Notes that Perseus has a record. Nothing else takes it out of the answer.
+    /// Notes that Perseus has a record. But for [`dead_letter`](Self::dead_letter), nothing else takes it out
+    /// of the answer.
     pub fn acknowledge(&self, slot: usize) {
         self.note(slot, Outcome::Acknowledged);
     }
 
-    /// Notes that a record will never be taken.
-    pub fn reject(&self, slot: usize) {
+    /// Notes that a record will never be taken, and why.
+    pub fn reject(&self, slot: usize, refusal: &Refusal) {
         self.note(slot, Outcome::Rejected);
         self.fail(slot);
+        if let Some(refusals) = &self.refusals {
+            refusals.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, refusal.clone());
+        }
+    }
+
+    /// Notes that a record that will never be taken is in the queue for such records.
+    pub fn dead_letter(&self, slot: usize) {
+        self.note(slot, Outcome::DeadLettered);
     }
 
     /// Notes that a record will not be sent again in this invocation, and with it none of the later
@@ -115,30 +140,65 @@ impl<'a> Ledger<'a> {
     /// What became of a record so far.
     pub fn outcome(&self, slot: usize) -> Outcome {
         let outcome = self.outcomes[slot].load(Relaxed);
-        [Outcome::Unattempted, Outcome::Errored, Outcome::Rejected, Outcome::Acknowledged]
-            .into_iter()
-            .find(|known| *known as u8 == outcome)
-            .unwrap_or(Outcome::Errored)
+        [
+            Outcome::Unattempted,
+            Outcome::Errored,
+            Outcome::Rejected,
+            Outcome::DeadLettered,
+            Outcome::Acknowledged,
+        ]
+        .into_iter()
+        .find(|known| *known as u8 == outcome)
+        .unwrap_or(Outcome::Errored)
     }
 
     /// The ids to report: of every record that is outstanding, and on a FIFO queue of every later one
     /// of its group, even if Perseus has it. Each once, in the order of the event.
     pub fn outstanding(&self) -> Vec<&str> {
-        let mut broken = HashSet::new();
         let mut reported = HashSet::new();
-        let mut ids = Vec::new();
-        for (slot, id) in self.ids.iter().enumerate() {
+        let ids = self.reported().into_iter().map(|slot| self.id(slot));
+        ids.filter(|id| reported.insert(*id)).collect()
+    }
+
+    /// The records whose ids are to be reported, in the order of the event.
+    ///
+    /// One that is in the queue for rejected records has left this one on purpose, and its group goes on
+    /// behind it, but not in this invocation: what comes behind it has not been sent.
+    pub fn reported(&self) -> Vec<usize> {
+        let mut broken = HashSet::new();
+        let is_reported = |&slot: &usize| {
             let group = self.group(slot);
             let is_behind = group.is_some_and(|group| broken.contains(&group));
-            if !is_behind && self.outcome(slot) == Outcome::Acknowledged {
-                continue;
+            let outcome = self.outcome(slot);
+            if outcome != Outcome::Acknowledged {
+                broken.extend(group);
             }
-            broken.extend(group);
-            if reported.insert(id.as_ref()) {
-                ids.push(id.as_ref());
-            }
-        }
-        ids
+            is_behind || !matches!(outcome, Outcome::Acknowledged | Outcome::DeadLettered)
+        };
+        (0..self.ids.len()).filter(is_reported).collect()
+    }
+
+    /// The rejected records that may leave the queue.
+    ///
+    /// On a FIFO queue that is only the first record of a group that has failed: one behind it comes back
+    /// with it, in order, and would be in both queues.
+    pub fn dead_letters(&self) -> Vec<usize> {
+        let mut broken = HashSet::new();
+        let is_first = |&slot: &usize| self.group(slot).is_none_or(|group| broken.insert(group));
+        let rejected = |slot: &usize| self.outcome(*slot) == Outcome::Rejected;
+        self.reported().into_iter().filter(is_first).filter(rejected).collect()
+    }
+
+    /// The groups whose first failure has left the queue.
+    pub fn freed_groups(&self) -> HashSet<usize> {
+        let dead_lettered = (0..self.ids.len()).filter(|&slot| self.outcome(slot) == Outcome::DeadLettered);
+        dead_lettered.filter_map(|slot| self.group(slot)).collect()
+    }
+
+    /// Why a record was rejected, if that is kept.
+    pub fn refusal(&self, slot: usize) -> Option<Refusal> {
+        let refusals = self.refusals.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.get(&slot).cloned()
     }
 
     /// The ids of the records that came to an outcome.
@@ -154,6 +214,10 @@ impl<'a> Ledger<'a> {
                 Outcome::Unattempted => &mut counts.unattempted,
                 Outcome::Errored => &mut counts.errored,
                 Outcome::Rejected => &mut counts.rejected,
+                Outcome::DeadLettered => {
+                    counts.dead_lettered += 1;
+                    &mut counts.rejected
+                }
                 Outcome::Acknowledged => &mut counts.acknowledged,
             } += 1;
         }
@@ -186,6 +250,8 @@ impl Order {
 mod tests {
     use super::*;
 
+    const REFUSAL: Refusal = Refusal::ByName(207);
+
     /// An event of records `id` or `id@group`.
     fn event(records: &str, arn: &str) -> String {
         let records: Vec<_> = records
@@ -214,7 +280,7 @@ mod tests {
         check("a b c", "q", |_| {}, &["a", "b", "c"]);
         let settle = |ledger: &Ledger<'_>| {
             ledger.attempt(0);
-            ledger.reject(1);
+            ledger.reject(1, &REFUSAL);
             ledger.acknowledge(2);
         };
         check("a b c d", "q", settle, &["a", "b", "d"]);
@@ -242,7 +308,7 @@ mod tests {
         let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
         assert!(!(0..5).any(|slot| ledger.is_withheld(slot)));
         ledger.fail(3);
-        ledger.reject(2);
+        ledger.reject(2, &REFUSAL);
         let withheld: Vec<_> = (0..5).filter(|&slot| ledger.is_withheld(slot)).collect();
         assert_eq!(withheld, [3]);
     }
@@ -251,7 +317,7 @@ mod tests {
     fn nothing_is_withheld_on_a_standard_queue() {
         let event = event("a@1 b@1", "q");
         let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
-        ledger.reject(0);
+        ledger.reject(0, &REFUSAL);
         assert!(!ledger.is_withheld(1));
         assert_eq!(ledger.group(0), None);
     }
@@ -263,11 +329,74 @@ mod tests {
         (0..4).for_each(|slot| ledger.attempt(slot));
         ledger.acknowledge(0);
         ledger.acknowledge(1);
-        ledger.reject(2);
+        ledger.reject(2, &REFUSAL);
         assert_eq!(
             ledger.counts(),
-            Counts { received: 5, acknowledged: 2, rejected: 1, errored: 1, unattempted: 1 }
+            Counts {
+                received: 5,
+                acknowledged: 2,
+                rejected: 1,
+                dead_lettered: 0,
+                errored: 1,
+                unattempted: 1
+            }
         );
         assert_eq!(ledger.ids_of(Outcome::Errored), ["d"]);
+        ledger.dead_letter(2);
+        let counts = ledger.counts();
+        assert_eq!((counts.rejected, counts.dead_lettered), (1, 1));
+    }
+
+    #[test]
+    fn a_dead_letter_is_not_reported_and_what_comes_behind_it_is() {
+        let settle = |ledger: &Ledger<'_>| {
+            for slot in [0, 1, 3, 4] {
+                ledger.acknowledge(slot);
+            }
+            ledger.reject(2, &REFUSAL);
+            ledger.dead_letter(2);
+        };
+        check("a@1 b@2 c@1 d@1 e@2", "q.fifo", settle, &["d"]);
+        check("a@1 b@2 c@1 d@1 e@2", "q", settle, &[]);
+    }
+
+    #[test]
+    fn a_dead_letter_behind_a_failure_of_its_group_is_reported_all_the_same() {
+        let settle = |ledger: &Ledger<'_>| {
+            ledger.reject(1, &REFUSAL);
+            ledger.dead_letter(1);
+        };
+        check("a@1 b@1", "q.fifo", settle, &["a", "b"]);
+    }
+
+    #[test]
+    fn only_the_first_failure_of_a_group_may_leave_the_queue() {
+        let letters = |arn: &str, settle: &dyn Fn(&Ledger<'_>)| {
+            let event = event("a@1 b@1 c@2 d@2 e@2", arn);
+            let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
+            settle(&ledger);
+            ledger.dead_letters()
+        };
+        let settle = |ledger: &Ledger<'_>| {
+            ledger.attempt(0);
+            ledger.acknowledge(2);
+            [1, 3, 4].into_iter().for_each(|slot| ledger.reject(slot, &REFUSAL));
+        };
+        assert_eq!(letters("q.fifo", &settle), [3]);
+        assert_eq!(letters("q", &settle), [1, 3, 4]);
+    }
+
+    #[test]
+    fn why_a_record_was_rejected_is_kept_for_who_asks() {
+        let event = event("a b", "q");
+        let event = Event::parse(event.as_bytes()).unwrap();
+        for (ledger, expected) in
+            [(Ledger::open(&event), None), (Ledger::open(&event).with_refusals(), Some(REFUSAL))]
+        {
+            ledger.reject(1, &REFUSAL);
+            assert_eq!(ledger.dead_letters(), [1]);
+            assert_eq!(ledger.refusal(1), expected);
+            assert_eq!(ledger.refusal(0), None);
+        }
     }
 }

@@ -12,7 +12,8 @@
 //! **attempt** is one posting of a request. A record's [`Outcome`](ledger::Outcome) is acknowledged (Perseus
 //! has it), rejected (Perseus will never take it), errored (it might) or unattempted (the time was up). Until
 //! it is acknowledged it is **outstanding**, and what is outstanding when the function answers goes back to
-//! the queue. The **deadline** is Lambda's; the **cutoff** is the **reserve** before it, when sending ends.
+//! the queue; only a rejected record may leave it otherwise, if the queue for such records has it for certain
+//! (see [`dead_letter`]). The **deadline** is Lambda's; the **cutoff** is the **reserve** before it, when sending ends.
 
 pub mod config;
 pub mod logs;
@@ -43,7 +44,14 @@ pub mod perseus;
 pub mod trace;
 
 pub mod excerpt;
+pub mod refusal;
 pub mod reply;
 pub mod retry;
 
 pub mod ledger;
+
+pub mod dead_letter;
+pub mod visibility;
+
+pub mod sigv4;
+pub mod sqs;

@@ -9,6 +9,7 @@ use crate::{
     excerpt::{excerpt, occurs},
     ledger::Ledger,
     record::Record,
+    refusal::Refusal,
 };
 
 /// The records of one batch that no one has answered for yet.
@@ -63,14 +64,17 @@ impl<'a> Outstanding<'a> {
 
     /// Perseus has all of them.
     pub fn accept(&mut self) {
-        self.accept_but(&HashMap::new());
+        for record in std::mem::take(&mut self.batch.records) {
+            self.ledger.acknowledge(record.slot);
+        }
     }
 
-    /// Perseus has all but these, of which it will never take those that are not retryable.
+    /// Perseus has all but these, of which it will never take those that are not retryable, says its reply
+    /// with this status.
     ///
     /// What it took behind one that it refused of the same group, it took out of order: that counts as
     /// failed, and comes again after the one before it.
-    pub fn accept_but(&mut self, refused: &HashMap<String, bool>) {
+    pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16) {
         let mut rejected = Vec::new();
         let mut overtook = Vec::new();
         let mut refused_groups = Vec::new();
@@ -86,22 +90,23 @@ impl<'a> Outstanding<'a> {
                 }
             }
         }
+        let refusal = Refusal::ByName(status);
         for record in &rejected {
-            self.ledger.reject(record.slot);
+            self.ledger.reject(record.slot, &refusal);
         }
         for record in &overtook {
             self.ledger.fail(record.slot);
         }
-        self.log("rejected", "refused by name", &rejected);
+        self.log("rejected", &refusal.to_string(), &rejected);
         self.log("errored", "taken before one that was refused", &overtook);
     }
 
     /// The halves to go on with; a single record is at fault itself, and rejected.
-    pub fn split(&mut self, reason: &str) -> Option<(Batch, Batch)> {
+    pub fn split(&mut self, refusal: &Refusal) -> Option<(Batch, Batch)> {
         let batch = Batch { records: std::mem::take(&mut self.batch.records) };
         let reject = |single: Batch| {
-            self.ledger.reject(single.records[0].slot);
-            self.log("rejected", reason, &single.records);
+            self.ledger.reject(single.records[0].slot, refusal);
+            self.log("rejected", &refusal.to_string(), &single.records);
         };
         batch.split().map_err(reject).ok()
     }
@@ -208,7 +213,7 @@ mod tests {
     fn halves_are_not_left_behind() {
         let ledger = ledger();
         let mut outstanding = outstanding(&ledger, &[0, 2]);
-        let (left, right) = outstanding.split("status 400").unwrap();
+        let (left, right) = outstanding.split(&Refusal::Alone(400, String::new())).unwrap();
         assert_eq!((left.records[0].slot, right.records[0].slot), (0, 2));
         drop(outstanding);
         assert!(!ledger.is_withheld(1));

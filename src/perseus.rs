@@ -32,7 +32,7 @@ const REFUSAL_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long a connection may be unused and still be trusted. While an environment is frozen nobody
 /// answers keep-alives, and load balancers forget connections without a word.
-const POOL_IDLE: Duration = Duration::from_secs(8);
+pub(crate) const POOL_IDLE: Duration = Duration::from_secs(8);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -31,7 +31,7 @@ pub struct Record {
 }
 
 /// What of a record cannot be read. Holds nothing of the record itself.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unreadable {
     /// A system attribute that is posted is of the wrong type.
     Attributes,
@@ -154,7 +154,7 @@ struct SystemAttributes<'a> {
 
 /// A whole number: text in what SQS sends, a plain number in many events made by hand.
 #[derive(Clone, Copy)]
-struct Number(u64);
+pub(crate) struct Number(pub(crate) u64);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

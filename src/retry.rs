@@ -1,7 +1,8 @@
-//! What to do with a status, when to try again. Pure: no clock, no I/O.
+//! What to do with a status, when to try again. Without I/O.
 
 use std::{
     fmt,
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -9,6 +10,7 @@ use reqwest::{
     StatusCode,
     header::{HeaderMap, RETRY_AFTER},
 };
+use tokio::time::Instant;
 
 /// What a status asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,28 @@ impl Backoff {
     /// A delay before the retry with this number, counted from 0, and not less than `at_least`.
     pub fn delay(&self, retry: u32, at_least: Option<Duration>) -> Duration {
         self.longest(retry).mul_f64(fastrand::f64()).max(at_least.unwrap_or_default())
+    }
+}
+
+/// The time before which Perseus, as it last said, does not want to hear of us again.
+#[derive(Debug, Default)]
+pub struct RetryAt(Mutex<Option<Instant>>);
+
+impl RetryAt {
+    /// Notes the delay that a reply asks for, if it asks for one.
+    pub fn note(&self, retry_after: Option<Duration>) {
+        // A delay beyond the range of the clock is as good as any other that is longer than SQS can wait.
+        const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+        if let Some(delay) = retry_after {
+            let at = Instant::now() + delay.min(LONGEST);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+        }
+    }
+
+    /// How long that is from now.
+    pub fn remaining(&self) -> Duration {
+        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
     }
 }
 

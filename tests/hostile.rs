@@ -149,13 +149,29 @@ proptest! {
 
     #[test]
     fn no_configuration_makes_it_panic_or_shows_a_secret(
-        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 14),
+        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 23),
+        visibility in "on|off|",
     ) {
         const SECRET: &str = "hunter2";
-        let names: Vec<_> = perseus_forwarder::config::VARIABLES.iter().map(|variable| variable.name).collect();
+        const OF_LAMBDA: [&str; 7] = [
+            "AWS_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_SQS",
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        ];
+        let own = perseus_forwarder::config::VARIABLES.iter().map(|variable| variable.name);
+        let names: Vec<_> = own.chain(OF_LAMBDA).collect();
+        prop_assert_eq!(names.len(), values.len());
         let read = Config::from_lookup(|name| {
             let at = names.iter().position(|known| *known == name)?;
-            let is_secret = matches!(name, "PERSEUS_TOKEN" | "PERSEUS_URL");
+            if name == "SQS_VISIBILITY" {
+                return Some(visibility.clone().into());
+            }
+            let is_secret =
+                matches!(name, "PERSEUS_TOKEN" | "PERSEUS_URL" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN");
             Some(if is_secret { format!("{}{SECRET}", values[at]) } else { values[at].clone() }.into())
         });
         match read {

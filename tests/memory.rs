@@ -13,11 +13,16 @@ use perseus_forwarder::{config::Config, handler::Handler};
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// The most memory that is taken, beyond the event itself, while it is answered. There is no Perseus, which
-/// would take memory as well.
-fn peak(payload: &[u8]) -> usize {
+/// would take memory as well, and no SQS, of which `sqs` tells whether it is asked.
+fn peak(payload: &[u8], sqs: bool) -> usize {
     let config = Config::from_lookup(|name| match name {
         "PERSEUS_URL" => Some(OsString::from("http://127.0.0.1:1/")),
         "MAX_ATTEMPTS" => Some("1".into()),
+        "SQS_VISIBILITY" if sqs => Some("on".into()),
+        "REJECTED_QUEUE_URL" if sqs => Some("http://127.0.0.1:1/123456789012/dead".into()),
+        "AWS_REGION" => Some("eu-west-1".into()),
+        "AWS_ENDPOINT_URL" => Some("http://127.0.0.1:1/".into()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("x".into()),
         _ => None,
     });
     let handler = Handler::new(config.unwrap()).unwrap();
@@ -86,8 +91,10 @@ fn memory_stays_in_proportion_whatever_is_in_an_event() {
     for (what, event) in events {
         // Records of 40 bytes, fifteen times as many as an event of SQS can have, are mostly bookkeeping.
         let most = if what.starts_with("tiny") { 8 } else { 4 };
-        let peak = peak(event.as_bytes());
-        println!("{what:30} {:5.1} MB for {:.1} MB", peak as f64 / 1e6, event.len() as f64 / 1e6);
-        assert!(peak < most * event.len(), "{what}: {peak} bytes for an event of {}", event.len());
+        for sqs in [false, true] {
+            let peak = peak(event.as_bytes(), sqs);
+            println!("{what:30} {:5.1} MB for {:.1} MB, {sqs}", peak as f64 / 1e6, event.len() as f64 / 1e6);
+            assert!(peak < most * event.len(), "{what}, {sqs}: {peak} bytes for an event of {}", event.len());
+        }
     }
 }

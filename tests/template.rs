@@ -1,7 +1,10 @@
 //! What `template.yaml` promises, where no linter looks: that it agrees with the function, and with
 //! itself wherever CloudFormation cannot compute.
 
-use perseus_forwarder::config::{Config, VARIABLES};
+use perseus_forwarder::{
+    config::{Config, VARIABLES},
+    visibility::LONGEST,
+};
 use yaml_serde::Value;
 
 /// The template, and what the tests ask of it.
@@ -87,6 +90,17 @@ fn referred(value: &Value) -> Option<&str> {
     }
 }
 
+/// The condition under which a value is there at all, and the value.
+fn conditional(value: &Value) -> (Option<&str>, &Value) {
+    match value {
+        Value::Tagged(tagged) if tagged.tag == "If" => {
+            assert_eq!(tagged.value[2], yaml("!Ref AWS::NoValue"));
+            (tagged.value[0].as_str(), &tagged.value[1])
+        }
+        _ => (None, value),
+    }
+}
+
 #[test]
 fn the_template_sets_every_variable_of_the_function_and_no_other() {
     let template = Template::read();
@@ -102,11 +116,17 @@ fn parameters_default_to_what_the_function_defaults_to() {
     let template = Template::read();
     for (name, value) in template.environment() {
         let Some(parameter) = referred(value) else {
-            assert_eq!(name, "PERSEUS_TOKEN", "is no plain reference to a parameter");
+            let others = ["PERSEUS_TOKEN", "REJECTED_QUEUE_URL"];
+            assert!(others.contains(&name), "{name} is no plain reference to a parameter");
             continue;
         };
         let variable = VARIABLES.iter().find(|variable| variable.name == name).expect("a known variable");
         let default = template.parameter(parameter).get("Default").map(text);
+        if name == "SQS_VISIBILITY" {
+            // The one that differs, for the reasons beside it.
+            assert_eq!((default.as_deref(), variable.default), (Some("on"), Some("off")));
+            continue;
+        }
         assert_eq!(default.as_deref(), variable.default, "{parameter}, {name}");
     }
 }
@@ -264,7 +284,26 @@ Condition: {{Bool: {{aws:SecureTransport: 'false'}}}}"
 }
 
 #[test]
-fn the_function_may_consume_its_queue_and_write_its_logs_and_nothing_else() {
+fn rejected_records_go_to_the_dead_letter_queue_only_if_that_is_asked_for() {
+    let template = Template::read();
+    let (_, url) =
+        template.environment().into_iter().find(|(name, _)| *name == "REJECTED_QUEUE_URL").expect("is set");
+    assert_eq!(*url, yaml("!If [SendsRejected, !Ref DeadLetterQueue, !Ref AWS::NoValue]"));
+    assert_eq!(
+        *template.at(&["Conditions", "SendsRejected"]),
+        yaml("!Equals [!Ref RejectedToDeadLetters, 'true']")
+    );
+    assert_eq!(template.parameter("RejectedToDeadLetters")["Default"], "false");
+}
+
+#[test]
+fn a_visibility_timeout_leaves_time_for_the_way_from_the_receipt_to_the_function() {
+    let longest = Template::read().visibility().into_iter().map(|(_, _, seconds)| seconds).max();
+    assert!(LONGEST.as_secs() + longest.expect("an entry") <= 43_200);
+}
+
+#[test]
+fn the_function_may_consume_its_queue_write_its_logs_and_what_it_is_told_to_do_and_nothing_else() {
     let template = Template::read();
     assert_eq!(*template.property("Forwarder", "Role"), yaml("!GetAtt ForwarderRole.Arn"));
     // SAM adds policies to a role of its own making alone, and this one has no managed policies.
@@ -275,17 +314,42 @@ fn the_function_may_consume_its_queue_and_write_its_logs_and_nothing_else() {
     let policies = role["Policies"].as_sequence().expect("a list");
     let statements: Vec<_> = policies
         .iter()
-        .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().expect("a list"))
-        .cloned()
+        .map(|policy| {
+            let (condition, policy) = conditional(policy);
+            (condition, Value::Sequence(policy["PolicyDocument"]["Statement"].as_sequence().unwrap().clone()))
+        })
         .collect();
-    let expected = "
-        - Effect: Allow
-          Action: [sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes]
-          Resource: !GetAtt Queue.Arn
-        - Effect: Allow
-          Action: [logs:CreateLogStream, logs:PutLogEvents]
-          Resource: !GetAtt ForwarderLogs.Arn";
-    assert_eq!(Value::Sequence(statements), yaml(expected));
+    let expected = [
+        (
+            None,
+            "- Effect: Allow
+  Action: [sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes]
+  Resource: !GetAtt Queue.Arn",
+        ),
+        (
+            Some("ControlsVisibility"),
+            "- Effect: Allow
+  Action: sqs:ChangeMessageVisibility
+  Resource: !GetAtt Queue.Arn",
+        ),
+        (
+            Some("SendsRejected"),
+            "- Effect: Allow
+  Action: sqs:SendMessage
+  Resource: !GetAtt DeadLetterQueue.Arn",
+        ),
+        (
+            None,
+            "- Effect: Allow
+  Action: [logs:CreateLogStream, logs:PutLogEvents]
+  Resource: !GetAtt ForwarderLogs.Arn",
+        ),
+    ];
+    assert_eq!(statements, expected.map(|(condition, statements)| (condition, yaml(statements))));
+    assert_eq!(
+        *template.at(&["Conditions", "ControlsVisibility"]),
+        yaml("!Equals [!Ref SqsVisibility, 'on']")
+    );
 }
 
 #[test]

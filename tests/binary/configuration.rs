@@ -13,13 +13,24 @@ async fn lambda_is_told_everything_that_is_wrong() {
         .env("PERSEUS_TOKEN", "hunter2 with spaces")
         .env("BATCH_MAX_RECORDS", "none")
         .env("REQUEST_TIMEOUT", "10")
+        .env("SQS_VISIBILITY", "on")
+        .env("REJECTED_QUEUE_URL", "https://hunter2.example/")
+        .env("AWS_SECRET_ACCESS_KEY", "hunter2 with spaces")
         .start()
         .await
         .unwrap_err();
     let StartError::Init { kind, message, exit } = refusal else { panic!("{refusal:?}") };
     assert_eq!(kind, "Runtime.InvalidConfiguration");
     assert_ne!(exit, Some(0));
-    for variable in ["PERSEUS_URL", "PERSEUS_TOKEN", "BATCH_MAX_RECORDS", "REQUEST_TIMEOUT"] {
+    for variable in [
+        "PERSEUS_URL",
+        "PERSEUS_TOKEN",
+        "BATCH_MAX_RECORDS",
+        "REQUEST_TIMEOUT",
+        "REJECTED_QUEUE_URL",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    ] {
         assert!(message.contains(&format!("{variable}: ")), "{variable} in {message}");
     }
     assert!(!message.contains("hunter2"), "{message}");

@@ -8,6 +8,8 @@ use lab::{
     events::generate,
     perseus::{Perseus, Reply},
 };
+use serde_json::json;
+use tokio::net::TcpListener;
 
 use crate::support::*;
 
@@ -70,6 +72,44 @@ async fn the_answer_comes_before_the_deadline_whatever_perseus_does() {
     let invocation = environment.invoke_with(within(&event("a b"), 1_000)).await;
     assert_eq!(invocation.answer.failed_ids(), ["a", "b"]);
     assert!(invocation.took < Duration::from_secs(1), "{:?}", invocation.took);
+}
+
+#[tokio::test]
+async fn the_answer_comes_before_the_deadline_whatever_sqs_does() {
+    let perseus = Perseus::start(|request| match request.message_ids[0].as_str() {
+        "bad" => Reply::status(400),
+        _ => Reply::hang(),
+    })
+    .await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for sqs in [silent.local_addr().unwrap().to_string(), "127.0.0.1:1".to_owned()] {
+        let settings = [
+            ("CUTOFF_RESERVE", "500ms"),
+            ("BATCH_MAX_RECORDS", "1"),
+            ("SQS_VISIBILITY", "on"),
+            ("REJECTED_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"),
+            ("AWS_ENDPOINT_URL_SQS", &format!("http://{sqs}")),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ];
+        let environment = environment(&perseus, &settings).await;
+        let mut event = event("a bad b");
+        for record in event["Records"].as_array_mut().unwrap() {
+            record["receiptHandle"] = json!("handle");
+            record["eventSourceARN"] = json!("arn:aws:sqs:eu-central-1:123456789012:queue");
+        }
+        let invocation = environment.invoke_with(within(&event, 1_000)).await;
+        assert_eq!(invocation.answer.failed_ids(), ["a", "bad", "b"]);
+        assert!(invocation.took < Duration::from_secs(1), "{:?}", invocation.took);
+        let counts = |message: &str| {
+            lines(&environment, message).iter().map(|line| line["records"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(counts("rejected records not sent to REJECTED_QUEUE_URL: they come back"), [1]);
+        assert_eq!(
+            counts("visibility timeouts not changed: these records come back when the queue's own ends"),
+            [2]
+        );
+    }
 }
 
 #[tokio::test]

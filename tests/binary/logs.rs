@@ -69,8 +69,16 @@ async fn each_failed_batch_is_a_line_with_its_reason_and_ids() {
 
 #[tokio::test]
 async fn nothing_private_is_logged_at_any_level() {
-    const PRIVATE: [&str; 6] =
-        ["BodyMarker", "AttributeMarker", "HandleMarker", "TokenMarker", "SenderMarker", "ReplyMarker"];
+    const PRIVATE: [&str; 8] = [
+        "BodyMarker",
+        "AttributeMarker",
+        "HandleMarker",
+        "TokenMarker",
+        "SenderMarker",
+        "ReplyMarker",
+        "SecretMarker",
+        "SessionMarker",
+    ];
     for level in ["TRACE", "INFO"] {
         let perseus = Perseus::start(|request| {
             let echo = String::from_utf8_lossy(&request.body).into_owned();
@@ -91,12 +99,20 @@ async fn nothing_private_is_logged_at_any_level() {
             ("PERSEUS_TOKEN", "TokenMarker"),
             ("RETRY_BASE", "1ms"),
             ("RUST_LOG", "trace"),
+            // What is asked of SQS fails too, and is told.
+            ("SQS_VISIBILITY", "on"),
+            ("REJECTED_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"),
+            ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1/"),
+            ("AWS_ACCESS_KEY_ID", "SecretMarker"),
+            ("AWS_SECRET_ACCESS_KEY", "SecretMarker"),
+            ("AWS_SESSION_TOKEN", "SessionMarker"),
         ];
         let environment = environment(&perseus, &settings).await;
         let mut event = event("a b bad");
         for record in event["Records"].as_array_mut().unwrap() {
             record["body"] = json!("{\"BodyMarker\":\"BodyMarker\"}");
             record["receiptHandle"] = json!("HandleMarker");
+            record["eventSourceARN"] = json!("arn:aws:sqs:eu-central-1:123456789012:queue");
             record["attributes"] = json!({"SenderId": "SenderMarker"});
             record["messageAttributes"] =
                 json!({"x": {"dataType": "String", "stringValue": "AttributeMarker"}});
@@ -109,7 +125,9 @@ async fn nothing_private_is_logged_at_any_level() {
         environment.invoke("BodyMarker").await;
         assert!(perseus.received().len() > 4, "{}", perseus.received().len());
         let logs = environment.logs();
-        assert!(!logs.is_empty());
+        for told in ["visibility timeouts not changed", "rejected records not sent"] {
+            assert!(logs.iter().any(|line| line.contains(told)), "{told}: {logs:#?}");
+        }
         for marker in PRIVATE {
             let leaks: Vec<_> = logs.iter().filter(|line| line.contains(marker)).collect();
             assert!(leaks.is_empty(), "{level}: {leaks:#?}");

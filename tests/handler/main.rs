@@ -5,6 +5,7 @@
 
 mod answer;
 mod connections;
+mod dead_letter;
 mod deadline;
 mod events;
 mod fifo;
@@ -13,4 +14,6 @@ mod replies;
 mod requests;
 mod retries;
 mod splits;
+mod sqs;
 mod support;
+mod visibility;

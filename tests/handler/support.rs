@@ -161,18 +161,24 @@ pub(crate) struct Connection {
 impl Connection {
     /// Reads one request to its end; false if the client closed the connection instead.
     pub(crate) async fn request(&mut self) -> bool {
+        self.receive().await.is_some()
+    }
+
+    /// The head and the body of one request, unless the client closes the connection instead.
+    pub(crate) async fn receive(&mut self) -> Option<(String, Vec<u8>)> {
         let mut bytes = Vec::new();
         loop {
             if let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-                let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
-                let length = text.split("content-length:").nth(1).unwrap().lines().next().unwrap();
+                let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
+                let lower = text.to_lowercase();
+                let length = lower.split("content-length:").nth(1).unwrap().lines().next().unwrap();
                 if bytes.len() >= head + 4 + length.trim().parse::<usize>().unwrap() {
                     self.counter.send(()).unwrap();
-                    return true;
+                    return Some((text, bytes.split_off(head + 4)));
                 }
             }
             if self.stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                return false;
+                return None;
             }
         }
     }

@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod crash;
+mod dead_letter;
 mod event;
 mod fifo;
 mod flaky;
@@ -19,5 +20,7 @@ mod mapping;
 mod messages;
 mod moto;
 mod queue;
+mod signature;
 mod standard;
 mod verdict;
+mod visibility;

@@ -7,7 +7,8 @@ use aws_sdk_sqs::{
     config::{BehaviorVersion, Credentials, Region},
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStderr, Command},
 };
 
@@ -43,6 +44,31 @@ impl Moto {
         let address = tokio::time::timeout(START_TIMEOUT, address(&mut lines)).await;
         drain(lines);
         Self { address: address.expect("moto_server does not come up"), _process: process }
+    }
+
+    /// Settings with which the function speaks to this server.
+    pub(crate) fn settings(&self) -> [(&str, &str); 3] {
+        [
+            ("AWS_ENDPOINT_URL_SQS", &self.address),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ]
+    }
+
+    /// Posts a body of this type, with a header that says which service it is for, and gives the reply.
+    pub(crate) async fn post(&self, path: &str, service: &str, kind: &str, body: &str) -> String {
+        let host = self.address.trim_start_matches("http://");
+        let request = format!(
+            "POST {path} HTTP/1.0\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
+             authorization: AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/{service}/aws4_request\r\n\r\n{body}",
+            body.len()
+        );
+        let mut connection = TcpStream::connect(host).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        connection.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.lines().next().is_some_and(|status| status.contains(" 200 ")), "{reply}");
+        reply
     }
 
     /// A client of this server, with the API's own defaults.

@@ -1,6 +1,6 @@
 //! A queue and its dead-letter queue.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use aws_sdk_sqs::{
     Client,
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 pub(crate) struct Queue {
     client: Client,
     url: String,
-    dead_letter_url: String,
+    pub(crate) dead_letter_url: String,
     pub(crate) arn: String,
 }
 
@@ -70,19 +70,35 @@ impl Queue {
 
     /// Waits for messages that are invisible now.
     pub(crate) async fn receive_later(&self) -> Vec<Message> {
-        self.receive_page(&self.url, PAGE, 20).await
+        self.receive_within(20).await
+    }
+
+    /// Waits that many seconds for messages that are invisible now.
+    pub(crate) async fn receive_within(&self, seconds: i32) -> Vec<Message> {
+        self.receive_page(&self.url, PAGE, seconds).await
     }
 
     /// Takes everything from the dead-letter queue and gives its ids.
     pub(crate) async fn take_dead_letters(&self) -> BTreeSet<String> {
-        let mut ids = BTreeSet::new();
+        self.receive_dead_letters().await.into_iter().map(|message| message.message_id.unwrap()).collect()
+    }
+
+    /// Receives everything from the dead-letter queue.
+    pub(crate) async fn receive_dead_letters(&self) -> Vec<Message> {
+        let mut messages = Vec::new();
         loop {
             let page = self.receive_page(&self.dead_letter_url, PAGE, 0).await;
             if page.is_empty() {
-                return ids;
+                return messages;
             }
-            ids.extend(page.into_iter().map(|message| message.message_id.unwrap()));
+            messages.extend(page);
         }
+    }
+
+    /// Sets the queue's own visibility timeout.
+    pub(crate) async fn hide_for(&self, seconds: u32) {
+        let request = self.client.set_queue_attributes().queue_url(&self.url);
+        request.attributes(VisibilityTimeout, seconds.to_string()).send().await.unwrap();
     }
 
     pub(crate) async fn delete(&self, messages: &[&Message]) {
@@ -117,12 +133,24 @@ impl Queue {
         }
     }
 
+    /// Waits until no message is invisible any more, for that many seconds at most.
+    pub(crate) async fn wait_until_visible(&self, seconds: u64) {
+        let waiting = async {
+            while self.number_of(&[ApproximateNumberOfMessagesNotVisible]).await > 0 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(seconds), waiting).await.expect("messages stay invisible");
+    }
+
     /// How many messages it holds, invisible ones included.
     pub(crate) async fn depth(&self) -> usize {
+        self.number_of(&[ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible]).await
+    }
+
+    async fn number_of(&self, attributes: &[QueueAttributeName]) -> usize {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
-        let request = request
-            .attribute_names(ApproximateNumberOfMessages)
-            .attribute_names(ApproximateNumberOfMessagesNotVisible);
+        let request = request.set_attribute_names(Some(attributes.to_vec()));
         let numbers = request.send().await.unwrap().attributes.unwrap();
         numbers.values().map(|number| number.parse::<usize>().unwrap()).sum()
     }

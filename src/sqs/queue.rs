@@ -1,0 +1,223 @@
+//! A queue, and where and how it is reached.
+
+use reqwest::Url;
+
+use super::Settings;
+
+/// A queue, and where and how it is reached.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Where requests go.
+    pub(super) endpoint: Url,
+    /// What it is called in them.
+    pub(super) url: String,
+    /// The region that requests are signed for.
+    pub(super) region: String,
+}
+
+impl Queue {
+    /// The queue with this ARN: `arn:aws:sqs:eu-west-1:123456789012:orders.fifo`.
+    ///
+    /// None if it is no such ARN, or one of a partition whose domain is not known here. It becomes a host
+    /// name to which credentials go, so nothing is guessed.
+    pub fn of_arn(arn: &str, settings: &Settings) -> Option<Self> {
+        let parts: Vec<&str> = arn.split(':').collect();
+        let ["arn", partition, "sqs", region, account, name] = parts[..] else { return None };
+        if !is_region(region) || !is_account(account) || !is_queue_name(name) {
+            return None;
+        }
+        let endpoint = match &settings.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => Url::parse(&format!("https://sqs.{region}.{}/", domain(partition)?)).ok()?,
+        };
+        let url = format!("{}/{account}/{name}", endpoint.as_str().trim_end_matches('/'));
+        Some(Queue { endpoint, url, region: region.to_owned() })
+    }
+
+    /// The queue with this URL, which [`is_queue_url`].
+    pub fn of_url(url: &Url, settings: &Settings) -> Self {
+        let mut root = url.clone();
+        root.set_path("/");
+        Queue {
+            endpoint: settings.endpoint.clone().unwrap_or(root),
+            url: url.as_str().to_owned(),
+            region: region_of(url).unwrap_or(&settings.region).to_owned(),
+        }
+    }
+
+    /// Whether it keeps an order.
+    pub fn is_fifo(&self) -> bool {
+        self.url.ends_with(".fifo")
+    }
+
+    /// Whether both are the same queue, as far as can be told: an endpoint has several names.
+    pub fn is(&self, other: &Queue) -> bool {
+        let account_and_name = |url: &str| url.rsplit('/').take(2).map(str::to_owned).collect::<Vec<_>>();
+        self.region == other.region && account_and_name(&self.url) == account_and_name(&other.url)
+    }
+}
+
+/// Whether the path is that of a queue: `/123456789012/orders.fifo`.
+pub fn is_queue_url(url: &Url) -> bool {
+    let parts: Vec<&str> = url.path().split('/').collect();
+    matches!(parts[..], ["", account, name] if is_account(account) && is_queue_name(name))
+}
+
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
+fn is_queue_name(name: &str) -> bool {
+    let stem = name.strip_suffix(".fifo").unwrap_or(name);
+    let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    !stem.is_empty() && name.len() <= 80 && stem.bytes().all(is_letter)
+}
+
+fn is_account(account: &str) -> bool {
+    account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether this can be a region, and nothing else that would be part of a host name.
+pub(crate) fn is_region(region: &str) -> bool {
+    !region.is_empty() && region.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// The region in the host of a queue's URL: `sqs.eu-west-1.amazonaws.com`, also behind a VPC endpoint.
+fn region_of(url: &Url) -> Option<&str> {
+    let mut labels = url.host_str()?.split('.');
+    labels.find(|label| matches!(*label, "sqs" | "sqs-fips"))?;
+    labels.next().filter(|label| is_region(label) && label.contains('-'))
+}
+
+/// The domain of a partition's endpoints
+/// (<https://github.com/boto/botocore/blob/develop/botocore/data/partitions.json>).
+fn domain(partition: &str) -> Option<&'static str> {
+    Some(match partition {
+        "aws" | "aws-us-gov" => "amazonaws.com",
+        "aws-cn" => "amazonaws.com.cn",
+        "aws-eusc" => "amazonaws.eu",
+        "aws-iso" => "c2s.ic.gov",
+        "aws-iso-b" => "sc2s.sgov.gov",
+        "aws-iso-e" => "cloud.adc-e.uk",
+        "aws-iso-f" => "csp.hci.ic.gov",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sigv4::Credentials;
+
+    fn settings(endpoint: Option<&str>) -> Settings {
+        let credentials = Credentials {
+            access_key_id: String::new(),
+            secret_access_key: String::new(),
+            session_token: None,
+        };
+        Settings {
+            visibility: true,
+            rejected_queue: None,
+            endpoint: endpoint.map(|url| url.parse().unwrap()),
+            region: "eu-west-1".to_owned(),
+            credentials,
+        }
+    }
+
+    fn of_arn(arn: &str, endpoint: Option<&str>) -> Option<(String, String, String)> {
+        let queue = Queue::of_arn(arn, &settings(endpoint))?;
+        Some((queue.endpoint.to_string(), queue.url, queue.region))
+    }
+
+    #[test]
+    fn an_arn_says_where_its_queue_is() {
+        for (arn, endpoint, url) in [
+            (
+                "arn:aws:sqs:eu-west-1:123456789012:orders",
+                "https://sqs.eu-west-1.amazonaws.com/",
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+            ),
+            (
+                "arn:aws-cn:sqs:cn-north-1:123456789012:a-B_9.fifo",
+                "https://sqs.cn-north-1.amazonaws.com.cn/",
+                "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/a-B_9.fifo",
+            ),
+            (
+                "arn:aws-us-gov:sqs:us-gov-west-1:123456789012:q",
+                "https://sqs.us-gov-west-1.amazonaws.com/",
+                "https://sqs.us-gov-west-1.amazonaws.com/123456789012/q",
+            ),
+        ] {
+            let region = arn.split(':').nth(3).unwrap();
+            let expected = (endpoint.to_owned(), url.to_owned(), region.to_owned());
+            assert_eq!(of_arn(arn, None), Some(expected), "{arn}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_takes_the_place_of_aws() {
+        for (endpoint, url) in [
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5000/123456789012/q"),
+            ("http://127.0.0.1:5000/sub/path", "http://127.0.0.1:5000/sub/path/123456789012/q"),
+        ] {
+            let (reached_at, called, region) =
+                of_arn("arn:aws:sqs:us-east-1:123456789012:q", Some(endpoint)).unwrap();
+            assert_eq!(reached_at.trim_end_matches('/'), endpoint);
+            assert_eq!((called.as_str(), region.as_str()), (url, "us-east-1"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_arn_of_a_queue_is_not_turned_into_a_host_name() {
+        for arn in [
+            "",
+            "arn:aws:sqs:eu-west-1:123456789012",
+            "arn:aws:sqs:eu-west-1:123456789012:q:more",
+            "arn:aws:sns:eu-west-1:123456789012:q",
+            "arn:evil:sqs:eu-west-1:123456789012:q",
+            "arn:aws:sqs::123456789012:q",
+            "arn:aws:sqs:evil.example/:123456789012:q",
+            "arn:aws:sqs:eu-west-1:1:q",
+            "arn:aws:sqs:eu-west-1:123456789012:",
+            "arn:aws:sqs:eu-west-1:123456789012:.fifo",
+            "arn:aws:sqs:eu-west-1:123456789012:a/b",
+        ] {
+            assert_eq!(of_arn(arn, None), None, "{arn}");
+        }
+    }
+
+    #[test]
+    fn a_url_says_for_which_region_requests_are_signed() {
+        for (host, region) in [
+            ("sqs.us-east-2.amazonaws.com", "us-east-2"),
+            ("sqs-fips.us-east-2.amazonaws.com", "us-east-2"),
+            ("vpce-1-2.sqs.us-east-2.vpce.amazonaws.com", "us-east-2"),
+            ("sqs.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+            ("us-east-2.queue.amazonaws.com", "eu-west-1"),
+            ("sqs.localhost", "eu-west-1"),
+            ("queue.example", "eu-west-1"),
+        ] {
+            let url: Url = format!("https://{host}/123456789012/q").parse().unwrap();
+            let queue = Queue::of_url(&url, &settings(None));
+            assert_eq!((queue.region.as_str(), queue.url.as_str()), (region, url.as_str()));
+            assert_eq!(queue.endpoint.as_str(), format!("https://{host}/"));
+            let elsewhere = Queue::of_url(&url, &settings(Some("http://127.0.0.1:1/")));
+            assert_eq!(elsewhere.endpoint.as_str(), "http://127.0.0.1:1/");
+        }
+    }
+
+    #[test]
+    fn a_queue_is_known_under_each_of_its_names() {
+        let of_url = |url: &str| Queue::of_url(&url.parse().unwrap(), &settings(None));
+        let queue = Queue::of_arn("arn:aws:sqs:eu-west-1:123456789012:q", &settings(None)).unwrap();
+        for same in
+            ["https://sqs.eu-west-1.amazonaws.com/123456789012/q", "https://queue.example/123456789012/q"]
+        {
+            assert!(queue.is(&of_url(same)), "{same}");
+        }
+        for other in [
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/q.fifo",
+            "https://sqs.eu-west-1.amazonaws.com/210987654321/q",
+            "https://sqs.eu-west-2.amazonaws.com/123456789012/q",
+        ] {
+            assert!(!queue.is(&of_url(other)), "{other}");
+        }
+    }
+}
