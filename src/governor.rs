@@ -57,6 +57,8 @@ struct State {
     owed: usize,
     round: Round,
     last_probe: Option<Instant>,
+    /// Whether a probe is in flight.
+    is_probing: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ struct Round {
 pub struct Permit<'a> {
     held: Held<'a>,
     began: Instant,
+    is_probe: bool,
 }
 
 /// A permit that does not come back if the limit has fallen meanwhile.
@@ -96,14 +99,16 @@ impl Governor {
                 owed: 0,
                 round: Round::new(),
                 last_probe: None,
+                is_probing: false,
             }),
         }
     }
 
     /// Whether a request may be sent now or when its turn comes. In an outage that is so once for each
-    /// time between probes.
+    /// time between probes, and while it is not known what came of a probe.
     pub fn allows(&self) -> bool {
-        self.state().may_send()
+        let state = self.state();
+        state.may_send() || state.is_probing
     }
 
     /// Waits until a request could be sent at once.
@@ -118,12 +123,13 @@ impl Governor {
         if !state.may_send() {
             return None;
         }
-        let began = Instant::now();
-        if state.is_outage() {
+        let (began, is_probe) = (Instant::now(), state.is_outage());
+        if is_probe {
             state.last_probe = Some(began);
+            state.is_probing = true;
         }
         drop(state);
-        Some(Permit { held: permit, began })
+        Some(Permit { held: permit, began, is_probe })
     }
 
     async fn permit(&self) -> Held<'_> {
@@ -227,6 +233,14 @@ impl Permit<'_> {
     /// Gives the permit back, and tells how the request ended. One that is dropped instead tells nothing.
     pub fn settle(self, signal: Signal) {
         self.held.governor.learn(self.began, signal);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.is_probe {
+            self.held.governor.state().is_probing = false;
+        }
     }
 }
 

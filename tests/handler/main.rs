@@ -10,6 +10,7 @@ mod deadline;
 mod events;
 mod fifo;
 mod in_flight;
+mod overload;
 mod replies;
 mod requests;
 mod retries;

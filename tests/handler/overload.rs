@@ -1,0 +1,87 @@
+//! A Perseus that cannot take what is sent: how hard it is pushed, from one invocation to the next.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use lab::perseus::Reply;
+use tokio::time::{Instant, advance};
+
+use crate::support::*;
+
+const ONE_BY_ONE: (&str, &str) = ("BATCH_MAX_RECORDS", "1");
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_met_with_one_probe_an_invocation_and_the_rest_comes_back_at_once() {
+    for status in [429, 502, 503, 504] {
+        let (perseus, handler) = forwarder(&[ONE_BY_ONE], move |_| Reply::status(status)).await;
+        assert_eq!(report(&handler, &numbered(200)).await.len(), 200);
+        let first = perseus.received().len();
+        assert!(first < 60, "{status}: {first} requests into the outage");
+        for _ in 0..3 {
+            advance(60 * SECOND).await;
+            let (before, start) = (perseus.received().len(), Instant::now());
+            assert_eq!(report(&handler, &numbered(200)).await.len(), 200, "{status}");
+            assert_eq!(perseus.received().len() - before, 1, "{status}: one probe");
+            assert!(start.elapsed() < 100 * MS, "{status}: waited {:?}", start.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn invocations_that_follow_quickly_do_not_even_probe() {
+    let (perseus, handler) = forwarder(&[ONE_BY_ONE], |_| Reply::status(503)).await;
+    report(&handler, &numbered(200)).await;
+    let before = perseus.received().len();
+    for _ in 0..50 {
+        assert_eq!(report(&handler, &event("a b")).await, ["a", "b"]);
+    }
+    assert!(perseus.received().len() - before <= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_gone_is_an_outage_too() {
+    let handler = handler("http://127.0.0.1:1/", &[ONE_BY_ONE]);
+    report(&handler, &numbered(50)).await;
+    let start = Instant::now();
+    assert_eq!(report(&handler, &numbered(50)).await.len(), 50);
+    assert!(start.elapsed() < 10 * MS, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_is_noticed_by_the_first_probe() {
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let (perseus, handler) = forwarder(&[ONE_BY_ONE], move |_| {
+        Reply::status(if is_down.load(Relaxed) { 503 } else { 200 }).after(10 * MS)
+    })
+    .await;
+    report(&handler, &numbered(200)).await;
+    down.store(false, Relaxed);
+    advance(32 * SECOND).await;
+    assert_eq!(report(&handler, &numbered(200)).await, [""; 0]);
+    assert_eq!(perseus.committed().len(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_learnt_of_the_capacity_is_kept_for_the_next_invocation() {
+    let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "50"), ("MAX_ATTEMPTS", "20")];
+    let at_once = Arc::new(std::sync::Mutex::new(std::collections::VecDeque::<Instant>::new()));
+    let (perseus, handler) = forwarder(&settings, move |request| {
+        // A capacity of 5 requests of 100 ms.
+        let mut at_once = at_once.lock().unwrap();
+        at_once.retain(|until| *until > request.at);
+        if at_once.len() >= 5 {
+            return Reply::status(429);
+        }
+        at_once.push_back(request.at + 100 * MS);
+        Reply::ok().after(100 * MS)
+    })
+    .await;
+    assert_eq!(report(&handler, &numbered(200)).await, [""; 0]);
+    let before = perseus.received().len();
+    assert_eq!(report(&handler, &numbered(200)).await, [""; 0]);
+    let requests = perseus.received().len() - before;
+    assert!(requests < 300, "{requests} requests for 200 records");
+}
