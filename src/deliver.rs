@@ -20,7 +20,7 @@ use crate::{
     batch::Batch,
     config::{BatchFormat, Config},
     deadline::Deadline,
-    governor::{Governor, Signal},
+    governor::{Signal, Turn},
     halt::Halt,
     ledger::Ledger,
     outstanding::Outstanding,
@@ -39,7 +39,7 @@ pub struct Courier<'a> {
     /// Where to.
     pub perseus: &'a Perseus,
     /// How many at once.
-    pub governor: &'a Governor,
+    pub turn: Turn<'a>,
     /// How long an attempt takes.
     pub pace: &'a Pace,
     /// In what form, and how often.
@@ -137,7 +137,7 @@ impl Courier<'_> {
 
     /// Whether an attempt that begins now makes sense: it would end in time, and might succeed.
     pub fn may_attempt(&self) -> bool {
-        !self.halt.is_set() && self.deadline.allows(self.pace.expected()) && self.governor.allows()
+        !self.halt.is_set() && self.deadline.allows(self.pace.expected()) && self.turn.allows()
     }
 
     /// One attempt; none if it makes no sense.
@@ -146,7 +146,7 @@ impl Courier<'_> {
         outstanding: &mut Outstanding<'_>,
         connection: Connection,
     ) -> Option<Result<Reply, Failure>> {
-        let permit = self.governor.acquire().await?;
+        let permit = self.turn.acquire().await?;
         if self.halt.is_set() || !self.deadline.allows(self.pace.expected()) {
             return None;
         }
@@ -220,7 +220,7 @@ impl Courier<'_> {
             let delay = backoff.delay(attempts.counted, at_least);
             attempts.counted += 1;
             let in_time = self.deadline.allows(delay.saturating_add(self.pace.expected()));
-            if attempts.counted >= self.config.max_attempts || !in_time || !self.governor.allows() {
+            if attempts.counted >= self.config.max_attempts || !in_time || !self.turn.allows() {
                 return None;
             }
             select! {

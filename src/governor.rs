@@ -1,28 +1,23 @@
-//! How hard this process pushes Perseus: one number, for the life of the process.
+//! How hard this process pushes Perseus: how many requests may be in flight at once, in all its invocations
+//! together, for as long as it lives.
 //!
-//! At 1 or more the number is how many requests may be in flight at once, in all invocations of the
-//! process together. It moves once a round, as DCTCP's window does (RFC 8257): a round without overload
-//! adds one, or doubles it on the way back to where it was; a round with overload takes away half of the
-//! share that was overloaded, so that a few refusals at the edge of Perseus' capacity cost little and an
-//! outage costs half. A round is as long as a request takes: it ends with the first request that began
-//! in it.
+//! The limit moves once a round, as DCTCP's window does (RFC 8257): a round without overload adds one, or
+//! doubles it on the way back to where it was; a round with overload takes away half of the share that was
+//! overloaded, so that a few refusals at the edge of Perseus' capacity cost little and an outage costs
+//! half. A round is as long as a request takes: it ends with the first request that began in it.
 //!
-//! When whole rounds have failed as often in a row as a batch has attempts, that is an outage, and the
-//! number goes on falling below 1: then it stands for one probe every 1/number seconds, and no
-//! invocation sends more than that. The first probe that succeeds ends the outage.
+//! Rounds in which nothing but overload was seen, enough of them in a row, are an outage: then each
+//! invocation sends a single request, as a probe, and goes on only if that succeeds.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::Instant,
 };
-
-/// The longest time between two probes is 2⁵ seconds: what a recovery waits for at most.
-const LEAST: f64 = 1.0 / 32.0;
 
 /// How an attempt ended, as far as it tells how hard Perseus may be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +34,7 @@ pub enum Signal {
 #[derive(Debug)]
 pub struct Governor {
     most: f64,
-    /// Rounds in a row that have to fail for an outage.
+    /// Failed rounds in a row that are an outage.
     patience: u32,
     permits: Semaphore,
     state: Mutex<State>,
@@ -47,7 +42,7 @@ pub struct Governor {
 
 #[derive(Debug)]
 struct State {
-    /// The number.
+    /// The limit; the whole part of it counts.
     allowed: f64,
     /// Where it was before it fell: up to there it doubles.
     proven: f64,
@@ -56,9 +51,6 @@ struct State {
     /// Permits to take back from those that are in use.
     owed: usize,
     round: Round,
-    last_probe: Option<Instant>,
-    /// Whether a probe is in flight.
-    is_probing: bool,
 }
 
 #[derive(Debug)]
@@ -68,12 +60,23 @@ struct Round {
     overloaded: u32,
 }
 
+/// An invocation's share in the limit.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    governor: &'a Governor,
+    /// Whether the one probe it has in an outage is spent.
+    has_probed: AtomicBool,
+    /// Whether that probe is still in flight.
+    is_probing: AtomicBool,
+}
+
 /// The right to have one request in flight.
 #[derive(Debug)]
 pub struct Permit<'a> {
     held: Held<'a>,
     began: Instant,
-    is_probe: bool,
+    /// The invocation whose probe this is.
+    probe_of: Option<&'a AtomicBool>,
 }
 
 /// A permit that does not come back if the limit has fallen meanwhile.
@@ -81,6 +84,39 @@ pub struct Permit<'a> {
 struct Held<'a> {
     governor: &'a Governor,
     permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Turn<'_> {
+    /// Whether Perseus takes nothing at all, as far as this process has seen.
+    pub fn is_outage(&self) -> bool {
+        self.governor.is_outage()
+    }
+
+    /// Whether a request may be sent now or when its turn comes: in an outage only the one probe, but
+    /// perhaps more once it is known what came of that.
+    pub fn allows(&self) -> bool {
+        !self.governor.is_outage() || !self.has_probed.load(Relaxed) || self.is_probing.load(Relaxed)
+    }
+
+    /// Waits until a request could be sent at once.
+    pub async fn ready(&self) {
+        drop(self.governor.permit().await);
+    }
+
+    /// Waits for its turn. None if there is an outage, and the probe is spent.
+    pub async fn acquire(&self) -> Option<Permit<'_>> {
+        let held = self.governor.permit().await;
+        let probe_of = if self.governor.is_outage() {
+            if self.has_probed.swap(true, Relaxed) {
+                return None;
+            }
+            self.is_probing.store(true, Relaxed);
+            Some(&self.is_probing)
+        } else {
+            None
+        };
+        Some(Permit { held, began: Instant::now(), probe_of })
+    }
 }
 
 impl Governor {
@@ -98,38 +134,18 @@ impl Governor {
                 failed_rounds: 0,
                 owed: 0,
                 round: Round::new(),
-                last_probe: None,
-                is_probing: false,
             }),
         }
     }
 
-    /// Whether a request may be sent now or when its turn comes. In an outage that is so once for each
-    /// time between probes, and while it is not known what came of a probe.
-    pub fn allows(&self) -> bool {
-        let state = self.state();
-        state.may_send() || state.is_probing
+    /// The share of a new invocation.
+    pub fn turn(&self) -> Turn<'_> {
+        Turn { governor: self, has_probed: AtomicBool::new(false), is_probing: AtomicBool::new(false) }
     }
 
-    /// Waits until a request could be sent at once.
-    pub async fn ready(&self) {
-        drop(self.permit().await);
-    }
-
-    /// Waits for its turn. None if in an outage someone else's probe has come first.
-    pub async fn acquire(&self) -> Option<Permit<'_>> {
-        let permit = self.permit().await;
-        let mut state = self.state();
-        if !state.may_send() {
-            return None;
-        }
-        let (began, is_probe) = (Instant::now(), state.is_outage());
-        if is_probe {
-            state.last_probe = Some(began);
-            state.is_probing = true;
-        }
-        drop(state);
-        Some(Permit { held: permit, began, is_probe })
+    /// Whether there is an outage.
+    pub fn is_outage(&self) -> bool {
+        self.state().failed_rounds >= self.patience
     }
 
     async fn permit(&self) -> Held<'_> {
@@ -145,7 +161,7 @@ impl Governor {
     fn learn(&self, began: Instant, signal: Signal) {
         let mut state = self.state();
         let before = state.concurrency();
-        state.learn(began, signal, self.most, self.patience);
+        state.learn(began, signal, self.most);
         let now = state.concurrency();
         if now > before {
             let paid = state.owed.min(now - before);
@@ -158,22 +174,13 @@ impl Governor {
 }
 
 impl State {
-    fn is_outage(&self) -> bool {
-        self.allowed < 1.0
-    }
-
-    fn may_send(&self) -> bool {
-        let between = Duration::from_secs_f64(1.0 / self.allowed);
-        !self.is_outage() || self.last_probe.is_none_or(|last| last.elapsed() >= between)
-    }
-
     /// Requests at once.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 1,000")]
     fn concurrency(&self) -> usize {
-        self.allowed.max(1.0) as usize
+        self.allowed as usize
     }
 
-    fn learn(&mut self, began: Instant, signal: Signal, most: f64, patience: u32) {
+    fn learn(&mut self, began: Instant, signal: Signal, most: f64) {
         match signal {
             Signal::Answered => self.round.answered += 1,
             Signal::Overloaded => self.round.overloaded += 1,
@@ -185,34 +192,27 @@ impl State {
         let seen = f64::from(self.round.answered + self.round.overloaded);
         let share = f64::from(self.round.overloaded) / seen;
         if share > 0.0 {
-            self.fall(share, patience);
+            self.fall(share);
         } else {
             self.rise(seen, most);
         }
         self.round = Round::new();
     }
 
-    fn fall(&mut self, share: f64, patience: u32) {
-        self.allowed *= 1.0 - share / 2.0;
+    fn fall(&mut self, share: f64) {
+        self.allowed = (self.allowed * (1.0 - share / 2.0)).max(1.0);
         if share < 1.0 {
             // The edge of what Perseus can take, and not a Perseus that takes nothing.
             self.proven = self.allowed;
             self.failed_rounds = 0;
         } else {
-            self.failed_rounds += 1;
-        }
-        let least = if self.failed_rounds < patience { 1.0 } else { LEAST };
-        self.allowed = self.allowed.max(least);
-        if self.is_outage() {
-            self.last_probe = Some(Instant::now());
+            self.failed_rounds = self.failed_rounds.saturating_add(1);
         }
     }
 
     fn rise(&mut self, seen: f64, most: f64) {
         self.failed_rounds = 0;
-        if self.is_outage() {
-            self.allowed = 1.0;
-        } else if seen * 2.0 < self.allowed {
+        if seen * 2.0 < self.allowed {
             // So few requests say nothing of a limit that they do not come near.
         } else if self.allowed < self.proven {
             self.allowed = (self.allowed * 2.0).min(self.proven);
@@ -238,8 +238,8 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if self.is_probe {
-            self.held.governor.state().is_probing = false;
+        if let Some(is_probing) = self.probe_of {
+            is_probing.store(false, Relaxed);
         }
     }
 }
@@ -256,6 +256,8 @@ impl Drop for Held<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::advance;
 
     use super::*;
@@ -264,9 +266,12 @@ mod tests {
 
     /// One round of as many requests as are allowed, all of 10 ms, answered up to `capacity`.
     async fn round(governor: &Governor, capacity: usize) -> usize {
+        let turn = governor.turn();
         let mut permits = Vec::new();
-        while governor.allows() && governor.permits.available_permits() > 0 {
-            permits.extend(governor.acquire().await);
+        while governor.permits.available_permits() > 0
+            && let Some(permit) = turn.acquire().await
+        {
+            permits.push(permit);
         }
         advance(10 * MS).await;
         let sent = permits.len();
@@ -288,13 +293,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_perseus_that_answers_is_not_held_back() {
-        assert_eq!(rounds(&Governor::new(10, 4), 10, 3).await, [10, 10, 10]);
+        assert_eq!(rounds(&Governor::new(10, 8), 10, 3).await, [10, 10, 10]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_finds_the_capacity_and_stays_near() {
         for capacity in [3, 7, 20, 45] {
-            let governor = Governor::new(50, 4);
+            let governor = Governor::new(50, 8);
             rounds(&governor, capacity, 40).await;
             let sent = rounds(&governor, capacity, 100).await;
             let useful: usize = sent.iter().map(|sent| sent.min(&capacity)).sum();
@@ -304,49 +309,47 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outage_leaves_single_probes_that_become_rare() {
-        let governor = Governor::new(10, 4);
-        let sent = rounds(&governor, 0, 4).await;
-        assert_eq!(sent, [10, 5, 2, 1]);
-        assert!(!governor.allows(), "the probe is not due yet");
-        let mut gaps = Vec::new();
-        let mut last = Instant::now();
-        while gaps.len() < 8 {
-            advance(10 * MS).await;
-            if governor.allows() {
-                gaps.push(last.elapsed().as_secs());
-                last = Instant::now();
-                governor.acquire().await.unwrap().settle(Signal::Overloaded);
-                assert!(governor.acquire().await.is_none(), "one probe at a time");
-            }
+    async fn a_storm_of_refusals_halves_the_limit_each_round() {
+        let governor = Governor::new(10, 8);
+        assert_eq!(rounds(&governor, 0, 7).await, [10, 5, 2, 1, 1, 1, 1]);
+        assert!(!governor.is_outage());
+        round(&governor, 0).await;
+        assert!(governor.is_outage());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_an_outage_an_invocation_has_one_probe() {
+        let governor = Governor::new(10, 2);
+        rounds(&governor, 0, 6).await;
+        for _ in 0..3 {
+            let turn = governor.turn();
+            let probe = turn.acquire().await.unwrap();
+            assert!(turn.allows(), "it is not known yet what comes of the probe");
+            probe.settle(Signal::Overloaded);
+            assert!(!turn.allows());
+            assert!(turn.acquire().await.is_none());
         }
-        assert!(gaps.is_sorted() && gaps[7] == 32, "{gaps:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_recovery_is_quick() {
-        let governor = Governor::new(10, 4);
-        rounds(&governor, 0, 20).await;
-        advance(Duration::from_secs(32)).await;
-        assert_eq!(rounds(&governor, 10, 6).await, [1, 1, 2, 4, 8, 10]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_outage_is_declared_before_a_batch_could_have_had_its_attempts() {
-        let governor = Governor::new(1, 6);
-        for attempt in 0..6 {
-            assert!(governor.allows(), "attempt {attempt}");
-            round(&governor, 0).await;
-        }
-        assert!(!governor.allows());
+        let governor = Governor::new(10, 2);
+        rounds(&governor, 0, 6).await;
+        let turn = governor.turn();
+        let probe = turn.acquire().await.unwrap();
+        advance(MS).await;
+        probe.settle(Signal::Answered);
+        assert!(turn.allows() && turn.acquire().await.is_some());
+        assert_eq!(rounds(&governor, 10, 4).await, [2, 4, 8, 10]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn failures_that_say_nothing_of_capacity_change_nothing() {
-        let governor = Governor::new(10, 4);
+        let governor = Governor::new(10, 8);
+        let turn = governor.turn();
         for _ in 0..50 {
-            governor.acquire().await.unwrap().settle(Signal::Unclear);
-            drop(governor.acquire().await);
+            turn.acquire().await.unwrap().settle(Signal::Unclear);
+            drop(turn.acquire().await);
             advance(MS).await;
         }
         assert_eq!(round(&governor, 10).await, 10);
@@ -354,10 +357,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn permits_in_use_when_the_limit_falls_are_taken_back_later() {
-        let governor = Governor::new(4, 4);
+        let governor = Governor::new(4, 8);
+        let turn = governor.turn();
         let mut permits = Vec::new();
         for _ in 0..4 {
-            permits.extend(governor.acquire().await);
+            permits.extend(turn.acquire().await);
         }
         advance(MS).await;
         permits.pop().unwrap().settle(Signal::Overloaded);

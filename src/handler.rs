@@ -29,8 +29,9 @@ use crate::{
     visibility::{self, Circumstances},
 };
 
-/// Rounds of requests in a row that have to fail before it is an outage, however few attempts a batch has.
-const LEAST_PATIENCE: u32 = 4;
+/// Rounds of requests in a row that have to fail before it is an outage: the attempts of two batches one
+/// after the other, and not fewer than these.
+const LEAST_PATIENCE: u32 = 8;
 
 /// What is kept from one invocation to the next, and shared by those that run at once.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Handler {
     pub fn new(config: Config) -> Result<Self, reqwest::Error> {
         Ok(Handler {
             perseus: Perseus::new(&config)?,
-            governor: Governor::new(config.max_in_flight, config.max_attempts.max(LEAST_PATIENCE)),
+            governor: Governor::new(config.max_in_flight, (2 * config.max_attempts).max(LEAST_PATIENCE)),
             pace: Pace::default(),
             sqs: config.sqs.clone().map(Sqs::new),
             warned_of_duration: AtomicBool::new(false),
@@ -100,7 +101,7 @@ impl Handler {
         if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
             error!(requestId = courier.request_id, "the delivery panicked; its records are reported");
         }
-        let was_free = !courier.halt.is_set() && self.governor.allows();
+        let was_free = !courier.halt.is_set() && !self.governor.is_outage();
         let had_no_time = was_free && courier.tally.requests.load(Relaxed) == 0;
         if had_no_time && courier.ledger.counts().unattempted > 0 {
             self.pace.doubt();
@@ -115,7 +116,7 @@ impl Handler {
     ) -> Courier<'a> {
         Courier {
             perseus: &self.perseus,
-            governor: &self.governor,
+            turn: self.governor.turn(),
             pace: &self.pace,
             config: &self.config,
             ledger,
@@ -156,7 +157,7 @@ async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier
         // Who refuses data for what is in it is up.
         let is_up = counts.acknowledged > 0 || courier.tally.splits.load(Relaxed) > 0;
         let circumstances = Circumstances {
-            outage: !is_up && (counts.errored > 0 || courier.halt.is_set() || !courier.governor.allows()),
+            outage: !is_up && (counts.errored > 0 || courier.halt.is_set() || courier.turn.is_outage()),
             retry_after: courier.tally.retry_at.remaining(),
         };
         let until = sqs::until(deadline);
@@ -167,10 +168,10 @@ async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier
 fn why_unattempted(courier: &Courier<'_>) -> &'static str {
     if courier.halt.is_set() {
         "the set-up is wrong"
-    } else if courier.governor.allows() {
-        "no time left, or held back"
-    } else {
+    } else if courier.turn.is_outage() {
         "Perseus is down, and only probed"
+    } else {
+        "no time left, or held back"
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
     };
     lanes
         .take_while(|_| ready(courier.may_attempt()))
-        .then(|lane| courier.governor.ready().map(|()| lane))
+        .then(|lane| courier.turn.ready().map(|()| lane))
         // Bounded by the limit: what waits for a retry is in nobody's way.
         .for_each_concurrent(None, |lane| contained(deliver(lane, courier)))
         .await;
