@@ -249,7 +249,9 @@ impl Drop for Held<'_> {
         let mut state = self.governor.state();
         if state.owed > 0 {
             state.owed -= 1;
-            self.permit.take().map(SemaphorePermit::forget);
+            if let Some(permit) = self.permit.take() {
+                permit.forget();
+            }
         }
     }
 }
