@@ -25,6 +25,7 @@ use tracing::warn;
 use crate::{
     event::{Envelope, Event, Text, text},
     ledger::Ledger,
+    record::read_object,
     refusal::Refusal,
     sqs::{Action, MOST_ENTRIES, Queue, Sqs},
 };
@@ -173,8 +174,7 @@ fn own_attributes<'a>(envelope: &Envelope<'a>) -> BTreeMap<Cow<'a, str>, Attribu
     let attributes: BTreeMap<String, &RawValue> =
         raw.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
     let read = |(name, attribute): (String, &'a RawValue)| {
-        let attribute: Attribute<'a> =
-            attribute.get().starts_with('{').then(|| serde_json::from_str(attribute.get()).ok()).flatten()?;
+        let attribute: Attribute<'a> = read_object(attribute.get())?;
         let is_whole = attribute.string_value.is_some() != attribute.binary_value.is_some();
         is_whole.then_some((Cow::Owned(name), attribute))
     };

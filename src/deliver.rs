@@ -147,7 +147,7 @@ impl Courier<'_> {
         connection: Connection,
     ) -> Option<Result<Reply, Failure>> {
         let permit = self.turn.acquire().await?;
-        if self.halt.is_set() || !self.deadline.allows(self.pace.expected()) {
+        if !self.may_attempt() {
             return None;
         }
         let Config { format, compression, .. } = *self.config;

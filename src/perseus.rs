@@ -34,6 +34,9 @@ const REFUSAL_PATIENCE: Duration = Duration::from_millis(250);
 /// answers keep-alives, and load balancers forget connections without a word.
 pub(crate) const POOL_IDLE: Duration = Duration::from_secs(8);
 
+/// The `user-agent` of all requests.
+pub(crate) const NAME_AND_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
@@ -233,9 +236,8 @@ pub(crate) fn client_builder() -> ClientBuilder {
 }
 
 fn headers(authorization: Option<&HeaderValue>) -> HeaderMap {
-    let name_and_version = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     let mut headers = HeaderMap::from_iter([
-        (USER_AGENT, HeaderValue::from_static(name_and_version)),
+        (USER_AGENT, HeaderValue::from_static(NAME_AND_VERSION)),
         (ACCEPT, HeaderValue::from_static("application/json")),
     ]);
     headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));

@@ -113,7 +113,7 @@ fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> Option<T
 }
 
 /// Reads an object, and not an array, as which serde would take a struct too.
-fn read_object<'a, T: Deserialize<'a>>(raw: &'a str) -> Option<T> {
+pub(crate) fn read_object<'a, T: Deserialize<'a>>(raw: &'a str) -> Option<T> {
     raw.starts_with('{').then(|| serde_json::from_str(raw).ok())?
 }
 

@@ -32,7 +32,7 @@ pub use self::{
 };
 use crate::{
     deadline::Deadline,
-    perseus::{POOL_IDLE, client_builder},
+    perseus::{NAME_AND_VERSION, POOL_IDLE, client_builder},
     sigv4::{Credentials, Scope, authorization, timestamp},
 };
 
@@ -181,7 +181,6 @@ impl Sqs {
 
     async fn post(&self, queue: &Queue, action: Action, body: Bytes) -> Result<Response, reqwest::Error> {
         const SIGNED_TYPE: &str = "application/x-amz-json-1.0";
-        const NAME_AND_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
         let credentials = &self.settings.credentials;
         #[expect(clippy::disallowed_methods, reason = "a signature is good for minutes of the wall clock")]

@@ -35,17 +35,22 @@ async fn a_connection_that_died_while_it_was_pooled_costs_a_retry_at_once_and_no
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pool_full_of_dead_connections_costs_no_record() {
-    let settings = [("MAX_ATTEMPTS", "1"), ("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "5")];
-    let server = RawServer::start(|_, mut connection| async move {
+/// A server whose connections are good for one request, and reset at the next.
+async fn resets_second_requests() -> RawServer {
+    RawServer::start(|_, mut connection| async move {
         connection.request().await;
         tokio::time::sleep(10 * MS).await;
         connection.write(OK).await;
         connection.request().await;
         connection.reset();
     })
-    .await;
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_full_of_dead_connections_costs_no_record() {
+    let settings = [("MAX_ATTEMPTS", "1"), ("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "5")];
+    let server = resets_second_requests().await;
     let handler = handler(&server.url, &settings);
     assert_eq!(report(&handler, &numbered(5)).await, [""; 0]);
     assert_eq!(report(&handler, &numbered(5)).await, [""; 0]);
@@ -79,14 +84,7 @@ async fn requests_that_follow_each_other_share_a_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_record_that_kills_every_connection_is_sent_once_more_than_allowed_at_most() {
     let settings = [("MAX_ATTEMPTS", "1"), ("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "20")];
-    let mut server = RawServer::start(|_, mut connection| async move {
-        connection.request().await;
-        tokio::time::sleep(10 * MS).await;
-        connection.write(OK).await;
-        connection.request().await;
-        connection.reset();
-    })
-    .await;
+    let mut server = resets_second_requests().await;
     let handler = handler(&server.url, &settings);
     assert_eq!(report(&handler, &numbered(20)).await, [""; 0]);
     assert_eq!(server.requests(), 20);

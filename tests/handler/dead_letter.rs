@@ -15,6 +15,11 @@ fn picky(request: &Received) -> Reply {
     if is_bad { Reply::status(422).body("no time field") } else { Reply::ok() }
 }
 
+/// The same, but that it never answers for the record that is named so.
+fn picky_and_slow(request: &Received) -> Reply {
+    if holds(request, "slow") { Reply::hang() } else { picky(request) }
+}
+
 fn bodies(sqs: &Sqs) -> Vec<String> {
     sqs.messages().iter().map(|message| message["MessageBody"].as_str().unwrap().to_owned()).collect()
 }
@@ -103,15 +108,7 @@ async fn what_sqs_does_not_confirm_is_reported_and_the_answer_is_ahead_of_the_de
         let told = answer.clone();
         let sqs = Sqs::start(move |_| told.clone()).await;
         let settings = [TO, ("REQUEST_TIMEOUT", "60s"), ("BATCH_MAX_RECORDS", "1")];
-        let (_perseus, handler) =
-            between(
-                &sqs,
-                &settings,
-                |request| {
-                    if holds(request, "slow") { Reply::hang() } else { picky(request) }
-                },
-            )
-            .await;
+        let (_perseus, handler) = between(&sqs, &settings, picky_and_slow).await;
         let (reported, took) = timed(&handler, &event("a bad1 slow bad2"), 5 * SECOND).await;
         match answer {
             // All but the first are confirmed, and the others are what it seems.
@@ -129,15 +126,7 @@ async fn both_settings_together_keep_the_answer_ahead_of_the_deadline() {
         let told = answer.clone();
         let sqs = Sqs::start(move |_| told.clone()).await;
         let settings = [TO, ("SQS_VISIBILITY", "on"), ("REQUEST_TIMEOUT", "60s"), ("BATCH_MAX_RECORDS", "1")];
-        let (_perseus, handler) =
-            between(
-                &sqs,
-                &settings,
-                |request| {
-                    if holds(request, "slow") { Reply::hang() } else { picky(request) }
-                },
-            )
-            .await;
+        let (_perseus, handler) = between(&sqs, &settings, picky_and_slow).await;
         let (reported, took) = timed(&handler, &event("bad slow"), 5 * SECOND).await;
         assert_eq!(reported, ["bad", "slow"], "{answer:?}");
         // A half of the last second, and a half of the rest.
