@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn record(slot: usize, len: usize) -> Record {
-        Record { slot, group: None, wire: vec![b'x'; len] }
+        Record { slot, group: None, sent: None, wire: vec![b'x'; len] }
     }
 
     fn batches(limits: BatchLimits, format: BatchFormat, lens: &[usize]) -> Vec<Batch> {
@@ -168,7 +168,10 @@ mod tests {
     #[test]
     fn halves_meet_where_a_group_ends() {
         let groups = |groups: &[usize]| Batch {
-            records: groups.iter().map(|&g| Record { slot: g, group: Some(g), wire: vec![] }).collect(),
+            records: groups
+                .iter()
+                .map(|&g| Record { slot: g, group: Some(g), sent: None, wire: vec![] })
+                .collect(),
         };
         for (whole, left, right) in [
             (&[1, 1, 1, 1, 2][..], &[1, 1, 1, 1][..], &[2][..]),
@@ -222,7 +225,7 @@ mod tests {
         #[test]
         fn a_split_loses_and_reorders_nothing(groups in vec(proptest::option::of(0usize..3), 2..50)) {
             let records: Vec<_> =
-                groups.iter().enumerate().map(|(slot, &group)| Record { slot, group, wire: vec![] }).collect();
+                groups.iter().enumerate().map(|(slot, &group)| Record { slot, group, sent: None, wire: vec![] }).collect();
             let (left, right) = Batch { records: records.clone() }.split().unwrap();
             prop_assert!(!left.records.is_empty() && !right.records.is_empty());
             prop_assert_eq!([left.records, right.records].concat(), records);

@@ -46,6 +46,7 @@ variables! {
     CUTOFF_RESERVE = Some("1s");
     SQS_VISIBILITY = Some("off");
     REJECTED_QUEUE_URL = None;
+    METRICS = Some("off");
 }
 
 /// What the function was told to do.
@@ -77,6 +78,8 @@ pub struct Config {
     pub cutoff_reserve: Duration,
     /// What is asked of SQS; none if nothing is.
     pub sqs: Option<Settings>,
+    /// Whether each invocation writes its metrics.
+    pub metrics: bool,
 }
 
 /// When a batch is full.
@@ -180,6 +183,7 @@ impl Config {
         let request_timeout = reader.read(&REQUEST_TIMEOUT, "10ms to 900s", |v| duration(v, 10..=900_000));
         let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "50ms to 300s", |v| duration(v, 50..=300_000));
         let sqs = reader.sqs();
+        let metrics = reader.read(&METRICS, "off or on", |v| choice(v, &[("off", false), ("on", true)]));
         if retry_base > retry_cap {
             reader
                 .problems
@@ -201,6 +205,7 @@ impl Config {
                 request_timeout: request_timeout?,
                 cutoff_reserve: cutoff_reserve?,
                 sqs: sqs?,
+                metrics: metrics?,
             })
         };
         match config() {
@@ -428,7 +433,7 @@ mod tests {
         assert_eq!(config.retry_cap, Duration::from_secs(5));
         assert_eq!(config.request_timeout, Duration::from_secs(10));
         assert_eq!(config.cutoff_reserve, Duration::from_secs(1));
-        assert!(config.sqs.is_none());
+        assert!(config.sqs.is_none() && !config.metrics);
 
         let error = read(&[]).unwrap_err().to_string();
         assert!(error.contains("PERSEUS_URL: is required"), "{error}");
@@ -461,6 +466,7 @@ mod tests {
             ("CUTOFF_RESERVE", "-1s"),
             ("SQS_VISIBILITY", "yes"),
             ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/"),
+            ("METRICS", "yes"),
         ];
         assert_eq!(wrong.len(), VARIABLES.len());
         let error = read(&wrong).unwrap_err();

@@ -8,7 +8,7 @@ use crate::{
     config::BatchFormat,
     event::Event,
     ledger::Ledger,
-    record::{Record, Unreadable, encode},
+    record::{Encoded, Record, Unreadable, encode},
     refusal::Refusal,
 };
 
@@ -45,7 +45,9 @@ impl Iterator for Decoder<'_> {
             let envelope = self.event.envelopes.get(slot)?;
             self.next += 1;
             match encode(envelope, self.format) {
-                Ok(wire) => return Some(Record { slot, group: self.ledger.group(slot), wire }),
+                Ok(Encoded { wire, sent }) => {
+                    return Some(Record { slot, group: self.ledger.group(slot), sent, wire });
+                }
                 Err(unreadable) => {
                     self.ledger.reject(slot, &Refusal::Unreadable(unreadable));
                     self.unreadable.entry(unreadable).or_default().push(self.ledger.id(slot));

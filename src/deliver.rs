@@ -1,9 +1,6 @@
 //! A batch's way to its outcome: attempt by attempt, split by split.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use futures_util::{
     FutureExt,
@@ -29,7 +26,8 @@ use crate::{
     refusal::Refusal,
     reply::{Verdict, verdict},
     request::Request,
-    retry::{Action, Backoff, Misconfigured, RetryAt, action},
+    retry::{Action, Backoff, Misconfigured, action},
+    tally::Tally,
     trace::TraceContext,
 };
 
@@ -56,19 +54,6 @@ pub struct Courier<'a> {
     pub tally: Tally,
     /// Whether the set-up turned out to be wrong.
     pub halt: Halt,
-}
-
-/// What the deliveries of an invocation took.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// Attempts.
-    pub requests: AtomicUsize,
-    /// Attempts after the first one for the same records.
-    pub retries: AtomicUsize,
-    /// Batches that were split.
-    pub splits: AtomicUsize,
-    /// When Perseus, as it last said, wants to hear of us again.
-    pub retry_at: RetryAt,
 }
 
 /// How to go on with the records that an attempt left outstanding.
@@ -153,13 +138,19 @@ impl Courier<'_> {
         let Config { format, compression, .. } = *self.config;
         let request = Request::new(outstanding.batch(), &outstanding.ids(), format, compression);
         outstanding.attempt();
-        self.tally.requests.fetch_add(1, Relaxed);
+        self.tally.attempt(request.body.len());
         let start = Instant::now();
         let cutoff = self.deadline.cutoff();
         let result = self.perseus.attempt(request, &self.trace, connection, cutoff).await;
         match &result {
-            Ok(_) => self.pace.learn(start.elapsed()),
-            Err(Failure::Timeout) => self.pace.learn_at_least(start.elapsed()),
+            Ok(_) => {
+                self.tally.took(start.elapsed());
+                self.pace.learn(start.elapsed());
+            }
+            Err(Failure::Timeout) => {
+                self.tally.took(start.elapsed());
+                self.pace.learn_at_least(start.elapsed());
+            }
             // A refused connection is no measure of a reply.
             Err(_) => {}
         }
@@ -190,9 +181,9 @@ impl Courier<'_> {
             }
             Action::Accept | Action::Read => {
                 match self.verdict(reply, outstanding) {
-                    Verdict::Accepted => outstanding.accept(),
+                    Verdict::Accepted => outstanding.accept(&self.tally),
                     Verdict::Refused(refused) => {
-                        outstanding.accept_but(&refused, status);
+                        outstanding.accept_but(&refused, status, &self.tally);
                         outstanding.failed("refused by name".to_owned());
                     }
                     Verdict::Unknown(what) => outstanding.failed(format!("status {status} with {what}")),

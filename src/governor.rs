@@ -148,6 +148,11 @@ impl Governor {
         self.state().failed_rounds >= self.patience
     }
 
+    /// How many requests may be in flight.
+    pub fn limit(&self) -> usize {
+        self.state().concurrency()
+    }
+
     async fn permit(&self) -> Held<'_> {
         let permit = self.permits.acquire().await.expect("no one closes the semaphore");
         Held { governor: self, permit: Some(permit) }

@@ -16,15 +16,17 @@ use crate::{
     config::Config,
     dead_letter,
     deadline::{Deadline, is_date},
-    deliver::{Courier, Tally},
+    deliver::Courier,
     event::{Event, EventError},
     governor::Governor,
     halt::Halt,
     ledger::{Ledger, Outcome},
+    metrics::Metrics,
     pace::Pace,
     perseus::Perseus,
     pipeline,
     sqs::{self, Queue, Sqs},
+    tally::{Measures, Tally},
     trace::TraceContext,
     visibility::{self, Circumstances},
 };
@@ -84,6 +86,7 @@ impl Handler {
                 error!(requestId = context.request_id, "a request to SQS panicked; its records are reported");
             }
         }
+        self.publish_metrics(&courier, &context.env_config.function_name);
         Ok(answer(&courier))
     }
 
@@ -123,8 +126,28 @@ impl Handler {
             deadline,
             trace: TraceContext::new(context.xray_trace_id.as_deref()),
             request_id: &context.request_id,
-            tally: Tally::default(),
+            tally: Tally {
+                measures: self.config.metrics.then(|| Measures::new(wall_clock())),
+                ..Tally::default()
+            },
             halt: Halt::default(),
+        }
+    }
+
+    fn publish_metrics(&self, courier: &Courier<'_>, function: &str) {
+        let Some(measures) = &courier.tally.measures else { return };
+        let metrics = Metrics {
+            function,
+            request_id: courier.request_id,
+            counts: &courier.ledger.counts(),
+            tally: &courier.tally,
+            is_misconfigured: courier.halt.is_set(),
+            limit: self.governor.limit(),
+            is_outage: self.governor.is_outage(),
+            headroom_ms: time_left_ms(courier),
+        };
+        if let Err(error) = metrics.publish(measures) {
+            warn!(requestId = courier.request_id, reason = error.kind().to_string(), "metrics not written");
         }
     }
 
@@ -136,12 +159,18 @@ impl Handler {
                 "the deadline is no date; read as milliseconds from now (local tools send that)"
             );
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place where the deadline meets the wall clock"
-        )]
-        Deadline::new(context.deadline, SystemTime::now(), self.config.cutoff_reserve)
+        Deadline::new(context.deadline, wall_clock(), self.config.cutoff_reserve)
     }
+}
+
+/// The time of day, which Lambda's deadlines and SQS' timestamps are in.
+#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read for them")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+fn time_left_ms(courier: &Courier<'_>) -> u64 {
+    u64::try_from(courier.deadline.remaining().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Asks SQS for what the settings say, once all else is settled. Each may take a half of what is left, so
@@ -203,7 +232,7 @@ fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
         requests = courier.tally.requests.load(Relaxed),
         retries = courier.tally.retries.load(Relaxed),
         splits = courier.tally.splits.load(Relaxed),
-        timeLeftMs = u64::try_from(courier.deadline.remaining().as_millis()).unwrap_or(u64::MAX),
+        timeLeftMs = time_left_ms(courier),
         "invocation settled"
     );
     let mut response = SqsBatchResponse::default();

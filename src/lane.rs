@@ -55,8 +55,12 @@ mod tests {
     use crate::config::{BatchFormat, BatchLimits};
 
     fn lanes_of(groups: &[usize], max_records: usize) -> Vec<Lane> {
-        let records =
-            groups.iter().enumerate().map(|(slot, &g)| Record { slot, group: Some(g), wire: vec![b'1'] });
+        let records = groups.iter().enumerate().map(|(slot, &g)| Record {
+            slot,
+            group: Some(g),
+            sent: None,
+            wire: vec![b'1'],
+        });
         lanes(records, Batcher::new(BatchLimits { max_records, max_bytes: 1_000 }, BatchFormat::Array))
     }
 

@@ -39,6 +39,7 @@ pub mod governor;
 pub mod halt;
 pub mod outstanding;
 pub mod pace;
+pub mod tally;
 
 pub mod perseus;
 pub mod trace;
@@ -52,6 +53,9 @@ pub mod ledger;
 
 pub mod dead_letter;
 pub mod visibility;
+
+pub mod distribution;
+pub mod metrics;
 
 pub mod sigv4;
 pub mod sqs;

@@ -10,6 +10,7 @@ use crate::{
     ledger::Ledger,
     record::Record,
     refusal::Refusal,
+    tally::Tally,
 };
 
 /// The records of one batch that no one has answered for yet.
@@ -63,9 +64,10 @@ impl<'a> Outstanding<'a> {
     }
 
     /// Perseus has all of them.
-    pub fn accept(&mut self) {
+    pub fn accept(&mut self, tally: &Tally) {
         for record in std::mem::take(&mut self.batch.records) {
             self.ledger.acknowledge(record.slot);
+            tally.acknowledged(record.sent);
         }
     }
 
@@ -74,7 +76,7 @@ impl<'a> Outstanding<'a> {
     ///
     /// What it took behind one that it refused of the same group, it took out of order: that counts as
     /// failed, and comes again after the one before it.
-    pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16) {
+    pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16, tally: &Tally) {
         let mut rejected = Vec::new();
         let mut overtook = Vec::new();
         let mut refused_groups = Vec::new();
@@ -83,7 +85,10 @@ impl<'a> Outstanding<'a> {
                 None if record.group.is_some_and(|group| refused_groups.contains(&group)) => {
                     overtook.push(record)
                 }
-                None => self.ledger.acknowledge(record.slot),
+                None => {
+                    self.ledger.acknowledge(record.slot);
+                    tally.acknowledged(record.sent);
+                }
                 Some(retryable) => {
                     refused_groups.extend(record.group);
                     if *retryable { self.batch.records.push(record) } else { rejected.push(record) }
@@ -170,7 +175,8 @@ mod tests {
     }
 
     fn outstanding<'a>(ledger: &'a Ledger<'a>, slots: &[usize]) -> Outstanding<'a> {
-        let record = |&slot: &usize| Record { slot, group: ledger.group(slot), wire: b"1".to_vec() };
+        let record =
+            |&slot: &usize| Record { slot, group: ledger.group(slot), sent: None, wire: b"1".to_vec() };
         Outstanding::new(ledger, "request", Batch { records: slots.iter().map(record).collect() })
     }
 
@@ -202,7 +208,7 @@ mod tests {
         let ledger = ledger();
         let mut outstanding = outstanding(&ledger, &[0, 1, 2]);
         outstanding.attempt();
-        outstanding.accept();
+        outstanding.accept(&Tally::default());
         assert!(!outstanding.withhold());
         drop(outstanding);
         assert_eq!(ledger.outstanding(), [""; 0]);

@@ -113,7 +113,7 @@ mod tests {
             if pause > 0 {
                 tokio::time::sleep(MS * pause).await;
             }
-            Record { slot, group: None, wire: b"1".to_vec() }
+            Record { slot, group: None, sent: None, wire: b"1".to_vec() }
         });
         let batcher = Batcher::new(BatchLimits { max_records, max_bytes: 1_000 }, BatchFormat::Array);
         batches(records, batcher, |opened| opened + 200 * MS)

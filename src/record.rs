@@ -26,6 +26,8 @@ pub struct Record {
     pub slot: usize,
     /// Its message group, numbered by the ledger; set on a FIFO queue alone.
     pub group: Option<usize>,
+    /// When the message was sent, in epoch milliseconds, if SQS said so.
+    pub sent: Option<u64>,
     /// What is posted of it, without anything that stands between two records.
     pub wire: Vec<u8>,
 }
@@ -53,12 +55,21 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
+/// What a record has become for its way to Perseus.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// See [`Record::wire`].
+    pub wire: Vec<u8>,
+    /// See [`Record::sent`].
+    pub sent: Option<u64>,
+}
+
 /// Decodes a record and encodes what is posted of it.
 ///
 /// # Errors
 ///
 /// If a part of it that would be posted cannot be read.
-pub fn encode(envelope: &Envelope<'_>, format: BatchFormat) -> Result<Vec<u8>, Unreadable> {
+pub fn encode(envelope: &Envelope<'_>, format: BatchFormat) -> Result<Encoded, Unreadable> {
     let raw_body = envelope.body.ok_or(Unreadable::Body)?;
     let body_text = text(raw_body).ok_or(Unreadable::Body)?;
     // A body that is no JSON value goes out as the JSON string that it came in as.
@@ -69,11 +80,12 @@ pub fn encode(envelope: &Envelope<'_>, format: BatchFormat) -> Result<Vec<u8>, U
     let attributes: Attributes<'_> =
         read(envelope.message_attributes).ok_or(Unreadable::MessageAttributes)?;
 
-    Ok(match format {
+    let wire = match format {
         BatchFormat::Records => records_entry(envelope, &system, attributes, body),
         BatchFormat::Array => body.get().as_bytes().to_vec(),
         BatchFormat::Ndjson => on_one_line(body.get()),
-    })
+    };
+    Ok(Encoded { wire, sent: system.sent_timestamp.map(|Number(n)| n) })
 }
 
 fn records_entry(
@@ -284,7 +296,7 @@ mod tests {
             r#"{{"Records":[{{"messageId":"m","eventSource":"aws:sqs","receiptHandle":"r"{fields}}}]}}"#
         );
         let event = Event::parse(event.as_bytes()).unwrap();
-        encode(&event.envelopes[0], format).map(|wire| String::from_utf8(wire).unwrap())
+        encode(&event.envelopes[0], format).map(|encoded| String::from_utf8(encoded.wire).unwrap())
     }
 
     fn encoded(fields: &str) -> Result<String, Unreadable> {
@@ -442,7 +454,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_message_is_printed() {
-        let record = Record { slot: 3, group: None, wire: b"secret".to_vec() };
+        let record = Record { slot: 3, group: None, sent: None, wire: b"secret".to_vec() };
         assert_eq!(format!("{record:?}"), "Record { slot: 3, group: None, .. }");
     }
 }

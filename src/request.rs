@@ -90,7 +90,8 @@ mod tests {
     use crate::record::Record;
 
     fn request(format: BatchFormat, wires: &[&str]) -> Request {
-        let record = |wire: &&str| Record { slot: 0, group: None, wire: wire.as_bytes().to_vec() };
+        let record =
+            |wire: &&str| Record { slot: 0, group: None, sent: None, wire: wire.as_bytes().to_vec() };
         let batch = Batch { records: wires.iter().map(record).collect() };
         Request::new(&batch, wires, format, Compression::None)
     }

@@ -5,4 +5,5 @@
 mod configuration;
 mod invocations;
 mod logs;
+mod metrics;
 mod support;

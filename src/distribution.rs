@@ -1,0 +1,84 @@
+//! How values are distributed, exact to a sixteenth, in a fixed and small memory.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Up to 198 days in milliseconds; what is more counts as that.
+const BINS: usize = 256;
+
+/// Values and how often each occurred: eight bins to each doubling, and one to each value below eight.
+#[derive(Debug)]
+pub struct Distribution([AtomicU32; BINS]);
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Distribution([const { AtomicU32::new(0) }; BINS])
+    }
+}
+
+impl Distribution {
+    /// Counts a value.
+    pub fn add(&self, value: u64) {
+        self.0[bin(value)].fetch_add(1, Relaxed);
+    }
+
+    /// The values, rising, and how often each occurred; at most `most` of them (1 or more): neighbours are
+    /// merged until they fit.
+    pub fn values(&self, most: usize) -> Vec<(u64, u64)> {
+        let counts = self.0.iter().enumerate().map(|(bin, count)| (middle(bin), count.load(Relaxed).into()));
+        let mut values: Vec<(u64, u64)> = counts.filter(|(_, count)| *count > 0).collect();
+        while values.len() > most {
+            values = values.chunks(2).map(merge).collect();
+        }
+        values
+    }
+}
+
+fn bin(value: u64) -> usize {
+    let Some(exponent) = value.checked_ilog2().filter(|exponent| *exponent >= 3) else {
+        return usize::try_from(value).unwrap_or_default();
+    };
+    let eighth = usize::try_from(value >> (exponent - 3)).unwrap_or_default() & 7;
+    (((exponent as usize - 2) << 3) + eighth).min(BINS - 1)
+}
+
+fn middle(bin: usize) -> u64 {
+    let (doubling, eighth) = (bin >> 3, bin as u64 & 7);
+    match doubling.checked_sub(1) {
+        None => eighth,
+        Some(shift) => ((8 + eighth) << shift) + ((1 << shift) >> 1),
+    }
+}
+
+fn merge(neighbours: &[(u64, u64)]) -> (u64, u64) {
+    let count: u64 = neighbours.iter().map(|(_, count)| count).sum();
+    let sum: u64 = neighbours.iter().map(|(value, count)| value * count).sum();
+    (sum / count, count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_told_to_a_sixteenth() {
+        for value in (0..10_000).chain([86_400_000, 1_209_600_000]) {
+            let distribution = Distribution::default();
+            distribution.add(value);
+            let [(told, 1)] = distribution.values(100)[..] else { panic!("{value}") };
+            assert!(told.abs_diff(value) * 16 <= value, "{told} for {value}");
+        }
+    }
+
+    #[test]
+    fn values_rise_and_their_counts_add_up_however_few_are_told() {
+        let distribution = Distribution::default();
+        (0..40).for_each(|power| (0..8).for_each(|eighth| distribution.add((8 + eighth) << power)));
+        distribution.add(u64::MAX);
+        for most in [1, 2, 99, 100, 1_000] {
+            let values = distribution.values(most);
+            assert!(values.len() <= most && values.is_sorted(), "{values:?}");
+            assert_eq!(values.iter().map(|(_, count)| count).sum::<u64>(), 321);
+        }
+        assert_eq!(Distribution::default().values(100), []);
+    }
+}
