@@ -48,7 +48,8 @@ impl<'a> Access<'a> {
     /// After a refusal of this header: whether there is another one.
     pub async fn is_renewed(&self, refused: Option<&HeaderValue>, cutoff: Instant) -> bool {
         self.renewal.get_or_init(|| self.renew(refused, cutoff)).await;
-        self.token.header().await.as_ref() != refused
+        // Without a pause in between: no batch that waits for this may go on before its refusal is told.
+        !self.token.is_newest(refused)
     }
 
     async fn renew(&self, refused: Option<&HeaderValue>, cutoff: Instant) {
@@ -60,7 +61,7 @@ impl<'a> Access<'a> {
                 lookAt = look_at,
                 "the token was refused, and could not be read again"
             ),
-            Ok(()) if self.token.header().await.as_ref() != refused => {
+            Ok(()) if !self.token.is_newest(refused) => {
                 info!(
                     requestId = request_id,
                     lookAt = look_at,

@@ -85,6 +85,11 @@ impl Token {
         self.known().last().cloned()
     }
 
+    /// Whether this is the newest `authorization` header. Unlike [`Token::header`] it does not wait.
+    pub fn is_newest(&self, header: Option<&HeaderValue>) -> bool {
+        self.known().last() == header
+    }
+
     /// Every header that requests carry or carried lately.
     pub fn headers(&self) -> Vec<HeaderValue> {
         self.known().clone()

@@ -116,7 +116,14 @@ fn parameters_default_to_what_the_function_defaults_to() {
     let template = Template::read();
     for (name, value) in template.environment() {
         let Some(parameter) = referred(value) else {
-            let others = ["PERSEUS_TOKEN", "REJECTED_QUEUE_URL"];
+            let others = [
+                "PERSEUS_TOKEN",
+                "PERSEUS_TOKEN_SECRET",
+                "PERSEUS_TOKEN_PARAMETER",
+                "PERSEUS_HEADERS",
+                "PERSEUS_CA_CERT",
+                "REJECTED_QUEUE_URL",
+            ];
             assert!(others.contains(&name), "{name} is no plain reference to a parameter");
             continue;
         };
