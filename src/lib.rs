@@ -34,6 +34,7 @@ pub mod lane;
 
 pub mod request;
 
+pub mod access;
 pub mod deliver;
 pub mod governor;
 pub mod halt;
@@ -41,6 +42,7 @@ pub mod outstanding;
 pub mod pace;
 
 pub mod perseus;
+pub mod token;
 pub mod trace;
 
 pub mod excerpt;

@@ -6,3 +6,4 @@ mod configuration;
 mod invocations;
 mod logs;
 mod support;
+mod token;

@@ -151,14 +151,17 @@ fn record_findings(record: &Value) -> Vec<String> {
                 findings.push("an empty `messageId`".to_owned())
             }
             ("body", _)
-            | ("messageId" | "groupId" | "sequenceNumber" | "deduplicationId", Value::String(_)) => {}
+            | (
+                "messageId" | "groupId" | "sequenceNumber" | "deduplicationId" | "traceHeader",
+                Value::String(_),
+            ) => {}
             ("sentTimestamp" | "receiveCount", Value::Number(number)) if number.is_u64() => {}
             ("attributes", Value::Object(attributes)) => {
                 findings.extend(attributes.iter().flat_map(attribute_findings))
             }
             (
-                "messageId" | "groupId" | "sequenceNumber" | "deduplicationId" | "sentTimestamp"
-                | "receiveCount" | "attributes",
+                "messageId" | "groupId" | "sequenceNumber" | "deduplicationId" | "traceHeader"
+                | "sentTimestamp" | "receiveCount" | "attributes",
                 _,
             ) => findings.push(format!("`{key}` has the wrong type")),
             _ => findings.push(format!("unexpected key `{key}`")),
