@@ -1,12 +1,16 @@
 //! Everything that can be set, read from the environment in one place, once, at start.
 
+mod authorities;
+mod headers;
 mod sqs;
+mod token;
 
 use std::{ffi::OsString, fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
 
-use reqwest::{Url, header::HeaderValue};
+use reqwest::{Url, header::HeaderMap};
+use rustls::pki_types::TrustAnchor;
 
-use crate::sqs::Settings;
+use crate::{sqs::Settings, token::Source};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -33,6 +37,10 @@ variables! {
     PERSEUS_URL = None;
     PERSEUS_ALLOW_HTTP = Some("false");
     PERSEUS_TOKEN = None;
+    PERSEUS_TOKEN_SECRET = None;
+    PERSEUS_TOKEN_PARAMETER = None;
+    PERSEUS_HEADERS = None;
+    PERSEUS_CA_CERT = None;
     PERSEUS_COMPRESSION = Some("none");
     BATCH_FORMAT = Some("records");
     BATCH_MAX_RECORDS = Some("100");
@@ -54,8 +62,12 @@ variables! {
 pub struct Config {
     /// Where batches are posted.
     pub url: Url,
-    /// The `authorization` header, marked as sensitive so that no one prints it.
-    pub authorization: Option<HeaderValue>,
+    /// Where the bearer token comes from.
+    pub token: Source,
+    /// Headers of each request besides the function's own, marked as sensitive so that no one prints them.
+    pub headers: HeaderMap,
+    /// Who may vouch for Perseus, besides the public certificate authorities.
+    pub authorities: Vec<TrustAnchor<'static>>,
     /// How a request's body is compressed.
     pub compression: Compression,
     /// What a request's body looks like.
@@ -166,7 +178,9 @@ impl Config {
             .read(&PERSEUS_ALLOW_HTTP, "true or false", |v| choice(v, &[("true", true), ("false", false)]));
         let url =
             reader.read_secret(&PERSEUS_URL, URL_ALLOWED, |v| perseus_url(v, allow_http.unwrap_or(false)));
-        let authorization = reader.read_optional_secret(&PERSEUS_TOKEN, TOKEN_ALLOWED, bearer);
+        let token = reader.token();
+        let headers = reader.headers(!matches!(token, Some(Source::Nowhere)));
+        let authorities = reader.authorities();
         let compression = reader.read(&PERSEUS_COMPRESSION, "none, gzip or zstd", |v| {
             choice(v, &Compression::ALL.map(|compression| (compression.name(), compression)))
         });
@@ -193,7 +207,9 @@ impl Config {
         let config = || {
             Some(Config {
                 url: url?,
-                authorization: authorization?,
+                token: token?,
+                headers: headers?,
+                authorities: authorities?,
                 compression: compression?,
                 format: format?,
                 batch: BatchLimits { max_records: as_usize(max_records?), max_bytes: as_usize(max_bytes?) },
@@ -212,6 +228,12 @@ impl Config {
             Some(config) if reader.problems.is_empty() => Ok(config),
             _ => Err(ConfigError(reader.problems)),
         }
+    }
+
+    /// The variables to look at if Perseus does not let the function in.
+    pub fn credentials(&self) -> String {
+        let others = if self.headers.is_empty() { "" } else { " and PERSEUS_HEADERS" };
+        format!("{}{others}", self.token.variable())
     }
 }
 
@@ -246,7 +268,6 @@ impl Platform {
 
 const URL_ALLOWED: &str = "an https URL without user info and fragment; plain http to a loopback host alone, \
                            unless PERSEUS_ALLOW_HTTP=true";
-const TOKEN_ALLOWED: &str = "visible ASCII characters";
 
 /// Reads variables and gathers what is wrong with them.
 struct Reader<F> {
@@ -382,16 +403,6 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, String> {
-    if !is_visible(token) {
-        return Err("holds a character that no token has".to_owned());
-    }
-    let mut header =
-        HeaderValue::try_from(format!("Bearer {token}")).expect("visible ASCII is a header value");
-    header.set_sensitive(true);
-    Ok(header)
-}
-
 fn is_visible(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -422,7 +433,8 @@ mod tests {
     fn only_the_url_is_required() {
         let config = read(&[URL]).unwrap();
         assert_eq!(config.url.as_str(), "https://perseus.example/ingest");
-        assert_eq!(config.authorization, None);
+        assert!(matches!(config.token, Source::Nowhere));
+        assert!(config.headers.is_empty() && config.authorities.is_empty());
         assert_eq!(config.compression, Compression::None);
         assert_eq!(config.format, BatchFormat::Records);
         assert_eq!(config.batch, BatchLimits { max_records: 100, max_bytes: 1 << 20 });
@@ -442,7 +454,7 @@ mod tests {
     #[test]
     fn empty_is_unset() {
         let config = read(&[URL, ("PERSEUS_TOKEN", ""), ("BATCH_MAX_RECORDS", "")]).unwrap();
-        assert_eq!(config.authorization, None);
+        assert!(matches!(config.token, Source::Nowhere));
         assert_eq!(config.batch.max_records, 100);
         assert!(read(&[("PERSEUS_URL", "")]).is_err());
     }
@@ -453,6 +465,10 @@ mod tests {
             ("PERSEUS_URL", "ftp://perseus.example"),
             ("PERSEUS_ALLOW_HTTP", "yes"),
             ("PERSEUS_TOKEN", "two words"),
+            ("PERSEUS_TOKEN_SECRET", "two words"),
+            ("PERSEUS_TOKEN_PARAMETER", "two words"),
+            ("PERSEUS_HEADERS", "x-api-key: x"),
+            ("PERSEUS_CA_CERT", "ca.pem"),
             ("PERSEUS_COMPRESSION", "brotli"),
             ("BATCH_FORMAT", "xml"),
             ("BATCH_MAX_RECORDS", "0"),
@@ -544,17 +560,6 @@ mod tests {
         ] {
             let error = read(&[("PERSEUS_URL", url)]).expect_err(url).to_string();
             assert!(error.contains("PERSEUS_URL: ") && !error.contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_never_shown() {
-        let config = read(&[URL, ("PERSEUS_TOKEN", "hunter2")]).unwrap();
-        assert_eq!(config.authorization.as_ref().unwrap(), "Bearer hunter2");
-        assert!(!format!("{config:?}").contains("hunter2"));
-        for token in ["hunter2\n", "hunter2 x", "hünter2"] {
-            let error = problem("PERSEUS_TOKEN", token);
-            assert!(error.contains("PERSEUS_TOKEN: ") && !error.contains("nter2"), "{error}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! A batch's way to its outcome: attempt by attempt, split by split.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{mem::replace, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, join},
 };
-use reqwest::header::HeaderValue;
+use reqwest::{StatusCode, header::HeaderValue};
 use tokio::{
     select,
     time::{Instant, sleep},
@@ -14,6 +14,7 @@ use tokio::{
 use tracing::error;
 
 use crate::{
+    access::Access,
     batch::Batch,
     config::{BatchFormat, Config},
     deadline::Deadline,
@@ -36,6 +37,8 @@ use crate::{
 pub struct Courier<'a> {
     /// Where to.
     pub perseus: &'a Perseus,
+    /// With what right.
+    pub access: Access<'a>,
     /// How many at once.
     pub turn: Turn<'a>,
     /// How long an attempt takes.
@@ -72,6 +75,16 @@ struct Attempts {
     counted: u32,
     /// What the next one uses.
     connection: Connection,
+    /// The `authorization` header of the last one.
+    authorization: Option<HeaderValue>,
+    /// Whether one was refused for its token, and another token looked for.
+    renewed: bool,
+}
+
+impl Attempts {
+    fn none() -> Self {
+        Attempts { counted: 0, connection: Connection::Any, authorization: None, renewed: false }
+    }
 }
 
 impl Courier<'_> {
@@ -95,9 +108,15 @@ impl Courier<'_> {
     /// to be split.
     async fn settle(&self, batch: Batch) -> Option<(Batch, Batch)> {
         let mut outstanding = Outstanding::new(self.ledger, self.request_id, batch);
-        let mut attempts = Attempts { counted: 0, connection: Connection::Any };
+        let mut attempts = Attempts::none();
         while outstanding.withhold() {
-            let next = match self.attempt(&mut outstanding, attempts.connection).await? {
+            let result = self.attempt(&mut outstanding, &mut attempts).await?;
+            if self.is_renewed(&result, &mut attempts).await {
+                outstanding.failed("its token was refused".to_owned());
+                self.tally.retries.fetch_add(1, Relaxed);
+                continue;
+            }
+            let next = match result {
                 Ok(reply) => self.read(&reply, &mut outstanding),
                 Err(failure) => {
                     outstanding.failed(failure.to_string());
@@ -120,6 +139,25 @@ impl Courier<'_> {
         None
     }
 
+    /// Whether there is what it takes to post anything. If not, nothing more is sent in this invocation.
+    pub async fn has_access(&self) -> bool {
+        let is_given = self.access.is_given(self.deadline.cutoff()).await;
+        if !is_given {
+            self.halt.set("there is no token");
+        }
+        is_given
+    }
+
+    /// Whether an attempt failed for its token, and there is another by now. That is no fault of the records,
+    /// and costs no attempt; but a batch has only one such chance.
+    async fn is_renewed(&self, result: &Result<Reply, Failure>, attempts: &mut Attempts) -> bool {
+        let is_refused = matches!(result, Ok(reply) if reply.status == StatusCode::UNAUTHORIZED);
+        is_refused
+            && !self.halt.is_set()
+            && !replace(&mut attempts.renewed, true)
+            && self.access.is_renewed(attempts.authorization.as_ref(), self.deadline.cutoff()).await
+    }
+
     /// Whether an attempt that begins now makes sense: it would end in time, and might succeed.
     pub fn may_attempt(&self) -> bool {
         !self.halt.is_set() && self.deadline.allows(self.pace.expected()) && self.turn.allows()
@@ -129,9 +167,10 @@ impl Courier<'_> {
     async fn attempt(
         &self,
         outstanding: &mut Outstanding<'_>,
-        connection: Connection,
+        attempts: &mut Attempts,
     ) -> Option<Result<Reply, Failure>> {
         let permit = self.turn.acquire().await?;
+        attempts.authorization = self.access.header().await;
         if !self.may_attempt() {
             return None;
         }
@@ -141,7 +180,9 @@ impl Courier<'_> {
         self.tally.attempt(request.body.len());
         let start = Instant::now();
         let cutoff = self.deadline.cutoff();
-        let result = self.perseus.attempt(request, &self.trace, connection, cutoff).await;
+        let Attempts { connection, ref authorization, .. } = *attempts;
+        let sending = self.perseus.attempt(request, authorization.as_ref(), &self.trace, connection, cutoff);
+        let result = sending.await;
         match &result {
             Ok(_) => {
                 self.tally.took(start.elapsed());
@@ -225,12 +266,12 @@ impl Courier<'_> {
 
     /// Ends all sending in this invocation.
     fn stop(&self, misconfigured: Misconfigured, said: &str) {
-        if self.halt.set() {
+        if self.halt.set("the set-up is wrong") {
             error!(
                 requestId = self.request_id,
                 status = misconfigured.to_string(),
                 reply = said,
-                lookAt = misconfigured.look_at(),
+                lookAt = misconfigured.look_at(&self.config.credentials()),
                 "Perseus does not take what this set-up sends; nothing more is sent in this invocation"
             );
         }
@@ -238,9 +279,10 @@ impl Courier<'_> {
 
     /// The beginning of a refusal, for the log.
     fn excerpt(&self, reply: &Reply, outstanding: &Outstanding<'_>) -> String {
-        let token = self.config.authorization.as_ref().map_or(&[][..], HeaderValue::as_bytes);
+        let tokens = self.access.headers();
+        let headers = tokens.iter().chain(self.config.headers.values()).map(HeaderValue::as_bytes);
         let query = self.config.url.query().unwrap_or_default().as_bytes();
-        outstanding.excerpt(&reply.body, &[token, query])
+        outstanding.excerpt(&reply.body, &headers.chain([query]).collect::<Vec<_>>())
     }
 }
 

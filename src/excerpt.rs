@@ -19,6 +19,7 @@ const FIELDS: &[&str] = &[
     "groupId",
     "sequenceNumber",
     "deduplicationId",
+    "traceHeader",
     "attributes",
     "dataType",
     "stringValue",

@@ -13,6 +13,7 @@ use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
 use crate::{
+    access::Access,
     config::Config,
     dead_letter,
     deadline::{Deadline, is_date},
@@ -27,6 +28,7 @@ use crate::{
     pipeline,
     sqs::{self, Queue, Sqs},
     tally::{Measures, Tally},
+    token::Token,
     trace::TraceContext,
     visibility::{self, Circumstances},
 };
@@ -40,6 +42,7 @@ const LEAST_PATIENCE: u32 = 8;
 pub struct Handler {
     config: Config,
     perseus: Perseus,
+    token: Token,
     governor: Governor,
     pace: Pace,
     sqs: Option<Sqs>,
@@ -55,6 +58,7 @@ impl Handler {
     pub fn new(config: Config) -> Result<Self, reqwest::Error> {
         Ok(Handler {
             perseus: Perseus::new(&config)?,
+            token: Token::new(config.token.clone()),
             governor: Governor::new(config.max_in_flight, (2 * config.max_attempts).max(LEAST_PATIENCE)),
             pace: Pace::default(),
             sqs: config.sqs.clone().map(Sqs::new),
@@ -119,6 +123,7 @@ impl Handler {
     ) -> Courier<'a> {
         Courier {
             perseus: &self.perseus,
+            access: Access::new(&self.token, &context.request_id),
             turn: self.governor.turn(),
             pace: &self.pace,
             config: &self.config,
@@ -195,8 +200,8 @@ async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier
 }
 
 fn why_unattempted(courier: &Courier<'_>) -> &'static str {
-    if courier.halt.is_set() {
-        "the set-up is wrong"
+    if let Some(reason) = courier.halt.reason() {
+        reason
     } else if courier.turn.is_outage() {
         "Perseus is down, and only probed"
     } else {

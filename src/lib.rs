@@ -34,6 +34,7 @@ pub mod lane;
 
 pub mod request;
 
+pub mod access;
 pub mod deliver;
 pub mod governor;
 pub mod halt;
@@ -42,6 +43,7 @@ pub mod pace;
 pub mod tally;
 
 pub mod perseus;
+pub mod token;
 pub mod trace;
 
 pub mod excerpt;

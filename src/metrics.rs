@@ -116,11 +116,9 @@ impl Metrics<'_> {
         let tallied = |name, tallied: &AtomicUsize| count(name, tallied.load(Relaxed));
         let distribution = |name, of: &Distribution| {
             let values = of.values(MOST_VALUES);
-            (!values.is_empty()).then(|| Metric {
-                name,
-                unit: "Milliseconds",
-                value: Value::Distribution(values),
-            })
+            let is_measured = !values.is_empty();
+            let metric = Metric { name, unit: "Milliseconds", value: Value::Distribution(values) };
+            is_measured.then_some(metric)
         };
         let Metrics { counts, tally, .. } = self;
         let mut metrics = vec![

@@ -14,7 +14,7 @@ use reqwest::{
     },
     redirect,
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, pki_types::TrustAnchor};
 use tokio::{
     task_local,
     time::{Instant, timeout, timeout_at},
@@ -61,7 +61,9 @@ pub struct Perseus {
     pooling: Client,
     /// Keeps no connections. Made when it is first needed, which is rare.
     connecting: OnceLock<Client>,
-    authorization: Option<HeaderValue>,
+    /// Those that all requests have.
+    headers: HeaderMap,
+    authorities: Vec<TrustAnchor<'static>>,
     url: Url,
     request_timeout: Duration,
 }
@@ -134,11 +136,12 @@ impl Perseus {
     ///
     /// If TLS cannot be set up.
     pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let authorization = config.authorization.clone();
+        let headers = headers(&config.headers);
         Ok(Perseus {
-            pooling: client(authorization.as_ref(), config.max_in_flight)?,
+            pooling: client(&headers, &config.authorities, config.max_in_flight)?,
             connecting: OnceLock::new(),
-            authorization,
+            headers,
+            authorities: config.authorities.clone(),
             url: config.url.clone(),
             request_timeout: config.request_timeout,
         })
@@ -152,6 +155,7 @@ impl Perseus {
     pub async fn attempt(
         &self,
         request: Request,
+        authorization: Option<&HeaderValue>,
         trace: &TraceContext,
         connection: Connection,
         cutoff: Instant,
@@ -162,7 +166,7 @@ impl Perseus {
         };
         let until = cutoff.min(Instant::now() + self.request_timeout);
         let exchange = CONNECTS.scope(Cell::new(false), async {
-            match self.post(client, request, trace).await {
+            match self.post(client, request, authorization, trace).await {
                 Ok(response) => read(response).await,
                 Err(error) if error.is_connect() => Err(Failure::Connect(error)),
                 Err(error) => Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error }),
@@ -175,7 +179,7 @@ impl Perseus {
         if let Some(client) = self.connecting.get() {
             return Ok(client);
         }
-        let client = client(self.authorization.as_ref(), 0).map_err(Failure::Connect)?;
+        let client = client(&self.headers, &self.authorities, 0).map_err(Failure::Connect)?;
         Ok(self.connecting.get_or_init(|| client))
     }
 
@@ -183,6 +187,7 @@ impl Perseus {
         &self,
         client: &Client,
         request: Request,
+        authorization: Option<&HeaderValue>,
         trace: &TraceContext,
     ) -> Result<Response, reqwest::Error> {
         let mut post = client
@@ -191,9 +196,10 @@ impl Perseus {
             .header(IDEMPOTENCY_KEY, request.idempotency_key)
             .body(request.body);
         for (name, value) in [
-            (CONTENT_ENCODING, &request.content_encoding),
-            (AMAZON_TRACE, &trace.amazon),
-            (TRACEPARENT, &trace.w3c),
+            (AUTHORIZATION, authorization),
+            (CONTENT_ENCODING, request.content_encoding.as_ref()),
+            (AMAZON_TRACE, trace.amazon.as_ref()),
+            (TRACEPARENT, trace.w3c.as_ref()),
         ] {
             if let Some(value) = value {
                 post = post.header(name, value);
@@ -204,9 +210,13 @@ impl Perseus {
 }
 
 /// A client that keeps up to this many unused connections.
-fn client(authorization: Option<&HeaderValue>, most_idle: usize) -> Result<Client, reqwest::Error> {
-    let builder = client_builder()
-        .default_headers(headers(authorization))
+fn client(
+    headers: &HeaderMap,
+    authorities: &[TrustAnchor<'static>],
+    most_idle: usize,
+) -> Result<Client, reqwest::Error> {
+    let builder = trusting(authorities)
+        .default_headers(headers.clone())
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(most_idle)
         .connector_layer(MapRequestLayer::new(|destination| {
@@ -222,7 +232,12 @@ fn client(authorization: Option<&HeaderValue>, most_idle: usize) -> Result<Clien
 /// A client as every part of the function needs it: no redirects (a 302 turns a POST into a GET whose
 /// 200 would be silent loss), no proxy from the environment, no decompression.
 pub(crate) fn client_builder() -> ClientBuilder {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    trusting(&[])
+}
+
+/// Likewise, for a server that these may vouch for besides the public certificate authorities.
+fn trusting(authorities: &[TrustAnchor<'static>]) -> ClientBuilder {
+    let roots = RootCertStore { roots: [webpki_roots::TLS_SERVER_ROOTS, authorities].concat() };
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring speaks TLS 1.2 and 1.3")
@@ -235,12 +250,10 @@ pub(crate) fn client_builder() -> ClientBuilder {
         .referer(false)
 }
 
-fn headers(authorization: Option<&HeaderValue>) -> HeaderMap {
-    let mut headers = HeaderMap::from_iter([
-        (USER_AGENT, HeaderValue::from_static(NAME_AND_VERSION)),
-        (ACCEPT, HeaderValue::from_static("application/json")),
-    ]);
-    headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
+fn headers(set: &HeaderMap) -> HeaderMap {
+    let mut headers = set.clone();
+    headers.insert(USER_AGENT, HeaderValue::from_static(NAME_AND_VERSION));
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers
 }
 

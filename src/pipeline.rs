@@ -26,6 +26,9 @@ use crate::{
 
 /// Delivers the records of an event until all are settled or it is dropped.
 pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
+    if courier.may_attempt() && !courier.has_access().await {
+        return;
+    }
     let format = courier.config.format;
     let records = Decoder::new(event, courier.ledger, format, courier.request_id);
     let batcher = Batcher::new(courier.config.batch, format);

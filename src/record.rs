@@ -101,6 +101,8 @@ fn records_entry(
         group_id: system.group_id.as_ref(),
         sequence_number: system.sequence_number.as_ref(),
         deduplication_id: system.deduplication_id.as_ref(),
+        // No part of the message: without it the record is worth as much.
+        trace_header: system.trace_header.and_then(text).filter(|trace| !trace.is_empty()).map(Text),
         attributes: (!attributes.0.is_empty()).then_some(attributes),
         body,
     };
@@ -145,6 +147,8 @@ struct Entry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     deduplication_id: Option<&'a Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    trace_header: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     attributes: Option<Attributes<'a>>,
     body: &'a RawValue,
 }
@@ -162,6 +166,8 @@ struct SystemAttributes<'a> {
     sequence_number: Option<Text<'a>>,
     #[serde(rename = "MessageDeduplicationId", borrow)]
     deduplication_id: Option<Text<'a>>,
+    #[serde(rename = "AWSTraceHeader", borrow)]
+    trace_header: Option<&'a RawValue>,
 }
 
 /// A whole number: text in what SQS sends, a plain number in many events made by hand.
@@ -374,11 +380,25 @@ mod tests {
             encoded(fields).unwrap(),
             concat!(
                 r#"{"messageId":"m","sentTimestamp":1545082649183,"receiveCount":2,"groupId":"g","#,
-                r#""sequenceNumber":"18849496460467696128","deduplicationId":"d","attributes":{"#,
+                r#""sequenceNumber":"18849496460467696128","deduplicationId":"d","traceHeader":"Root=1","attributes":{"#,
                 r#""z":{"dataType":"String","stringValue":"é\""},"a":{"dataType":"Binary","binaryValue":"AAE="},"#,
                 r#""n":{"dataType":"Number.price","stringValue":"1.50"}},"body":"x"}"#
             )
         );
+    }
+
+    #[test]
+    fn a_trace_header_goes_along_if_it_is_one() {
+        let entry = |trace: &str| {
+            encoded(&format!(r#","body":"1","attributes":{{"AWSTraceHeader":{trace}}}"#)).unwrap()
+        };
+        assert_eq!(
+            entry(r#""Root=1-\u0061;Sampled=1""#),
+            r#"{"messageId":"m","traceHeader":"Root=1-a;Sampled=1","body":1}"#
+        );
+        for none in [r#""""#, "null", "7", "{}", r#"["Root=1"]"#, r#""\ud800""#] {
+            assert_eq!(entry(none), r#"{"messageId":"m","body":1}"#, "{none}");
+        }
     }
 
     #[test]

@@ -32,10 +32,10 @@ pub enum Action {
 pub struct Misconfigured(StatusCode);
 
 impl Misconfigured {
-    /// The settings to look at.
-    pub fn look_at(self) -> &'static str {
+    /// The settings to look at; `credentials` are those with which the function shows who it is.
+    pub fn look_at(self, credentials: &str) -> &str {
         match self.0.as_u16() {
-            401 | 403 | 407 => "PERSEUS_TOKEN",
+            401 | 403 | 407 => credentials,
             406 | 415 => "BATCH_FORMAT and PERSEUS_COMPRESSION",
             411 | 417 | 426 | 428 | 431 | 505 => {
                 "PERSEUS_URL (what answers there does not take this function's requests)"
@@ -150,8 +150,8 @@ mod tests {
     #[test]
     fn a_wrong_set_up_names_the_setting() {
         for (status, setting) in [
-            (401, "PERSEUS_TOKEN"),
-            (403, "PERSEUS_TOKEN"),
+            (401, "CREDENTIALS"),
+            (403, "CREDENTIALS"),
             (404, "PERSEUS_URL"),
             (405, "PERSEUS_URL"),
             (501, "PERSEUS_URL"),
@@ -162,7 +162,7 @@ mod tests {
             let Action::Stop(wrong) = action(StatusCode::from_u16(status).unwrap()) else {
                 panic!("{status}")
             };
-            assert!(wrong.look_at().contains(setting), "{status}");
+            assert!(wrong.look_at("CREDENTIALS").contains(setting), "{status}");
         }
     }
 

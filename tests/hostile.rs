@@ -9,7 +9,7 @@ use perseus_forwarder::{
     config::{BatchFormat, Config},
     event::Event,
     handler::Handler,
-    record::encode,
+    record::{Encoded, encode},
     reply::{Verdict, verdict},
     retry::retry_after,
 };
@@ -106,7 +106,7 @@ proptest! {
         }]});
         let event = event.to_string();
         let event = Event::parse(event.as_bytes()).unwrap();
-        if let Ok(wire) = encode(&event.envelopes[0], format) {
+        if let Ok(Encoded { wire, .. }) = encode(&event.envelopes[0], format) {
             prop_assert!(serde_json::from_slice::<serde_json::Value>(&wire).is_ok());
             prop_assert!(format != BatchFormat::Ndjson || !wire.contains(&b'\n'));
         }
@@ -117,7 +117,7 @@ proptest! {
         let event = serde_json::json!({"Records": [{"messageId": "m", "eventSource": "aws:sqs", "body": body}]});
         let event = event.to_string();
         let event = Event::parse(event.as_bytes()).unwrap();
-        let wire = encode(&event.envelopes[0], BatchFormat::Array).unwrap();
+        let Encoded { wire, .. } = encode(&event.envelopes[0], BatchFormat::Array).unwrap();
         let posted: serde_json::Value = serde_json::from_slice(&wire).unwrap();
         let expected = serde_json::from_str(&body).unwrap_or(serde_json::Value::String(body));
         prop_assert_eq!(posted, expected);
@@ -149,11 +149,11 @@ proptest! {
 
     #[test]
     fn no_configuration_makes_it_panic_or_shows_a_secret(
-        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 23),
+        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 28),
         visibility in "on|off|",
     ) {
         const SECRET: &str = "hunter2";
-        const OF_LAMBDA: [&str; 7] = [
+        const OF_LAMBDA: [&str; 8] = [
             "AWS_REGION",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
@@ -161,6 +161,7 @@ proptest! {
             "AWS_ENDPOINT_URL",
             "AWS_ENDPOINT_URL_SQS",
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
         ];
         let own = perseus_forwarder::config::VARIABLES.iter().map(|variable| variable.name);
         let names: Vec<_> = own.chain(OF_LAMBDA).collect();
@@ -170,8 +171,11 @@ proptest! {
             if name == "SQS_VISIBILITY" {
                 return Some(visibility.clone().into());
             }
-            let is_secret =
-                matches!(name, "PERSEUS_TOKEN" | "PERSEUS_URL" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN");
+            let is_secret = matches!(
+                name,
+                "PERSEUS_TOKEN" | "PERSEUS_TOKEN_SECRET" | "PERSEUS_TOKEN_PARAMETER" | "PERSEUS_HEADERS"
+                    | "PERSEUS_CA_CERT" | "PERSEUS_URL" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN"
+            );
             Some(if is_secret { format!("{}{SECRET}", values[at]) } else { values[at].clone() }.into())
         });
         match read {

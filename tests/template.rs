@@ -1,11 +1,42 @@
 //! What `template.yaml` promises, where no linter looks: that it agrees with the function, and with
 //! itself wherever CloudFormation cannot compute.
 
+use std::collections::BTreeSet;
+
 use perseus_forwarder::{
     config::{Config, VARIABLES},
     visibility::LONGEST,
 };
 use yaml_serde::Value;
+
+/// What the function says of an invocation in its document of metrics.
+const METRICS: [&str; 16] = [
+    "Acknowledged",
+    "BytesSent",
+    "DeadLettered",
+    "Errored",
+    "Headroom",
+    "InFlightLimit",
+    "MessageAge",
+    "Outage",
+    "PerseusLatency",
+    "Received",
+    "Rejected",
+    "Requests",
+    "Retries",
+    "SetUpErrors",
+    "Splits",
+    "Unattempted",
+];
+
+/// The variables of the extension that fetches the token.
+const OF_THE_EXTENSION: [&str; 5] = [
+    "PARAMETERS_SECRETS_EXTENSION_LOG_LEVEL",
+    "SECRETS_MANAGER_TIMEOUT_MILLIS",
+    "SECRETS_MANAGER_TTL",
+    "SSM_PARAMETER_STORE_TIMEOUT_MILLIS",
+    "SSM_PARAMETER_STORE_TTL",
+];
 
 /// The template, and what the tests ask of it.
 struct Template(Value);
@@ -66,6 +97,133 @@ impl Template {
     }
 }
 
+/// What CloudFormation makes of the template for a stack with these parameters, as far as the tests ask for it.
+struct Stack<'a> {
+    template: &'a Template,
+    given: &'a [(&'a str, &'a str)],
+}
+
+impl Stack<'_> {
+    fn parameter(&self, name: &str) -> Option<String> {
+        let given = self.given.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned());
+        given.or_else(|| self.template.at(&["Parameters"]).get(name)?.get("Default").map(text))
+    }
+
+    /// The value of a reference; a resource's is its own name, an attribute's `Resource.Attribute`.
+    fn reference(&self, name: &str) -> String {
+        match name {
+            "AWS::AccountId" => "123456789012".to_owned(),
+            "AWS::Partition" => "aws".to_owned(),
+            "AWS::Region" => "eu-west-1".to_owned(),
+            "AWS::StackName" => "stack".to_owned(),
+            _ => self.parameter(name).unwrap_or_else(|| {
+                let resource = name.split('.').next().unwrap_or_default();
+                assert!(self.template.at(&["Resources"]).get(resource).is_some(), "there is no {name}");
+                name.to_owned()
+            }),
+        }
+    }
+
+    fn holds(&self, condition: &Value) -> bool {
+        let Value::Tagged(tagged) = condition else {
+            return self.holds(self.template.at(&["Conditions", condition.as_str().expect("a condition")]));
+        };
+        let mut operands = tagged.value.as_sequence().into_iter().flatten();
+        match tagged.tag.to_string().trim_start_matches('!') {
+            "Condition" => self.holds(&tagged.value),
+            "Not" => !self.holds(&tagged.value[0]),
+            "And" => operands.all(|operand| self.holds(operand)),
+            "Or" => operands.any(|operand| self.holds(operand)),
+            "Equals" => self.text(&tagged.value[0]) == self.text(&tagged.value[1]),
+            other => panic!("!{other} as a condition"),
+        }
+    }
+
+    /// A value without functions; none if it comes to nothing.
+    fn resolve(&self, value: &Value) -> Option<Value> {
+        let of = |value: &Value| self.resolve(value).expect("a value");
+        let list = |value: &Value| -> Vec<String> {
+            of(value).as_sequence().expect("a list").iter().map(|item| text(item)).collect()
+        };
+        let Value::Tagged(tagged) = value else {
+            return Some(match value {
+                Value::Sequence(items) => items.iter().filter_map(|item| self.resolve(item)).collect(),
+                Value::Mapping(entries) => Value::Mapping(
+                    entries
+                        .iter()
+                        .filter_map(|(key, value)| Some((key.clone(), self.resolve(value)?)))
+                        .collect(),
+                ),
+                plain => plain.clone(),
+            });
+        };
+        let value = &tagged.value;
+        Some(match tagged.tag.to_string().trim_start_matches('!') {
+            "Ref" if value == "AWS::NoValue" => return None,
+            "Ref" | "GetAtt" => self.reference(value.as_str().expect("a name")).into(),
+            "If" => return self.resolve(&value[if self.holds(&value[0]) { 1 } else { 2 }]),
+            "Select" => of(&value[1])[usize::try_from(number(&value[0])).expect("an index")].clone(),
+            "Split" => {
+                let separator = text(&value[0]);
+                self.text(&value[1]).split(&separator).map(Value::from).collect()
+            }
+            "Join" => list(&value[1]).join(&text(&value[0])).into(),
+            "Sub" => match value.as_sequence() {
+                Some(pair) => self.substitute(&text(&pair[0]), &of(&pair[1])),
+                None => self.substitute(&text(value), &Value::Null),
+            }
+            .into(),
+            other => panic!("!{other}"),
+        })
+    }
+
+    fn text(&self, value: &Value) -> String {
+        text(&self.resolve(value).expect("a value"))
+    }
+
+    fn substitute(&self, template: &str, own: &Value) -> String {
+        let mut pieces = template.split("${");
+        let mut whole = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let (name, rest) = piece.split_once('}').expect("a closing brace");
+            whole += &own.get(name).map_or_else(|| self.reference(name), text);
+            whole += rest;
+        }
+        whole
+    }
+
+    /// The resources of this type that the stack has, by name.
+    fn resources(&self, of_type: &str) -> Vec<(String, Value)> {
+        let resources = self.template.at(&["Resources"]).as_mapping().expect("a mapping");
+        resources
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == of_type)
+            .filter(|(_, resource)| resource.get("Condition").is_none_or(|condition| self.holds(condition)))
+            .map(|(name, resource)| (text(name), self.resolve(&resource["Properties"]).expect("properties")))
+            .collect()
+    }
+
+    /// What the function's role allows, as `action on resource`.
+    fn allowed(&self) -> BTreeSet<String> {
+        let role = self.resolve(self.template.property("ForwarderRole", "Policies")).expect("policies");
+        let policies = role.as_sequence().expect("a list");
+        let statements = policies
+            .iter()
+            .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().expect("a list").clone());
+        statements
+            .flat_map(|statement| {
+                assert_eq!(statement["Effect"], "Allow");
+                let actions = statement["Action"].as_sequence().cloned();
+                let resource = text(&statement["Resource"]);
+                actions
+                    .unwrap_or_else(|| vec![statement["Action"].clone()])
+                    .into_iter()
+                    .map(move |action| format!("{} on {resource}", text(&action)))
+            })
+            .collect()
+    }
+}
+
 fn yaml(text: &str) -> Value {
     yaml_serde::from_str(text).expect("YAML")
 }
@@ -105,7 +263,9 @@ fn conditional(value: &Value) -> (Option<&str>, &Value) {
 fn the_template_sets_every_variable_of_the_function_and_no_other() {
     let template = Template::read();
     let mut set: Vec<_> = template.environment().into_iter().map(|(name, _)| name).collect();
-    let mut read: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
+    // The token itself is for running by hand: deployed, it would stand in the function's configuration.
+    let read = VARIABLES.iter().map(|variable| variable.name).filter(|name| *name != "PERSEUS_TOKEN");
+    let mut read: Vec<_> = read.chain(OF_THE_EXTENSION).collect();
     set.sort_unstable();
     read.sort_unstable();
     assert_eq!(set, read);
@@ -116,14 +276,16 @@ fn parameters_default_to_what_the_function_defaults_to() {
     let template = Template::read();
     for (name, value) in template.environment() {
         let Some(parameter) = referred(value) else {
-            let others = ["PERSEUS_TOKEN", "REJECTED_QUEUE_URL"];
-            assert!(others.contains(&name), "{name} is no plain reference to a parameter");
+            let is_other = name == "REJECTED_QUEUE_URL" || OF_THE_EXTENSION.contains(&name);
+            assert!(is_other, "{name} is no plain reference to a parameter");
             continue;
         };
         let variable = VARIABLES.iter().find(|variable| variable.name == name).expect("a known variable");
-        let default = template.parameter(parameter).get("Default").map(text);
-        if name == "SQS_VISIBILITY" {
-            // The one that differs, for the reasons beside it.
+        // Empty is unset.
+        let default =
+            template.parameter(parameter).get("Default").map(text).filter(|value| !value.is_empty());
+        if ["SQS_VISIBILITY", "METRICS"].contains(&name) {
+            // The two that differ, for the reasons beside them.
             assert_eq!((default.as_deref(), variable.default), (Some("on"), Some("off")));
             continue;
         }
@@ -160,19 +322,242 @@ fn numbers_have_the_limits_that_the_function_has() {
 }
 
 #[test]
-fn the_token_comes_from_secrets_manager_and_never_from_a_parameter() {
+fn the_function_is_told_where_the_token_is_and_never_the_token() {
     let template = Template::read();
-    let (_, token) =
-        template.environment().into_iter().find(|(name, _)| *name == "PERSEUS_TOKEN").expect("is set");
-    let expected = "!If
-        - HasToken
-        - !Sub '{{resolve:secretsmanager:${PerseusTokenSecret}}}'
-        - !Ref AWS::NoValue";
-    assert_eq!(*token, yaml(expected));
-    assert_eq!(
-        *template.at(&["Conditions", "HasToken"]),
-        yaml("!Not [!Equals [!Ref PerseusTokenSecret, '']]")
-    );
+    let names: Vec<_> = template.environment().into_iter().map(|(name, _)| name).collect();
+    assert!(!names.contains(&"PERSEUS_TOKEN"));
+    // Headers may hold keys: at least no console shows them as a parameter.
+    assert_eq!(template.parameter("PerseusHeaders")["NoEcho"], true);
+    assert!(!include_str!("../template.yaml").contains("{{resolve:secretsmanager"));
+    assert!(!include_str!("../template.yaml").contains("{{resolve:ssm-secure"));
+}
+
+#[test]
+fn the_extension_is_there_exactly_if_there_is_a_token_to_fetch() {
+    let template = Template::read();
+    let layers = |given: &[(&str, &str)]| {
+        Stack { template: &template, given }.resolve(template.property("Forwarder", "Layers"))
+    };
+    let latest = |architecture| {
+        format!(
+            "['{{{{resolve:ssm:/aws/service/aws-parameters-and-secrets-lambda-extension/{architecture}/latest}}}}']"
+        )
+    };
+    assert_eq!(layers(&[]), None);
+    assert_eq!(layers(&[("PerseusTokenSecret", "s")]), Some(yaml(&latest("x86"))));
+    let arm = [("PerseusTokenParameter", "p"), ("Architecture", "arm64")];
+    assert_eq!(layers(&arm), Some(yaml(&latest("arm64"))));
+    let pinned = [("PerseusTokenSecret", "s"), ("SecretsExtensionLayerArn", "arn:x:3")];
+    assert_eq!(layers(&pinned), Some(yaml("['arn:x:3']")));
+
+    for (name, value) in template.environment() {
+        if OF_THE_EXTENSION.contains(&name) {
+            assert_eq!(conditional(value).0, Some("FetchesToken"), "{name}");
+        }
+    }
+    // docs/token.md says how long a rotation may take.
+    let variables = template.environment();
+    for ttl in ["SECRETS_MANAGER_TTL", "SSM_PARAMETER_STORE_TTL"] {
+        let (_, value) = variables.iter().find(|(name, _)| *name == ttl).expect("is set");
+        assert_eq!(*conditional(value).1, "10");
+    }
+}
+
+#[test]
+fn the_function_may_read_the_one_secret_or_parameter_and_nothing_else() {
+    let template = Template::read();
+    let basis = Stack { template: &template, given: &[] }.allowed();
+    let extra = |given: &[(&str, &str)]| -> Vec<String> {
+        let allowed = Stack { template: &template, given }.allowed();
+        assert!(allowed.is_superset(&basis));
+        allowed.difference(&basis).cloned().collect()
+    };
+    let here = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:";
+    let there = "arn:aws-cn:secretsmanager:cn-north-1:999999999999:secret:team/token-Ab12Cd";
+    for (secret, arn) in [
+        ("token", format!("{here}token-??????")),
+        ("team/token", format!("{here}team/token-??????")),
+        ("team/token#bearer", format!("{here}team/token-??????")),
+        (there, there.to_owned()),
+        (&format!("{there}#bearer"), there.to_owned()),
+    ] {
+        let found = extra(&[("PerseusTokenSecret", secret)]);
+        assert_eq!(found, [format!("secretsmanager:GetSecretValue on {arn}")]);
+    }
+    let here = "arn:aws:ssm:eu-west-1:123456789012:parameter/";
+    let there = "arn:aws:ssm:us-east-1:999999999999:parameter/team/token";
+    for (parameter, arn) in [
+        ("token", format!("{here}token")),
+        ("/team/token", format!("{here}team/token")),
+        (there, there.to_owned()),
+    ] {
+        let found = extra(&[("PerseusTokenParameter", parameter)]);
+        assert_eq!(found, [format!("ssm:GetParameter on {arn}")]);
+    }
+    let key = "arn:aws:kms:eu-west-1:123456789012:key/k";
+    let found = extra(&[("PerseusTokenParameter", "token"), ("PerseusTokenKey", key)]);
+    assert_eq!(found, [format!("kms:Decrypt on {key}"), format!("ssm:GetParameter on {here}token")]);
+    assert_eq!(extra(&[("PerseusTokenKey", key)]), [""; 0], "a key without a token");
+}
+
+#[test]
+fn parameters_that_make_no_sense_together_are_refused_before_anything_is_made() {
+    let template = Template::read();
+    let rule = |name: &str| {
+        let rule = template.at(&["Rules", name]);
+        (rule["RuleCondition"].clone(), rule["Assertions"][0]["Assert"].clone())
+    };
+    let one_of = |first: &str, second: &str| {
+        (yaml(&format!("!Not [!Equals [!Ref {first}, '']]")), yaml(&format!("!Equals [!Ref {second}, '']")))
+    };
+    assert_eq!(rule("TheTokenComesFromOnePlace"), one_of("PerseusTokenSecret", "PerseusTokenParameter"));
+    assert_eq!(rule("AlarmsNotifyOnePlace"), one_of("AlarmTopicArn", "AlarmEmail"));
+    let (condition, assertion) = rule("MetricsNeedTheLevelInfo");
+    assert_eq!(condition, yaml("!Equals [!Ref Metrics, 'on']"));
+    assert_eq!(assertion, yaml("Fn::Contains: [[DEBUG, INFO], !Ref ApplicationLogLevel]"));
+}
+
+#[test]
+fn every_alarm_says_what_to_do_and_where_to_read_on() {
+    let template = Template::read();
+    let given = [("RunbookUrl", "https://example.com/alarms.md")];
+    let alarms = Stack { template: &template, given: &given }.resources("AWS::CloudWatch::Alarm");
+    assert_eq!(alarms.len(), 9);
+    for (resource, alarm) in alarms {
+        let name = text(&alarm["AlarmName"]);
+        let section = name.strip_prefix("stack-").expect("the stack's name");
+        let said = text(&alarm["AlarmDescription"]);
+        let (said, link) = said.rsplit_once(" Run-book: ").expect("a link");
+        assert_eq!(link, format!("https://example.com/alarms.md#{section}"), "{resource}");
+        assert!(said.len() > 60 && said.ends_with('.'), "{resource}: {said}");
+        assert!(text(&alarm["AlarmDescription"]).len() <= 1024, "{resource}");
+        let acts = ["Find", "See", "Read", "Raise", "tell", "raise", "names the setting to look at"];
+        assert!(acts.iter().any(|act| said.contains(act)), "{resource} does not say what to do: {said}");
+        assert!(
+            ["notBreaching", "ignore"].contains(&text(&alarm["TreatMissingData"]).as_str()),
+            "{resource}"
+        );
+    }
+}
+
+#[test]
+fn alarms_notify_whom_they_are_told_to() {
+    let template = Template::read();
+    let actions = |given: &[(&str, &str)]| {
+        let alarms = Stack { template: &template, given }.resources("AWS::CloudWatch::Alarm");
+        let actions: Vec<_> = alarms
+            .iter()
+            .map(|(_, alarm)| {
+                assert_eq!(alarm.get("AlarmActions"), alarm.get("OKActions"));
+                alarm.get("AlarmActions").cloned()
+            })
+            .collect();
+        assert!(actions.windows(2).all(|two| two[0] == two[1]), "all alike");
+        actions.first().cloned().flatten()
+    };
+    let topics = |given: &[(&str, &str)]| {
+        let stack = Stack { template: &template, given };
+        ["AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::KMS::Key"].map(|kind| stack.resources(kind).len())
+    };
+    assert_eq!((actions(&[]), topics(&[])), (None, [0; 3]));
+    let topic = [("AlarmTopicArn", "arn:t")];
+    assert_eq!((actions(&topic), topics(&topic)), (Some(yaml("['arn:t']")), [0; 3]));
+    let mail = [("AlarmEmail", "a@example.com")];
+    assert_eq!((actions(&mail), topics(&mail)), (Some(yaml("[AlarmTopic]")), [1; 3]));
+    let none = [("AlarmEmail", "a@example.com"), ("Alarms", "false")];
+    assert_eq!((actions(&none), topics(&none)), (None, [0; 3]));
+    let made = Stack { template: &template, given: &mail }.resources("AWS::SNS::Topic");
+    assert_eq!(made[0].1["KmsMasterKeyId"], "AlarmKey");
+}
+
+#[test]
+fn alarms_watch_metrics_that_exist() {
+    let template = Template::read();
+    let watched = |given: &[(&str, &str)]| -> BTreeSet<String> {
+        let alarms = Stack { template: &template, given }.resources("AWS::CloudWatch::Alarm");
+        alarms
+            .iter()
+            .map(|(_, alarm)| format!("{}/{}", text(&alarm["Namespace"]), text(&alarm["MetricName"])))
+            .collect()
+    };
+    let of_the_platform = [
+        "AWS/Lambda/ConcurrentExecutions",
+        "AWS/Lambda/Errors",
+        "AWS/Lambda/Throttles",
+        "AWS/SQS/ApproximateAgeOfOldestMessage",
+        "AWS/SQS/ApproximateNumberOfMessagesVisible",
+        "PerseusForwarder/stack/Timeouts",
+    ]
+    .map(str::to_owned);
+    assert_eq!(watched(&[("Alarms", "false")]).len(), 0);
+    assert_eq!(watched(&[("Metrics", "off")]), BTreeSet::from(of_the_platform.clone()));
+    let all = watched(&[]);
+    let own: Vec<_> = all.iter().filter(|name| !of_the_platform.contains(name)).collect();
+    assert_eq!(own.len(), 3);
+    for name in own {
+        assert!(METRICS.contains(&name.strip_prefix("PerseusForwarder/").expect("an own metric")), "{name}");
+    }
+}
+
+#[test]
+fn the_dashboard_shows_metrics_and_alarms_that_exist() {
+    let template = Template::read();
+    for (given, alarms) in [
+        (&[][..], 9),
+        (&[("Metrics", "off")][..], 6),
+        (&[("Alarms", "false")][..], 0),
+        (&[("FifoQueue", "true"), ("AlarmHeadroom", "1000")][..], 9),
+    ] {
+        let stack = Stack { template: &template, given };
+        let dashboards = stack.resources("AWS::CloudWatch::Dashboard");
+        let body: serde_json::Value =
+            serde_json::from_str(&text(&dashboards[0].1["DashboardBody"])).expect("JSON");
+        let widgets = body["widgets"].as_array().expect("widgets");
+        let mut seen = BTreeSet::new();
+        let mut shown = 0;
+        let mut cells = BTreeSet::new();
+        for widget in widgets {
+            let side = |name: &str| widget[name].as_u64().expect("a number");
+            assert!(side("x") + side("width") <= 24, "a dashboard has 24 columns");
+            for column in side("x")..side("x") + side("width") {
+                for row in side("y")..side("y") + side("height") {
+                    assert!(cells.insert((column, row)), "widgets overlap: {widget}");
+                }
+            }
+            let properties = &widget["properties"];
+            match widget["type"].as_str().expect("a type") {
+                "metric" => {
+                    for metric in properties["metrics"].as_array().expect("metrics") {
+                        let part = |place: usize| metric[place].as_str().unwrap_or_default();
+                        match part(0) {
+                            "PerseusForwarder" => {
+                                assert!(METRICS.contains(&part(1)), "{metric}");
+                                assert_eq!((part(2), part(3)), ("FunctionName", "Forwarder"));
+                                seen.insert(part(1).to_owned());
+                            }
+                            "AWS/Lambda" => assert_eq!((part(2), part(3)), ("FunctionName", "Forwarder")),
+                            "AWS/SQS" => assert_eq!(part(2), "QueueName"),
+                            other => assert_eq!((other, part(1)), ("PerseusForwarder/stack", "Timeouts")),
+                        }
+                    }
+                }
+                "alarm" => shown = properties["alarms"].as_array().expect("alarms").len(),
+                "log" => {
+                    let query = properties["query"].as_str().expect("a query");
+                    assert!(query.starts_with("SOURCE 'ForwarderLogs' | filter level "), "{query}");
+                }
+                "text" => {}
+                other => panic!("a widget of type {other}"),
+            }
+        }
+        assert_eq!(shown, alarms);
+        // `Received` is the sum of four that are, `DeadLettered` a part of one.
+        let missing: Vec<_> = METRICS.iter().filter(|metric| !seen.contains(**metric)).collect();
+        assert_eq!(missing, [&"DeadLettered", &"Received"]);
+    }
+    let without = [("Dashboard", "false")];
+    let stack = Stack { template: &template, given: &without };
+    assert!(stack.resources("AWS::CloudWatch::Dashboard").is_empty());
 }
 
 #[test]
@@ -311,41 +696,21 @@ fn the_function_may_consume_its_queue_write_its_logs_and_what_it_is_told_to_do_a
     let role = template.at(&["Resources", "ForwarderRole", "Properties"]);
     assert!(role.get("ManagedPolicyArns").is_none());
 
-    let policies = role["Policies"].as_sequence().expect("a list");
-    let statements: Vec<_> = policies
-        .iter()
-        .map(|policy| {
-            let (condition, policy) = conditional(policy);
-            (condition, Value::Sequence(policy["PolicyDocument"]["Statement"].as_sequence().unwrap().clone()))
-        })
+    let queue = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
+    let logs = ["logs:CreateLogStream", "logs:PutLogEvents"];
+    let always: BTreeSet<_> = queue
+        .map(|action| format!("{action} on Queue.Arn"))
+        .into_iter()
+        .chain(logs.map(|action| format!("{action} on ForwarderLogs.Arn")))
         .collect();
-    let expected = [
-        (
-            None,
-            "- Effect: Allow
-  Action: [sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes]
-  Resource: !GetAtt Queue.Arn",
-        ),
-        (
-            Some("ControlsVisibility"),
-            "- Effect: Allow
-  Action: sqs:ChangeMessageVisibility
-  Resource: !GetAtt Queue.Arn",
-        ),
-        (
-            Some("SendsRejected"),
-            "- Effect: Allow
-  Action: sqs:SendMessage
-  Resource: !GetAtt DeadLetterQueue.Arn",
-        ),
-        (
-            None,
-            "- Effect: Allow
-  Action: [logs:CreateLogStream, logs:PutLogEvents]
-  Resource: !GetAtt ForwarderLogs.Arn",
-        ),
-    ];
-    assert_eq!(statements, expected.map(|(condition, statements)| (condition, yaml(statements))));
+    let extra = |given: &[(&str, &str)]| -> Vec<String> {
+        Stack { template: &template, given }.allowed().difference(&always).cloned().collect()
+    };
+    let off = ("SqsVisibility", "off");
+    assert_eq!(Stack { template: &template, given: &[off] }.allowed(), always);
+    assert_eq!(extra(&[]), ["sqs:ChangeMessageVisibility on Queue.Arn"]);
+    let sends = [off, ("RejectedToDeadLetters", "true")];
+    assert_eq!(extra(&sends), ["sqs:SendMessage on DeadLetterQueue.Arn"]);
     assert_eq!(
         *template.at(&["Conditions", "ControlsVisibility"]),
         yaml("!Equals [!Ref SqsVisibility, 'on']")

@@ -17,7 +17,7 @@ use crate::{
 const AWS_REGION: Variable = Variable { name: "AWS_REGION", default: None };
 const AWS_ACCESS_KEY_ID: Variable = Variable { name: "AWS_ACCESS_KEY_ID", default: None };
 const AWS_SECRET_ACCESS_KEY: Variable = Variable { name: "AWS_SECRET_ACCESS_KEY", default: None };
-const AWS_SESSION_TOKEN: Variable = Variable { name: "AWS_SESSION_TOKEN", default: None };
+pub(super) const AWS_SESSION_TOKEN: Variable = Variable { name: "AWS_SESSION_TOKEN", default: None };
 
 // <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 const AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: Variable =
@@ -122,7 +122,7 @@ fn http_url(value: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn credential(value: &str) -> Result<String, String> {
+pub(super) fn credential(value: &str) -> Result<String, String> {
     is_visible(value).then(|| value.to_owned()).ok_or_else(|| "holds a character that none has".to_owned())
 }
 

@@ -11,6 +11,9 @@ async fn lambda_is_told_everything_that_is_wrong() {
     let refusal = Environment::builder(BINARY)
         .env("PERSEUS_URL", "https://user:hunter2@perseus.example/")
         .env("PERSEUS_TOKEN", "hunter2 with spaces")
+        .env("PERSEUS_TOKEN_SECRET", "hunter2 with spaces")
+        .env("PERSEUS_HEADERS", "hunter2")
+        .env("PERSEUS_CA_CERT", "hunter2")
         .env("BATCH_MAX_RECORDS", "none")
         .env("REQUEST_TIMEOUT", "10")
         .env("SQS_VISIBILITY", "on")
@@ -25,6 +28,9 @@ async fn lambda_is_told_everything_that_is_wrong() {
     for variable in [
         "PERSEUS_URL",
         "PERSEUS_TOKEN",
+        "PERSEUS_TOKEN_SECRET",
+        "PERSEUS_HEADERS",
+        "PERSEUS_CA_CERT",
         "BATCH_MAX_RECORDS",
         "REQUEST_TIMEOUT",
         "REJECTED_QUEUE_URL",

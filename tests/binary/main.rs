@@ -7,3 +7,4 @@ mod invocations;
 mod logs;
 mod metrics;
 mod support;
+mod token;

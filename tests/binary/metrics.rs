@@ -41,7 +41,7 @@ async fn each_invocation_leaves_one_document_that_cloudwatch_takes() {
     let names = ["Received", "Acknowledged", "Errored", "Requests", "Retries", "SetUpErrors", "Outage"];
     assert_eq!(of(first, &names), [2, 2, 0, 2, 1, 0, 0].map(Some));
     assert_eq!(of(second, &names), [1, 0, 1, 1, 0, 1, 0].map(Some));
-    let body: u64 = perseus.requests()[..2].iter().map(|request| request.body.len() as u64).sum();
+    let body: u64 = perseus.received()[..2].iter().map(|request| request.body.len() as u64).sum();
     assert_eq!(first["BytesSent"], body);
     assert!((1..=30_000).contains(&first["Headroom"].as_u64().unwrap()));
     assert!((1..=7).contains(&first["InFlightLimit"].as_u64().unwrap()));

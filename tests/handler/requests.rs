@@ -40,6 +40,24 @@ async fn what_is_not_set_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn headers_of_ones_own_go_along_with_every_attempt() {
+    let settings = [("PERSEUS_HEADERS", r#"{"X-Api-Key":"hunter2","authorization":"Basic x"}"#)];
+    let (perseus, handler) = forwarder(&settings, |request| match request.number {
+        0 => Reply::status(503),
+        _ => Reply::ok(),
+    })
+    .await;
+    assert_eq!(report(&handler, &event("a")).await, [""; 0]);
+    let received = perseus.received();
+    assert_eq!(received.len(), 2);
+    for request in received {
+        assert_eq!(request.headers["x-api-key"], "hunter2");
+        assert_eq!(request.headers["authorization"], "Basic x");
+        assert_eq!(request.headers["content-type"], "application/json");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_idempotency_key_belongs_to_the_records() {
     let (perseus, handler) = forwarder(&[("BATCH_MAX_RECORDS", "2")], |request| match request.number {
         0 | 1 => Reply::status(503),
@@ -68,7 +86,7 @@ async fn the_body_is_as_in_the_contract() {
     let mut sent = record("059f36b4", r#"{"any":"JSON"}"#);
     sent["attributes"] = json!({
         "SentTimestamp": "1545082649183", "ApproximateReceiveCount": "1", "MessageGroupId": "g",
-        "SequenceNumber": "188", "MessageDeduplicationId": "d", "SenderId": "secret-sender",
+        "SequenceNumber": "188", "MessageDeduplicationId": "d", "AWSTraceHeader": "Root=1-2-3", "SenderId": "secret-sender",
     });
     sent["messageAttributes"] = json!({"name": {"dataType": "String", "stringValue": "…"}});
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
@@ -77,7 +95,7 @@ async fn the_body_is_as_in_the_contract() {
         serde_json::from_slice::<Value>(&perseus.received()[0].body).unwrap(),
         json!({"records": [
             {"messageId": "059f36b4", "sentTimestamp": 1545082649183_u64, "receiveCount": 1,
-             "groupId": "g", "sequenceNumber": "188", "deduplicationId": "d",
+             "groupId": "g", "sequenceNumber": "188", "deduplicationId": "d", "traceHeader": "Root=1-2-3",
              "attributes": {"name": {"dataType": "String", "stringValue": "…"}},
              "body": {"any": "JSON"}},
             {"messageId": "second", "sentTimestamp": 1545082649183_u64, "receiveCount": 1, "body": "not JSON"},

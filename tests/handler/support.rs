@@ -171,7 +171,8 @@ impl Connection {
             if let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
                 let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
                 let lower = text.to_lowercase();
-                let length = lower.split("content-length:").nth(1).unwrap().lines().next().unwrap();
+                let length =
+                    lower.split("content-length:").nth(1).map_or("0", |rest| rest.lines().next().unwrap());
                 if bytes.len() >= head + 4 + length.trim().parse::<usize>().unwrap() {
                     self.counter.send(()).unwrap();
                     return Some((text, bytes.split_off(head + 4)));

@@ -3,6 +3,7 @@
 mod body;
 mod book;
 mod check;
+mod document;
 mod headers;
 mod reply;
 

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
+use super::document;
+
 /// The shape of a request's body: what the function's `BATCH_FORMAT` chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -59,7 +61,10 @@ impl Content {
     }
 
     fn read_json(&mut self) {
-        match serde_json::from_slice(&self.plain) {
+        let body = serde_json::from_slice(&self.plain);
+        let unlike_the_document =
+            body.as_ref().map(|body| document::body("application/json", body)).unwrap_or_default();
+        match body {
             Ok(Value::Object(envelope)) => {
                 self.format = Some(Format::Records);
                 self.read_envelope(envelope);
@@ -70,6 +75,10 @@ impl Content {
             }
             Ok(_) => self.findings.push("the body is neither an object nor an array".to_owned()),
             Err(error) => self.findings.push(format!("the body is not JSON: {error}")),
+        }
+        // What is found above is told in better words.
+        if self.findings.is_empty() && !self.records.is_empty() {
+            self.findings = unlike_the_document;
         }
     }
 
@@ -142,14 +151,17 @@ fn record_findings(record: &Value) -> Vec<String> {
                 findings.push("an empty `messageId`".to_owned())
             }
             ("body", _)
-            | ("messageId" | "groupId" | "sequenceNumber" | "deduplicationId", Value::String(_)) => {}
+            | (
+                "messageId" | "groupId" | "sequenceNumber" | "deduplicationId" | "traceHeader",
+                Value::String(_),
+            ) => {}
             ("sentTimestamp" | "receiveCount", Value::Number(number)) if number.is_u64() => {}
             ("attributes", Value::Object(attributes)) => {
                 findings.extend(attributes.iter().flat_map(attribute_findings))
             }
             (
-                "messageId" | "groupId" | "sequenceNumber" | "deduplicationId" | "sentTimestamp"
-                | "receiveCount" | "attributes",
+                "messageId" | "groupId" | "sequenceNumber" | "deduplicationId" | "traceHeader"
+                | "sentTimestamp" | "receiveCount" | "attributes",
                 _,
             ) => findings.push(format!("`{key}` has the wrong type")),
             _ => findings.push(format!("unexpected key `{key}`")),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Format, Received,
+    Format, Received, document,
     headers::{self, IDEMPOTENCY_KEY},
 };
 
@@ -21,6 +21,9 @@ impl Checker {
     /// What is wrong with the request, its body aside, in words.
     pub(crate) fn check(&mut self, received: &Received) -> Vec<String> {
         let mut findings = headers::findings(&received.headers, received.body.len());
+        if findings.is_empty() {
+            findings = document::headers(&received.headers);
+        }
         if let Some(key) = headers::text(&received.headers, &IDEMPOTENCY_KEY) {
             findings.extend(self.check_key(key, received));
         }

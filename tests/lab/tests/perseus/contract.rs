@@ -25,7 +25,7 @@ async fn findings_in_record(record: Value) -> Vec<String> {
 async fn a_request_as_agreed_breaks_nothing() {
     let whole = json!({ "records": [{
         "messageId": "a", "sentTimestamp": 1_545_082_649_183_u64, "receiveCount": 1, "groupId": "g",
-        "sequenceNumber": "1", "deduplicationId": "d", "body": "text",
+        "sequenceNumber": "1", "deduplicationId": "d", "traceHeader": "Root=1", "body": "text",
         "attributes": {
             "s": { "dataType": "String", "stringValue": "v" },
             "b": { "dataType": "Binary", "binaryValue": "AQI=" },

@@ -1,0 +1,162 @@
+//! Headers that go along with each request as they are set.
+
+use std::{ffi::OsString, fmt};
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+
+use super::{PERSEUS_HEADERS, Reader};
+
+/// What the function, or HTTP itself, says of each request.
+const TAKEN: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "idempotency-key",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "traceparent",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-amzn-trace-id",
+];
+const AUTHORIZATION: &str = "authorization";
+
+const HEADERS_ALLOWED: &str = "a JSON object of header names and values; none that the function sets itself, \
+                               none twice, values of visible ASCII characters and spaces between them";
+
+impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
+    /// The headers that are set; `authorization` is free if no token is set.
+    pub(super) fn headers(&mut self, has_token: bool) -> Option<HeaderMap> {
+        let parse = |value: &str| headers(value, has_token);
+        self.read_optional_secret(&PERSEUS_HEADERS, HEADERS_ALLOWED, parse).map(Option::unwrap_or_default)
+    }
+}
+
+fn headers(value: &str, has_token: bool) -> Result<HeaderMap, String> {
+    // serde's error would quote the value.
+    let Pairs(pairs) = serde_json::from_str(value).map_err(|_| "is no JSON object of texts".to_owned())?;
+    let mut headers = HeaderMap::new();
+    for (place, (name, value)) in (1..).zip(pairs) {
+        // Not shown: someone will put the value there.
+        let name = HeaderName::try_from(name).map_err(|_| format!("has no header name in place {place}"))?;
+        let taken = TAKEN.iter().find(|taken| name == **taken);
+        if let Some(taken) = taken.or((has_token && name == AUTHORIZATION).then_some(&AUTHORIZATION)) {
+            return Err(format!("has {taken}, which the function sets itself"));
+        }
+        let value = header(&value).ok_or_else(|| format!("has no header value in place {place}"))?;
+        if headers.insert(name, value).is_some() {
+            return Err(format!("has in place {place} a name that it had before"));
+        }
+    }
+    Ok(headers)
+}
+
+fn header(value: &str) -> Option<HeaderValue> {
+    let is_plain = |b: u8| b.is_ascii_graphic() || b == b' ';
+    let is_value = !value.is_empty() && value.trim() == value && value.bytes().all(is_plain);
+    let mut header = is_value.then(|| HeaderValue::from_str(value).ok())??;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// The fields of an object, those with the same name included.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = fields.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn read(headers: &str, token: &str) -> Result<Config, String> {
+        let config = Config::from_lookup(|name| match name {
+            "PERSEUS_URL" => Some("https://perseus.example".into()),
+            "PERSEUS_HEADERS" => Some(headers.into()),
+            "PERSEUS_TOKEN" => Some(token.into()),
+            _ => None,
+        });
+        config.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn headers_are_taken_and_never_shown() {
+        let config = read(r#"{"X-Api-Key":"hunter2","x-tenant":"a, b"}"#, "t").unwrap();
+        assert_eq!(config.headers["x-api-key"], "hunter2");
+        assert_eq!(config.headers["x-tenant"], "a, b");
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for none in ["", "{}"] {
+            assert!(read(none, "").unwrap().headers.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused_and_not_shown() {
+        for headers in [
+            "hunter2",
+            "[]",
+            r#"["hunter2"]"#,
+            r#"{"x-api-key":"hunter2""#,
+            r#"{"x-api-key":{"hunter2":1}}"#,
+            r#"{"x-api-key":7}"#,
+            r#"{"hunter2 x":"y"}"#,
+            r#"{"":"hunter2"}"#,
+            r#"{"x-api-key":""}"#,
+            r#"{"x-api-key":"hunter2\n"}"#,
+            r#"{"x-api-key":" hunter2"}"#,
+            r#"{"x-api-key":"hünter2"}"#,
+            r#"{"x-api-key":"a","x-api-key":"hunter2"}"#,
+            r#"{"x-api-key":"a","X-API-Key":"hunter2"}"#,
+        ] {
+            let error = read(headers, "").expect_err(headers);
+            assert!(error.starts_with("1 problem") && error.contains("PERSEUS_HEADERS: "), "{error}");
+            assert!(!error.contains("nter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_functions_own_headers_are_not_for_the_taking() {
+        for name in TAKEN {
+            let error = read(&format!(r#"{{"{}":"hunter2"}}"#, name.to_uppercase()), "").unwrap_err();
+            assert!(error.contains(&format!("has {name}, which")) && !error.contains("hunter2"), "{error}");
+        }
+        let basic = r#"{"Authorization":"Basic aHVudGVyMg=="}"#;
+        assert_eq!(read(basic, "").unwrap().headers["authorization"], "Basic aHVudGVyMg==");
+        assert!(read(basic, "token").unwrap_err().contains("has authorization, which"));
+    }
+}

@@ -1,0 +1,177 @@
+//! Perseus' bearer token: set, or read from a store when it is first needed and again when it is refused.
+
+mod store;
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use reqwest::header::HeaderValue;
+use tokio::{
+    sync,
+    time::{Instant, timeout_at},
+};
+
+pub use self::store::{Missing, Place, Store};
+
+/// How long a store is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The longest token. Servers take about this much of all headers together.
+pub(crate) const LONGEST_TOKEN: usize = 8 << 10;
+
+/// The `authorization` header for a token, marked as sensitive so that no one prints it; none if it is
+/// empty, too long or not visible ASCII.
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
+    let is_token = (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    let mut header = is_token.then(|| HeaderValue::try_from(format!("Bearer {token}")).ok())??;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// Where the token comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// There is none.
+    Nowhere,
+    /// The configuration: this is the `authorization` header.
+    Set(HeaderValue),
+    /// A store.
+    Store(Store),
+}
+
+impl Source {
+    /// The variable to look at if Perseus refuses the token.
+    pub fn variable(&self) -> &'static str {
+        match self {
+            Source::Nowhere | Source::Set(_) => "PERSEUS_TOKEN",
+            Source::Store(store) => store.variable(),
+        }
+    }
+}
+
+/// The token of the process.
+#[derive(Debug)]
+pub struct Token {
+    source: Source,
+    /// Held by who asks the store: all others wait for what comes of it.
+    asking: sync::Mutex<()>,
+    /// The `authorization` header, behind the one that it took the place of.
+    known: Mutex<Vec<HeaderValue>>,
+}
+
+impl Token {
+    /// The token from this source. No store is asked yet.
+    pub fn new(source: Source) -> Self {
+        let known = match &source {
+            Source::Set(header) => vec![header.clone()],
+            Source::Nowhere | Source::Store(_) => Vec::new(),
+        };
+        Token { source, asking: sync::Mutex::default(), known: Mutex::new(known) }
+    }
+
+    /// The variable to look at if there is no token, or Perseus refuses it.
+    pub fn variable(&self) -> &'static str {
+        self.source.variable()
+    }
+
+    /// The `authorization` header that requests carry, if any; once it is known, if the store is being asked.
+    pub async fn header(&self) -> Option<HeaderValue> {
+        let _answered = match self.source {
+            Source::Store(_) => Some(self.asking.lock().await),
+            Source::Nowhere | Source::Set(_) => None,
+        };
+        self.known().last().cloned()
+    }
+
+    /// Whether this is the newest `authorization` header. Unlike [`Token::header`] it does not wait.
+    pub fn is_newest(&self, header: Option<&HeaderValue>) -> bool {
+        self.known().last() == header
+    }
+
+    /// Every header that requests carry or carried lately.
+    pub fn headers(&self) -> Vec<HeaderValue> {
+        self.known().clone()
+    }
+
+    /// Asks the store if it was not asked before. Ends at `cutoff` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// If there should be a token and is none.
+    pub async fn make_known(&self, cutoff: Instant) -> Result<(), Missing> {
+        self.ask_unless(|known| known.is_some(), cutoff).await
+    }
+
+    /// Asks the store again, unless another header has taken the place of the refused one meanwhile. Ends at
+    /// `cutoff` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// If the store has no token.
+    pub async fn renew(&self, refused: Option<&HeaderValue>, cutoff: Instant) -> Result<(), Missing> {
+        self.ask_unless(|known| known != refused, cutoff).await
+    }
+
+    async fn ask_unless(
+        &self,
+        is_settled: impl Fn(Option<&HeaderValue>) -> bool,
+        cutoff: Instant,
+    ) -> Result<(), Missing> {
+        let Source::Store(store) = &self.source else {
+            return Ok(());
+        };
+        let until = cutoff.min(Instant::now() + PATIENCE);
+        let asking = async {
+            let _asking = self.asking.lock().await;
+            if is_settled(self.known().last()) {
+                return Ok(());
+            }
+            let header = store.fetch(until).await?;
+            let mut known = self.known();
+            if known.last() != Some(&header) {
+                known.push(header);
+                let superfluous = known.len().saturating_sub(2);
+                known.drain(..superfluous);
+            }
+            Ok(())
+        };
+        timeout_at(until, asking).await.unwrap_or(Err(Missing::Timeout))
+    }
+
+    /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
+    fn known(&self) -> MutexGuard<'_, Vec<HeaderValue>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_sensitive() {
+        let header = bearer("hunter2").unwrap();
+        assert_eq!(header, "Bearer hunter2");
+        assert!(header.is_sensitive());
+        let token = Token::new(Source::Set(header));
+        assert!(!format!("{token:?}").contains("hunter2"));
+        for no_token in ["", " ", "a b", "a\n", "é", &"x".repeat(LONGEST_TOKEN + 1)] {
+            assert_eq!(bearer(no_token), None, "{no_token:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_set_is_never_asked_for() {
+        let start = Instant::now();
+        for (source, header) in [(Source::Nowhere, None), (Source::Set(bearer("x").unwrap()), bearer("x"))] {
+            let token = Token::new(source);
+            token.make_known(start).await.unwrap();
+            token.renew(header.as_ref(), start).await.unwrap();
+            assert_eq!(token.header().await, header);
+            assert_eq!(token.variable(), "PERSEUS_TOKEN");
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,183 @@
+//! That the documents are true where a test can tell: links lead somewhere, log lines and alarms are all explained.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All files below, with this extension.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let of_the_root = fs::read_dir(root()).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let mut all: Vec<_> = of_the_root.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    all.extend(files(&root().join("docs"), "md"));
+    all
+}
+
+/// A document without its code blocks.
+fn prose(text: &str) -> String {
+    let mut inside = false;
+    let mut prose = String::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+        } else if !inside {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    prose
+}
+
+/// What links to a document's headings are made of.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text);
+    let headings =
+        headings.lines().filter_map(|line| Some(line.strip_prefix('#')?.trim_start_matches('#').trim()));
+    headings
+        .map(|heading| {
+            let kept = heading.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+            kept.collect::<String>().to_lowercase().replace(' ', "-")
+        })
+        .collect()
+}
+
+fn links(text: &str) -> Vec<String> {
+    let text = prose(text);
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.to_owned()).collect()
+}
+
+#[test]
+fn every_link_within_the_repository_leads_somewhere() {
+    let mut seen = 0;
+    for document in documents() {
+        for link in links(&read(&document)) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = match file {
+                "" => document.clone(),
+                file => document.parent().expect("a directory").join(file),
+            };
+            assert!(target.exists(), "{}: {link}", document.display());
+            if !anchor.is_empty() {
+                assert!(anchors(&read(&target)).contains(anchor), "{}: {link}", document.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "{seen} links");
+}
+
+#[test]
+fn every_page_can_be_found() {
+    let index = read(&root().join("docs/README.md"));
+    for page in files(&root().join("docs"), "md") {
+        let name = page.file_name().expect("a name").to_str().expect("text");
+        assert!(name == "README.md" || index.contains(&format!("({name})")), "{name}");
+    }
+}
+
+#[test]
+fn every_alarm_has_a_section() {
+    let template = read(&root().join("template.yaml"));
+    let sections = anchors(&read(&root().join("docs/alarms.md")));
+    let links: BTreeSet<_> = template
+        .split("${RunbookUrl}#")
+        .skip(1)
+        .map(|rest| rest.split_whitespace().next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(links.len(), template.matches("Type: AWS::CloudWatch::Alarm\n").count());
+    assert!(links.is_subset(&sections), "{links:?} in {sections:?}");
+    // And no section is left of one that is gone.
+    assert_eq!(sections.len(), links.len() + 1, "the title, and a section each");
+}
+
+/// The text of each log line in the source.
+fn messages() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in files(&root().join("src"), "rs") {
+        let source = read(&path);
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for name in ["trace!(", "debug!(", "info!(", "warn!(", "error!("] {
+            for arguments in source.split(name).skip(1) {
+                found.extend(last_literal(arguments));
+            }
+        }
+    }
+    found
+}
+
+/// The last string in a macro's arguments, which is its message.
+fn last_literal(arguments: &str) -> Option<String> {
+    let mut last = None;
+    let mut depth = 1;
+    let mut rest = arguments.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            '"' => {
+                let literal: String = rest.by_ref().take_while(|c| *c != '"').collect();
+                last = (depth == 1).then_some(literal).or(last);
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    last
+}
+
+#[test]
+fn every_log_line_is_explained() {
+    let page = read(&root().join("docs/log-lines.md"));
+    let rows: BTreeSet<_> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let level = cells.next()?;
+            let message = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+            ["INFO", "WARN", "ERROR"].contains(&level).then(|| message.to_owned())
+        })
+        .collect();
+    let written = messages();
+    assert!(written.len() > 15, "{written:?}");
+    let missing: Vec<_> = written.difference(&rows).collect();
+    assert!(missing.is_empty(), "docs/log-lines.md does not have {missing:#?}");
+    let gone: Vec<_> = rows.difference(&written).collect();
+    assert!(gone.is_empty(), "the function does not write {gone:#?}");
+}
+
+#[test]
+fn every_variable_is_in_the_readme() {
+    let readme = read(&root().join("README.md"));
+    for variable in perseus_forwarder::config::VARIABLES {
+        assert!(readme.contains(&format!("\n| `{}` | ", variable.name)), "{}", variable.name);
+    }
+}

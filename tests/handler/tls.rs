@@ -1,0 +1,85 @@
+//! Whose certificates Perseus may have.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{
+    ServerConfig,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::*;
+
+/// A certificate authority: its own certificate as PEM, and what it signs with.
+fn authority() -> (String, Issuer<'static, KeyPair>) {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    (pem, Issuer::new(params, key))
+}
+
+/// What takes TLS connections with a certificate for this host from that authority.
+fn acceptor(issuer: &Issuer<'_, KeyPair>, host: &str) -> TlsAcceptor {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(certificate)], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// The ids that are reported of "a", and how many requests came through, with this for `PERSEUS_CA_CERT`.
+async fn outcome(acceptor: TlsAcceptor, trusted: &str) -> (Vec<String>, usize) {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    let server = RawServer::start(move |_, connection| {
+        let (acceptor, counter) = (acceptor.clone(), Arc::clone(&counter));
+        async move {
+            let Ok(mut stream) = acceptor.accept(connection.stream).await else { return };
+            let mut bytes = Vec::new();
+            while !String::from_utf8_lossy(&bytes).contains("\"messageId\":\"a\"") {
+                if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            counter.fetch_add(1, Relaxed);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let url = server.url.replace("http:", "https:");
+    let handler = handler(&url, &[("PERSEUS_CA_CERT", trusted), ("MAX_ATTEMPTS", "2")]);
+    let reported = report(&handler, &event("a")).await;
+    (reported, requests.load(Relaxed))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_of_ones_own_is_trusted_if_it_is_set() {
+    let (pem, issuer) = authority();
+    let (other, _) = authority();
+    let acceptor = acceptor(&issuer, "127.0.0.1");
+    let delivered = (Vec::<String>::new(), 1);
+    assert_eq!(outcome(acceptor.clone(), &pem).await, delivered);
+    assert_eq!(outcome(acceptor.clone(), &format!("{other}{}", pem.replace('\n', "\\n"))).await, delivered);
+    let refused = (vec!["a".to_owned()], 0);
+    assert_eq!(outcome(acceptor.clone(), "").await, refused);
+    assert_eq!(outcome(acceptor, &other).await, refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_vouches_only_for_the_host_of_the_certificate() {
+    let (pem, issuer) = authority();
+    let refused = (vec!["a".to_owned()], 0);
+    assert_eq!(outcome(acceptor(&issuer, "perseus.example"), &pem).await, refused);
+}
