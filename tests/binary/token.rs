@@ -1,8 +1,11 @@
 //! A token out of a store, as the whole process reads it, and logs that say nothing of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use lab::perseus::{Perseus, Reply};
@@ -95,4 +98,26 @@ async fn a_token_comes_from_its_store_and_is_never_logged() {
         let leaks: Vec<_> = logs.iter().filter(|line| line.contains(marker)).collect();
         assert!(leaks.is_empty(), "{marker}: {leaks:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_is_silent_until_the_cutoff_is_told_of_and_the_answer_is_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    let settings = [
+        ("CUTOFF_RESERVE", "500ms"),
+        ("PERSEUS_TOKEN_PARAMETER", "/perseus/token"),
+        ("AWS_SESSION_TOKEN", "session"),
+        ("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", &port),
+    ];
+    let environment = environment(&perseus, &settings).await;
+    let invocation = environment.invoke_with(within(&event("a b"), 1_000)).await;
+    assert_eq!(invocation.answer.failed_ids(), ["a", "b"]);
+    assert!(invocation.took < Duration::from_secs(1), "{:?}", invocation.took);
+    assert!(perseus.received().is_empty());
+    let missing = lines(&environment, "there is no token for Perseus; nothing is sent in this invocation");
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0]["lookAt"], "PERSEUS_TOKEN_PARAMETER");
+    assert_eq!(missing[0]["reason"], "the extension gave no answer in time");
 }

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use futures_util::future::{join, join_all};
 use lab::perseus::{Perseus, Received, Reply};
+use perseus_forwarder::handler::Handler;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     extension::{Answer, Extension},
@@ -238,4 +240,58 @@ async fn a_group_keeps_its_order_while_its_token_is_replaced() {
         (group('a'), group('b')),
         (vec!["a1".into(), "a2".into(), "a3".into()], vec!["b1".into(), "b2".into()])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_replacement_waits_for_the_next_invocation() {
+    let extension = Extension::start(MS, |call| Answer::Secret(["one", "two", "three"][call])).await;
+    let settings = [("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "1")];
+    let (perseus, handler) = extension
+        .forwarder(&settings, |request| {
+            let valid = ["Bearer two", "Bearer three"][usize::from(request.number > 2)];
+            Reply::status(if bearer(request) == valid { 200 } else { 401 })
+        })
+        .await;
+    assert_eq!(report(&handler, &event("a b c d")).await, ["c", "d"]);
+    assert_eq!(posted(&perseus), ["a", "b", "a", "c"]);
+    assert_eq!(extension.calls().len(), 2);
+    assert_eq!(report(&handler, &event("c d")).await, [""; 0]);
+    assert_eq!(extension.calls().len(), 3);
+}
+
+/// The ids that five invocations of a record each report, all at once.
+async fn five_at_once(handler: &Handler) -> Vec<String> {
+    let ids = ["a", "b", "c", "d", "e"];
+    join_all(ids.map(|id| async move { report(handler, &event(id)).await })).await.concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn invocations_at_once_share_what_one_of_them_reads() {
+    let extension = Extension::start(10 * MS, |call| Answer::Secret(["one", "two"][call])).await;
+    let (perseus, handler) = extension.forwarder(&[], only("two")).await;
+    assert_eq!(five_at_once(&handler).await, [""; 0]);
+    assert_eq!(perseus.committed().len(), 5);
+    assert_eq!(extension.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_tries_one_other_token_however_many_there_are() {
+    let extension = Extension::start(5 * MS, |call| Answer::Secret(["one", "two", "three"][call])).await;
+    let (perseus, handler) = extension
+        .forwarder(&[], |request| {
+            let place = "abcde".find(&request.message_ids[0]).unwrap_or(0);
+            Reply::status(401).after(10 * MS * u32::try_from(place).unwrap())
+        })
+        .await;
+    // Begins with the second token, and fetches a third while requests with the second are still on their way.
+    let late = async {
+        sleep(30 * MS).await;
+        report(&handler, &event("late")).await
+    };
+    join(five_at_once(&handler), late).await;
+    assert_eq!(extension.calls().len(), 3);
+    let sent = posted(&perseus);
+    for id in ["a", "b", "c", "d", "e"] {
+        assert_eq!(sent.iter().filter(|posted| *posted == id).count(), 2, "{sent:?}");
+    }
 }
