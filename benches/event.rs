@@ -1,6 +1,6 @@
 //! SQS events with bodies as they are in life: JSON objects, full of quotes that the event has to escape.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -26,6 +26,12 @@ pub(crate) const CASES: [Case; 4] = [
     Case { name: "10,000 × 300 B", records: 10_000, body_bytes: 300 },
     Case { name: "5 × 1 MiB", records: 5, body_bytes: 1 << 20 },
 ];
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 impl Case {
     /// The event: the same each time.
@@ -57,7 +63,7 @@ fn record(body_bytes: usize, dice: &mut Rng) -> Value {
 }
 
 /// An order of as many items as fit, and a note that takes what is left.
-pub(crate) fn body(bytes: usize, dice: &mut Rng) -> String {
+fn body(bytes: usize, dice: &mut Rng) -> String {
     let customer = ["Zoë Müller", "Ann Lee", "Joe \\\"J\\\" Doe", "李小龙"][dice.usize(..4)];
     let mut body = format!(
         r#"{{"type":"order.created","orderId":{},"customer":{{"id":{},"name":"{customer}"}},"items":["#,
