@@ -1,0 +1,114 @@
+//! Each stage alone: time, records per second, and what it allocates for one event.
+//!
+//! `cargo bench --bench stages`
+
+mod event;
+
+use divan::{
+    AllocProfiler, Bencher, black_box,
+    counter::{BytesCount, ItemsCount},
+};
+use perseus_forwarder::{
+    batch::{Batch, Batcher},
+    config::{BatchFormat, BatchLimits, Compression},
+    decode::Decoder,
+    event::Event,
+    ledger::Ledger,
+    record::Record,
+    reply::verdict,
+    request::Request,
+};
+
+use self::event::{CASES, Case};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+const FORMAT: BatchFormat = BatchFormat::Records;
+const LIMITS: BatchLimits = BatchLimits { max_records: 100, max_bytes: 1 << 20 };
+const REPLY: &[u8] = br#"{"batchItemFailures":[]}"#;
+
+fn main() {
+    divan::main();
+}
+
+/// The payload to envelopes.
+#[divan::bench(args = CASES)]
+fn decode(bencher: Bencher<'_, '_>, case: Case) {
+    let payload = case.event();
+    counting(bencher, case, payload.len()).bench(|| Event::parse(black_box(&payload)));
+}
+
+/// Envelopes to records as they are posted.
+#[divan::bench(args = CASES)]
+fn encode(bencher: Bencher<'_, '_>, case: Case) {
+    let payload = case.event();
+    let event = parsed(&payload);
+    let ledger = Ledger::open(&event);
+    counting(bencher, case, payload.len()).bench(|| records(&event, &ledger));
+}
+
+/// Records to batches.
+#[divan::bench(args = CASES)]
+fn batch(bencher: Bencher<'_, '_>, case: Case) {
+    let payload = case.event();
+    let event = parsed(&payload);
+    let records = records(&event, &Ledger::open(&event));
+    counting(bencher, case, payload.len()).with_inputs(|| records.clone()).bench_values(batches);
+}
+
+/// Batches to requests.
+#[divan::bench(args = CASES)]
+fn request(bencher: Bencher<'_, '_>, case: Case) {
+    let payload = case.event();
+    let event = parsed(&payload);
+    let ledger = Ledger::open(&event);
+    let batches = batches(records(&event, &ledger));
+    counting(bencher, case, payload.len()).bench(|| {
+        for batch in &batches {
+            black_box(Request::new(batch, &ids(&ledger, batch), FORMAT, Compression::None));
+        }
+    });
+}
+
+/// Replies to outcomes, and these to the answer.
+#[divan::bench(args = CASES)]
+fn settle(bencher: Bencher<'_, '_>, case: Case) {
+    let payload = case.event();
+    let event = parsed(&payload);
+    let batches = batches(records(&event, &Ledger::open(&event)));
+    counting(bencher, case, payload.len()).bench(|| {
+        let ledger = Ledger::open(&event);
+        for batch in &batches {
+            black_box(verdict(REPLY, &ids(&ledger, batch), false));
+            for record in &batch.records {
+                ledger.attempt(record.slot);
+                ledger.acknowledge(record.slot);
+            }
+        }
+        (ledger.counts(), ledger.outstanding().len())
+    });
+}
+
+fn counting<'a, 'b>(bencher: Bencher<'a, 'b>, case: Case, bytes: usize) -> Bencher<'a, 'b> {
+    bencher.counter(ItemsCount::new(case.records)).counter(BytesCount::new(bytes))
+}
+
+fn parsed(payload: &[u8]) -> Event<'_> {
+    Event::parse(payload).expect("it is an event of SQS")
+}
+
+fn records(event: &Event<'_>, ledger: &Ledger<'_>) -> Vec<Record> {
+    Decoder::new(event, ledger, FORMAT, "").collect()
+}
+
+fn batches(records: Vec<Record>) -> Vec<Batch> {
+    let mut batcher = Batcher::new(LIMITS, FORMAT);
+    let mut batches: Vec<_> = records.into_iter().filter_map(|record| batcher.push(record)).collect();
+    batches.extend(batcher.finish());
+    batches
+}
+
+fn ids<'a>(ledger: &'a Ledger<'_>, batch: &Batch) -> Vec<&'a str> {
+    batch.records.iter().map(|record| ledger.id(record.slot)).collect()
+}
