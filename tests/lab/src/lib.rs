@@ -35,6 +35,7 @@
 mod clock;
 mod dice;
 pub mod drive;
+mod endpoint;
 pub mod environment;
 pub mod events;
 mod fleet;

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub use self::series::{Point, Series};
 pub(crate) use self::series::{Recorder, Standing, named};
 use crate::{
-    history::{End, History},
+    history::{End, History, Life},
     invariants::{self, Causes, Finding},
     queue::Place,
 };
@@ -107,7 +107,7 @@ pub struct Totals {
 
 impl Totals {
     pub(crate) fn of(history: &History, environments: u64, seconds: f64) -> Self {
-        let messages = |wanted: &dyn Fn(&crate::history::Life) -> bool| {
+        let messages = |wanted: &dyn Fn(&Life) -> bool| {
             history.messages.iter().filter(|life| wanted(life)).count() as u64
         };
         let invocations = &history.invocations;
@@ -116,10 +116,10 @@ impl Totals {
             seconds,
             messages: history.messages.len() as u64,
             delivered: messages(&|life| life.committed.is_some()),
-            lost: messages(&|life| life.place == Place::Deleted && life.committed.is_none()),
+            lost: messages(&Life::is_lost),
             left: messages(&|life| matches!(life.place, Place::Visible | Place::InFlight)),
-            dead_letters: messages(&|life| life.place == Place::Dead),
-            healthy_dead_letters: messages(&|life| life.place == Place::Dead && !life.is_poison),
+            dead_letters: messages(&Life::is_dead),
+            healthy_dead_letters: messages(&|life| life.is_dead() && !life.is_poison),
             invocations: invocations.len() as u64,
             sabotaged: invocations.iter().filter(|invocation| invocation.end.is_sabotage()).count() as u64,
             environments,

@@ -7,7 +7,7 @@ use crate::{
     clock::{Ms, millis},
     dice::Dice,
     drive, fleet,
-    fleet::OriginError,
+    fleet::{OriginError, Surroundings},
     history::Rules,
     report::Mode,
 };
@@ -17,7 +17,7 @@ pub(super) const MINUTE: Ms = 60 * SECOND;
 pub(super) const HOUR: Ms = 60 * MINUTE;
 
 /// Any URL will do to read the rest of the configuration.
-const SOME_URL: &str = "http://127.0.0.1:1/";
+const SOME_URL: &str = "http://127.0.0.1:1";
 /// How far two processes may disagree about a moment; two tasks on a paused clock only by how it rounds.
 const SLACK_REAL: Ms = 250;
 const SLACK_SIMULATED: Ms = 2;
@@ -35,11 +35,13 @@ impl Plan {
         let mut rng: ChaCha8Rng = dice.of(7_u64).roll();
         let mut plan = common::plan(scenario, seed, dice, mode, &mut rng);
         plan.make(&mut rng);
+        plan.ask_sqs(&mut dice.of(9_u64).roll());
         if mode == Mode::Real {
             plan.hurry();
         }
         plan.adopt(options);
-        let config = fleet::config(&plan.variables, SOME_URL)?;
+        let somewhere = Surroundings { perseus: SOME_URL.to_owned(), sqs: SOME_URL.to_owned() };
+        let config = fleet::config(&plan.variables, &somewhere)?;
         plan.rules = Rules {
             timeout: plan.timeout,
             reserve: millis(config.cutoff_reserve),
@@ -51,7 +53,9 @@ impl Plan {
         let sending = plan.traffic.over.max(last_outage);
         // Twice over: a FIFO group's messages take their turns.
         let drain = 2 * drive::drain(plan.queue.visibility, plan.queue.max_receives);
-        plan.give_up = sending.saturating_add(drain).saturating_add(30 * MINUTE);
+        // And what is hidden on request is hidden for hours.
+        let hidden = if config.sqs.is_some_and(|sqs| sqs.visibility) { 12 * HOUR } else { 0 };
+        plan.give_up = [drain, hidden, 30 * MINUTE].into_iter().fold(sending, Ms::saturating_add);
         plan.replay = replay(scenario, seed, mode, options);
         Ok(plan)
     }
@@ -63,6 +67,7 @@ impl Plan {
         self.mapping.window = self.mapping.window.min(SECOND);
         self.fleet.life = (20 * SECOND, 60 * SECOND);
         self.set("REQUEST_TIMEOUT", "1500ms");
+        self.set("SQS_VISIBILITY", "off");
         self.traffic.messages = 3_000;
         self.stretch(MINUTE);
     }
