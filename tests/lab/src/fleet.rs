@@ -40,6 +40,8 @@ pub(crate) struct Settings {
 pub(crate) enum Origin {
     /// The library, with these variables.
     Library(Vec<(String, String)>),
+    /// The same, but with a function that does not adapt to Perseus.
+    Ungoverned(Vec<(String, String)>),
     /// The binary.
     Binary(Builder),
 }
@@ -88,11 +90,8 @@ impl Origin {
     /// Starts one environment in these surroundings.
     pub(crate) async fn start(&self, surroundings: &Surroundings) -> Result<Worker, OriginError> {
         match self {
-            Self::Library(variables) => {
-                let config = config(variables, surroundings)?;
-                let handler = Handler::new(config).map_err(|_| OriginError::Client)?;
-                Ok(Worker::Library(Box::new(handler)))
-            }
+            Self::Library(variables) => library(Handler::new(config(variables, surroundings)?)),
+            Self::Ungoverned(variables) => library(Handler::ungoverned(config(variables, surroundings)?)),
             Self::Binary(builder) => {
                 let set = |builder: Builder, (name, value): (&str, &str)| builder.env(name, value);
                 let builder = surroundings.variables().into_iter().fold(builder.clone(), set);
@@ -100,6 +99,10 @@ impl Origin {
             }
         }
     }
+}
+
+fn library<E>(handler: Result<Handler, E>) -> Result<Worker, OriginError> {
+    Ok(Worker::Library(Box::new(handler.map_err(|_| OriginError::Client)?)))
 }
 
 /// The function's configuration under these variables.

@@ -38,6 +38,7 @@ pub mod drive;
 mod endpoint;
 pub mod environment;
 pub mod events;
+pub mod evidence;
 mod fleet;
 pub mod function;
 pub mod history;

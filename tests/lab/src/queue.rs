@@ -55,6 +55,8 @@ pub(crate) struct Counts {
     pub(crate) in_flight: u32,
     pub(crate) deleted: u32,
     pub(crate) dead: u32,
+    /// Changes of visibility, not messages.
+    pub(crate) changes: u32,
 }
 
 /// Where a message is.

@@ -75,6 +75,10 @@ pub struct Totals {
     pub dead_letters: u64,
     /// Those of them that Perseus would have taken.
     pub healthy_dead_letters: u64,
+    /// Dead letters that the function has sent itself.
+    pub sent_as_dead: u64,
+    /// Visibility timeouts that the function has changed.
+    pub visibility_changes: u64,
     /// Invocations.
     pub invocations: u64,
     /// Invocations that ended with an environment the lab let die.
@@ -120,6 +124,7 @@ impl Totals {
             left: messages(&|life| matches!(life.place, Place::Visible | Place::InFlight)),
             dead_letters: messages(&Life::is_dead),
             healthy_dead_letters: messages(&|life| life.is_dead() && !life.is_poison),
+            sent_as_dead: messages(&|life| life.is_dead() && life.dead_lettered),
             invocations: invocations.len() as u64,
             sabotaged: invocations.iter().filter(|invocation| invocation.end.is_sabotage()).count() as u64,
             environments,

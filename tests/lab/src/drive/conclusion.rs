@@ -25,7 +25,9 @@ impl Drive {
             violations: [findings.violations, self.violations].concat(),
             rules: self.plan.rules,
         };
+        let changes = self.queue.counts().changes;
         let totals = Totals::of(&history, self.fleet.started().into(), f64::from(now) / 1_000.0);
+        let totals = Totals { visibility_changes: changes.into(), ..totals };
         let report = Report {
             scenario: self.plan.scenario.name(),
             about: self.plan.scenario.about(),

@@ -64,7 +64,7 @@ pub(crate) async fn invoke(mut job: Job, origin: &Origin, clock: Clock) -> Resul
     let worker = match job.seat.worker.take() {
         Some(worker) => worker,
         None => {
-            if let Origin::Library(_) = origin {
+            if !matches!(origin, Origin::Binary(_)) {
                 tokio::time::sleep(job.cold_start).await;
             }
             origin.start(&job.surroundings).await?

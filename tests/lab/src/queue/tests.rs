@@ -24,7 +24,7 @@ fn a_message_that_is_not_deleted_comes_back_after_the_visibility_timeout() {
     assert_eq!(received(&mut queue, 9, 29), [2]);
     assert_eq!(queue.next_visible(), Some(30));
     assert_eq!(received(&mut queue, 9, 30), [1]);
-    assert_eq!(queue.counts(), Counts { visible: 0, in_flight: 2, deleted: 1, dead: 0 });
+    assert_eq!(queue.counts(), Counts { in_flight: 2, deleted: 1, ..Counts::default() });
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_message_in_flight_comes_back_when_it_is_told_to() {
     assert_eq!(received(&mut queue, 9, 15), [2], "sooner");
     assert_eq!(received(&mut queue, 9, 104), [0; 0], "0 is dead, and 1 is still hidden");
     assert_eq!(received(&mut queue, 9, 105), [1], "later");
-    assert_eq!(queue.counts(), Counts { visible: 0, in_flight: 1, deleted: 0, dead: 2 });
+    assert_eq!(queue.counts(), Counts { in_flight: 1, dead: 2, changes: 3, ..Counts::default() });
 }
 
 #[test]

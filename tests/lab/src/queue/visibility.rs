@@ -52,6 +52,7 @@ impl Queue {
             return Err(Refusal::TooLong);
         }
         message.until = until;
+        self.counts.changes += 1;
         let entry = Entry { message: receipt.message, is_copy: false };
         self.hidden.push(Reverse((until, entry, receipt.receive)));
         self.release(now);

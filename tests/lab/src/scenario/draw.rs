@@ -40,24 +40,30 @@ impl Plan {
             plan.hurry();
         }
         plan.adopt(options);
+        plan.complete()?;
+        plan.replay = replay(scenario, seed, mode, options);
+        Ok(plan)
+    }
+
+    /// Fills in what follows from the rest.
+    pub(crate) fn complete(&mut self) -> Result<(), OriginError> {
         let somewhere = Surroundings { perseus: SOME_URL.to_owned(), sqs: SOME_URL.to_owned() };
-        let config = fleet::config(&plan.variables, &somewhere)?;
-        plan.rules = Rules {
-            timeout: plan.timeout,
+        let config = fleet::config(&self.variables, &somewhere)?;
+        self.rules = Rules {
+            timeout: self.timeout,
             reserve: millis(config.cutoff_reserve),
             request_timeout: millis(config.request_timeout),
             max_attempts: config.max_attempts,
-            slack: if mode == Mode::Simulated { SLACK_SIMULATED } else { SLACK_REAL },
+            slack: if self.mode == Mode::Simulated { SLACK_SIMULATED } else { SLACK_REAL },
         };
-        let last_outage = plan.climate.outages.iter().map(|outage| outage.until).max().unwrap_or_default();
-        let sending = plan.traffic.over.max(last_outage);
+        let last_outage = self.climate.outages.iter().map(|outage| outage.until).max().unwrap_or_default();
+        let sending = self.traffic.over.max(last_outage);
         // Twice over: a FIFO group's messages take their turns.
-        let drain = 2 * drive::drain(plan.queue.visibility, plan.queue.max_receives);
+        let drain = 2 * drive::drain(self.queue.visibility, self.queue.max_receives);
         // And what is hidden on request is hidden for hours.
         let hidden = if config.sqs.is_some_and(|sqs| sqs.visibility) { 12 * HOUR } else { 0 };
-        plan.give_up = [drain, hidden, 30 * MINUTE].into_iter().fold(sending, Ms::saturating_add);
-        plan.replay = replay(scenario, seed, mode, options);
-        Ok(plan)
+        self.give_up = [drain, hidden, 30 * MINUTE].into_iter().fold(sending, Ms::saturating_add);
+        Ok(())
     }
 
     /// Shortens what a person at a terminal would have to wait for.
@@ -102,7 +108,7 @@ impl Plan {
     }
 
     /// Sets a variable of the function.
-    pub(super) fn set(&mut self, name: &str, value: impl ToString) {
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_string()));
     }

@@ -149,7 +149,7 @@ impl Plan {
 }
 
 /// The URL of the queue for what Perseus refuses.
-pub(super) fn dead_letter_queue(fifo: bool) -> String {
+pub(crate) fn dead_letter_queue(fifo: bool) -> String {
     let name = DEAD_LETTER_QUEUES[usize::from(fifo)];
     format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}")
 }
