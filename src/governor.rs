@@ -34,6 +34,7 @@ pub enum Signal {
 #[derive(Debug)]
 pub struct Governor {
     most: f64,
+    learns: bool,
     /// Failed rounds in a row that are an outage.
     patience: u32,
     permits: Semaphore,
@@ -126,6 +127,7 @@ impl Governor {
         let most_allowed = f64::from(u32::try_from(most).unwrap_or(u32::MAX));
         Governor {
             most: most_allowed,
+            learns: true,
             patience,
             permits: Semaphore::new(most),
             state: Mutex::new(State {
@@ -136,6 +138,11 @@ impl Governor {
                 round: Round::new(),
             }),
         }
+    }
+
+    /// One that lets `most` requests be in flight whatever comes of them.
+    pub(crate) fn fixed(most: usize) -> Self {
+        Governor { learns: false, ..Governor::new(most, u32::MAX) }
     }
 
     /// The share of a new invocation.
@@ -164,6 +171,9 @@ impl Governor {
     }
 
     fn learn(&self, began: Instant, signal: Signal) {
+        if !self.learns {
+            return;
+        }
         let mut state = self.state();
         let before = state.concurrency();
         state.learn(began, signal, self.most);

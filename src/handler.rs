@@ -67,6 +67,18 @@ impl Handler {
         })
     }
 
+    /// The same without adapting to Perseus: always up to `MAX_IN_FLIGHT` requests at once. No setting asks for
+    /// this; it is what the lab compares the governor with.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    #[doc(hidden)]
+    pub fn ungoverned(config: Config) -> Result<Self, reqwest::Error> {
+        let governor = Governor::fixed(config.max_in_flight);
+        Ok(Handler { governor, ..Handler::new(config)? })
+    }
+
     /// Delivers the records of an event and answers with those that were not delivered, before the
     /// deadline.
     ///

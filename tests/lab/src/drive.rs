@@ -4,15 +4,20 @@
 //! Only invocations and Perseus run beside it.
 
 mod conclusion;
+mod questions;
 mod settlement;
 
 use std::{collections::HashMap, io, sync::Arc};
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
     clock::{Clock, Ms, span},
-    fleet::{self, Done, Fleet, Job, Origin, OriginError},
+    endpoint::{Endpoint, Question},
+    fleet::{self, Done, Fleet, Job, Origin, OriginError, Surroundings},
     history::{End, History, Invocation, Strays},
     ingest::Ingest,
     mapping::Mapping,
@@ -71,6 +76,10 @@ struct Drive {
     mapping: Mapping,
     fleet: Fleet,
     ingest: Ingest,
+    sqs: Endpoint,
+    questions: mpsc::UnboundedReceiver<Question>,
+    /// What the function asked of SQS that it should not have, in words.
+    violations: Vec<String>,
     origin: Arc<Origin>,
     running: JoinSet<Result<Done, OriginError>>,
     batches: HashMap<u32, Vec<Delivery>>,
@@ -86,6 +95,7 @@ struct Note {
     hindered: u16,
     copied: bool,
     deleted_too_early: bool,
+    dead_lettered: bool,
 }
 
 /// Runs a plan to its end.
@@ -107,6 +117,7 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             Some(done) = drive.running.join_next() => drive.settle(done.expect("no invocation panics")?),
+            Some(question) = drive.questions.recv() => drive.answer(question),
             Ok(()) = stop.changed() => drive.stop(),
             () = tokio::time::sleep_until(wake) => {}
         }
@@ -120,6 +131,7 @@ impl Drive {
         let clock = Clock::start();
         let messages = Messages::new(dice.of(1_u64), plan.kind.clone());
         let ingest = Ingest::start(clock, dice.of(2_u64), plan.climate.clone(), messages.clone()).await?;
+        let (sqs, questions) = Endpoint::start(dice.of(8_u64), plan.climate.sqs).await?;
         Ok(Self {
             clock,
             arrivals: Arrivals::new(&plan.traffic, dice.of(3_u64)),
@@ -129,6 +141,9 @@ impl Drive {
             recorder: Recorder::new(plan.traffic.over),
             messages,
             ingest,
+            sqs,
+            questions,
+            violations: Vec::new(),
             origin: Arc::new(origin),
             running: JoinSet::new(),
             batches: HashMap::new(),
@@ -190,7 +205,7 @@ impl Drive {
             timeout,
             sabotage: self.fleet.sabotage(number, timeout),
             cold_start: self.fleet.cold_start(&seat),
-            url: self.ingest.url(seat.id),
+            surroundings: Surroundings { perseus: self.ingest.url(seat.id), sqs: self.sqs.url() },
             seat,
         };
         for delivery in batch.iter().filter(|delivery| delivery.is_copy) {

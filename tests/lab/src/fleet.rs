@@ -1,13 +1,17 @@
 //! Lambda's execution environments: started when they are needed, frozen between invocations, recycled after a while.
 
 mod invocation;
+mod surroundings;
 
 use std::{ffi::OsString, time::Duration};
 
 use perseus_forwarder::{config::Config, handler::Handler};
 use rand::{RngExt, rngs::ChaCha8Rng};
 
-pub(crate) use self::invocation::{Done, Job, Sabotage, invoke};
+pub(crate) use self::{
+    invocation::{Done, Job, Sabotage, invoke},
+    surroundings::Surroundings,
+};
 use crate::{
     clock::{Ms, span},
     dice::Dice,
@@ -36,6 +40,8 @@ pub(crate) struct Settings {
 pub(crate) enum Origin {
     /// The library, with these variables.
     Library(Vec<(String, String)>),
+    /// The same, but with a function that does not adapt to Perseus.
+    Ungoverned(Vec<(String, String)>),
     /// The binary.
     Binary(Builder),
 }
@@ -81,27 +87,33 @@ pub enum OriginError {
 }
 
 impl Origin {
-    /// Starts one environment that posts to `url`.
-    pub(crate) async fn start(&self, url: &str) -> Result<Worker, OriginError> {
+    /// Starts one environment in these surroundings.
+    pub(crate) async fn start(&self, surroundings: &Surroundings) -> Result<Worker, OriginError> {
         match self {
-            Self::Library(variables) => {
-                let config = config(variables, url)?;
-                let handler = Handler::new(config).map_err(|_| OriginError::Client)?;
-                Ok(Worker::Library(Box::new(handler)))
-            }
+            Self::Library(variables) => library(Handler::new(config(variables, surroundings)?)),
+            Self::Ungoverned(variables) => library(Handler::ungoverned(config(variables, surroundings)?)),
             Self::Binary(builder) => {
-                Ok(Worker::Binary(Box::new(builder.clone().env("PERSEUS_URL", url).start().await?)))
+                let set = |builder: Builder, (name, value): (&str, &str)| builder.env(name, value);
+                let builder = surroundings.variables().into_iter().fold(builder.clone(), set);
+                Ok(Worker::Binary(Box::new(builder.start().await?)))
             }
         }
     }
 }
 
+fn library<E>(handler: Result<Handler, E>) -> Result<Worker, OriginError> {
+    Ok(Worker::Library(Box::new(handler.map_err(|_| OriginError::Client)?)))
+}
+
 /// The function's configuration under these variables.
-pub(crate) fn config(variables: &[(String, String)], url: &str) -> Result<Config, OriginError> {
-    let url = ("PERSEUS_URL".to_owned(), url.to_owned());
+pub(crate) fn config(
+    variables: &[(String, String)],
+    surroundings: &Surroundings,
+) -> Result<Config, OriginError> {
     let value = |name: &str| {
-        let mut pairs = variables.iter().rev().chain([&url]);
-        pairs.find(|(known, _)| known == name).map(|(_, value)| OsString::from(value))
+        let own = variables.iter().rev().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut pairs = own.chain(surroundings.variables());
+        pairs.find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
     };
     Ok(Config::from_lookup(value)?)
 }

@@ -45,6 +45,8 @@ pub struct Life {
     /// How many of these receives came to nothing because of an outage, an environment that died, a message that was
     /// ahead of it in its group, or a Perseus that failed each of the attempts the function is allowed.
     pub hindered: u16,
+    /// Whether the function has sent it to the dead-letter queue.
+    pub dead_lettered: bool,
     /// Whether the queue delivered it although it was deleted or in flight.
     pub copied: bool,
     /// What Perseus knows of it.
@@ -100,6 +102,18 @@ pub struct Rules {
     pub max_attempts: u32,
     /// By how much two clocks may disagree about the same moment.
     pub slack: Ms,
+}
+
+impl Life {
+    /// Whether it is in the dead-letter queue: moved there by SQS, or sent there and deleted.
+    pub fn is_dead(&self) -> bool {
+        self.place == Place::Dead || (self.place == Place::Deleted && self.dead_lettered)
+    }
+
+    /// Whether it was deleted and is nowhere else.
+    pub fn is_lost(&self) -> bool {
+        self.place == Place::Deleted && self.committed.is_none() && !self.dead_lettered
+    }
 }
 
 impl History {

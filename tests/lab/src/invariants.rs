@@ -50,12 +50,12 @@ pub fn check(history: &History) -> Vec<Finding> {
     INVARIANTS.iter().map(|invariant| invariant(history)).collect()
 }
 
-/// A message leaves the queue only after Perseus has it.
+/// A message leaves the queue only after Perseus has it, or the dead-letter queue.
 pub fn deleted_is_committed(history: &History) -> Finding {
     let deleted = history.numbered().filter(|(_, life)| life.place == Place::Deleted);
     let mut count = 0;
     let breaches = deleted.inspect(|_| count += 1).filter_map(|(number, life)| match life {
-        Life { committed: None, .. } => Some(format!("message {number} was deleted and never committed")),
+        life if life.is_lost() => Some(format!("message {number} was deleted and never committed")),
         Life { deleted_too_early: true, .. } => {
             Some(format!("message {number} was deleted before it was committed"))
         }
@@ -64,7 +64,7 @@ pub fn deleted_is_committed(history: &History) -> Finding {
     let breaches = breaches.collect();
     finding(
         "deleted is committed",
-        "what is deleted from the queue was committed by Perseus before",
+        "what is deleted from the queue was committed by Perseus before, or is in the dead-letter queue",
         format!("{count} deleted"),
         breaches,
     )
@@ -79,6 +79,7 @@ pub fn accounted_for(history: &History) -> Finding {
             (Some(_), _) => committed += 1,
             (None, Place::Visible | Place::InFlight) => queued += 1,
             (None, Place::Dead) => dead += 1,
+            (None, Place::Deleted) if life.dead_lettered => dead += 1,
             (None, Place::Deleted) => breaches.push(format!("message {number} is nowhere")),
         }
     }
@@ -192,10 +193,14 @@ pub fn duplicates_explained(history: &History) -> Finding {
 /// to a Perseus that failed every attempt the function is allowed. One or two that are left can be bad luck, as when the
 /// time is up before the attempts are; three are a chance that has to be taken.
 pub fn only_poison_is_dead(history: &History) -> Finding {
-    let dead = || history.numbered().filter(|(_, life)| life.place == Place::Dead);
+    let dead = || history.numbered().filter(|(_, life)| life.is_dead());
     let healthy = || dead().filter(|(_, life)| !life.is_poison);
-    let breaches = healthy().filter(|(_, life)| chances(life) >= ENOUGH_CHANCES).map(|(number, life)| {
+    let is_wronged = |life: &Life| life.dead_lettered || chances(life) >= ENOUGH_CHANCES;
+    let breaches = healthy().filter(|(_, life)| is_wronged(life)).map(|(number, life)| {
         let free = chances(life);
+        if life.dead_lettered {
+            return format!("message {number} was sent to the dead-letter queue and is no poison");
+        }
         format!(
             "message {number} is dead after {} receives, {free} of them with Perseus reachable",
             life.receives

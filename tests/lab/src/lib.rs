@@ -35,8 +35,10 @@
 mod clock;
 mod dice;
 pub mod drive;
+mod endpoint;
 pub mod environment;
 pub mod events;
+pub mod evidence;
 mod fleet;
 pub mod function;
 pub mod history;

@@ -93,7 +93,13 @@ mod tests {
     use crate::{dice::Dice, queue};
 
     fn queue(messages: u32) -> Queue {
-        let settings = queue::Settings { visibility: 600_000, max_receives: 5, fifo: false, duplicates: 0.0 };
+        let settings = queue::Settings {
+            visibility: 600_000,
+            max_receives: 5,
+            fifo: false,
+            duplicates: 0.0,
+            most_in_flight: queue::MOST_IN_FLIGHT,
+        };
         let mut queue = Queue::new(settings, Dice::new(1));
         (0..messages).for_each(|_| _ = queue.send(None, 0));
         queue

@@ -14,8 +14,12 @@ use crate::{
 /// The number of a message: its place in the order of sending, from 0.
 pub type Number = u32;
 
-const STANDARD_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:simulated";
-const FIFO_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:simulated.fifo";
+/// The queue's name, if it is a standard one and if it is FIFO.
+pub(crate) const QUEUES: [&str; 2] = ["simulated", "simulated.fifo"];
+/// That of the queue to which the function sends what Perseus refuses, likewise.
+pub(crate) const DEAD_LETTER_QUEUES: [&str; 2] = ["simulated-dead-letters", "simulated-dead-letters.fifo"];
+pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const ACCOUNT: &str = "123456789012";
 /// The first sequence number of a FIFO queue looks like this one.
 const FIRST_SEQUENCE: u128 = 18_849_496_460_467_696_128;
 /// One message in so many is plain text and not JSON.
@@ -124,10 +128,10 @@ impl Messages {
                 FIRST_SEQUENCE + u128::from(number)
             )
         });
-        let arn = if self.kind.groups.is_some() { FIFO_ARN } else { STANDARD_ARN };
+        let queue = QUEUES[usize::from(self.kind.groups.is_some())];
         write!(
             event,
-            r#"{{"messageId":"{id}","receiptHandle":"{handle}","body":{body},"attributes":{{"ApproximateReceiveCount":"{receives}","SentTimestamp":"{sent}","SenderId":"AIDAIENQZJOLO23YVJ4VO","ApproximateFirstReceiveTimestamp":"{sent}"{fifo}}},"messageAttributes":{{}},"md5OfBody":"e4e68fb7bd0e697a0ae8f1bb342846b3","eventSource":"aws:sqs","eventSourceARN":"{arn}","awsRegion":"eu-central-1"}}"#
+            r#"{{"messageId":"{id}","receiptHandle":"{handle}","body":{body},"attributes":{{"ApproximateReceiveCount":"{receives}","SentTimestamp":"{sent}","SenderId":"AIDAIENQZJOLO23YVJ4VO","ApproximateFirstReceiveTimestamp":"{sent}"{fifo}}},"messageAttributes":{{}},"md5OfBody":"e4e68fb7bd0e697a0ae8f1bb342846b3","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}","awsRegion":"{REGION}"}}"#
         )
         .unwrap_or_else(|_| unreachable!("a string takes any text"));
     }

@@ -3,6 +3,7 @@
 //! It has no clock of its own: every call says what time it is.
 
 mod fifo;
+mod visibility;
 
 use std::{
     cmp::Reverse,
@@ -12,6 +13,7 @@ use std::{
 use rand::RngExt;
 
 use self::fifo::Groups;
+pub(crate) use self::visibility::Refusal;
 use crate::{clock::Ms, dice::Dice, message::Number};
 
 /// How a queue is set up.
@@ -26,7 +28,13 @@ pub(crate) struct Settings {
     /// How probable it is that a delivery is followed by another, although the message is invisible or deleted by then:
     /// 'at least once' on a standard queue.
     pub(crate) duplicates: f64,
+    /// So many messages may be in flight; while there are, nothing is received
+    /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>).
+    pub(crate) most_in_flight: u32,
 }
+
+/// SQS' quota of messages in flight, of standard queues and FIFO queues alike.
+pub(crate) const MOST_IN_FLIGHT: u32 = 120_000;
 
 /// The queue and its dead-letter queue.
 #[derive(Debug)]
@@ -47,6 +55,8 @@ pub(crate) struct Counts {
     pub(crate) in_flight: u32,
     pub(crate) deleted: u32,
     pub(crate) dead: u32,
+    /// Changes of visibility, not messages.
+    pub(crate) changes: u32,
 }
 
 /// Where a message is.
@@ -87,6 +97,9 @@ struct Message {
     group: Option<u32>,
     receives: u16,
     place: Place,
+    /// When it was received last, and until when that hides it.
+    received: Ms,
+    until: Ms,
 }
 
 /// A message to be received, or a copy of one.
@@ -106,6 +119,16 @@ impl Receipt {
     /// The handle as text.
     pub(crate) fn handle(self) -> String {
         format!("AQEB{:08x}{:04x}", self.message, self.receive)
+    }
+
+    /// The receipt with this handle; none if no queue has given it out.
+    pub(crate) fn of_handle(handle: &str) -> Option<Self> {
+        let digits = handle.strip_prefix("AQEB").filter(|digits| digits.len() == 12)?;
+        let (message, receive) = digits.split_at_checked(8)?;
+        Some(Self {
+            message: Number::from_str_radix(message, 16).ok()?,
+            receive: u16::from_str_radix(receive, 16).ok()?,
+        })
     }
 }
 
@@ -128,7 +151,14 @@ impl Queue {
     /// Takes the next message in; on a FIFO queue it belongs to a group.
     pub(crate) fn send(&mut self, group: Option<u32>, now: Ms) -> Number {
         let number = Number::try_from(self.messages.len()).unwrap_or(Number::MAX);
-        self.messages.push(Message { sent: now, group, receives: 0, place: Place::Visible });
+        self.messages.push(Message {
+            sent: now,
+            group,
+            receives: 0,
+            place: Place::Visible,
+            received: 0,
+            until: 0,
+        });
         self.counts.visible += 1;
         self.shelf.put(Entry { message: number, is_copy: false }, group);
         number
@@ -144,7 +174,7 @@ impl Queue {
             let message = &mut self.messages[entry.message as usize];
             if entry.is_copy {
                 self.shelf.put(entry, message.group);
-            } else if message.place == Place::InFlight && message.receives == receive {
+            } else if message.is_in_flight(receive) && message.until == until {
                 message.place = Place::Visible;
                 self.counts.in_flight -= 1;
                 self.counts.visible += 1;
@@ -156,6 +186,7 @@ impl Queue {
     /// Receives up to `most` messages, which stay invisible for the visibility timeout. What has been received too often
     /// goes to the dead-letter queue instead.
     pub(crate) fn receive(&mut self, most: usize, now: Ms) -> Vec<Delivery> {
+        let most = most.min(self.room());
         let mut batch = Vec::with_capacity(most.min(self.receivable()));
         while batch.len() < most {
             let Some(entry) = self.shelf.take() else { break };
@@ -188,8 +219,10 @@ impl Queue {
         }
         message.receives += 1;
         message.place = Place::InFlight;
+        message.received = now;
+        message.until = now + self.settings.visibility;
         self.counts.in_flight += 1;
-        self.hidden.push(Reverse((now + self.settings.visibility, entry, message.receives)));
+        self.hidden.push(Reverse((message.until, entry, message.receives)));
         let delivery = message.delivery(entry);
         self.perhaps_copy(&delivery, now);
         Some(delivery)
@@ -224,10 +257,16 @@ impl Queue {
 
     /// How many messages a consumer would get if it asked for all.
     pub(crate) fn receivable(&self) -> usize {
-        match &self.shelf {
+        let ready = match &self.shelf {
             Shelf::Standard(ready) => ready.len(),
             Shelf::Fifo(groups) => groups.receivable(),
-        }
+        };
+        ready.min(self.room())
+    }
+
+    /// How many more messages may be in flight.
+    fn room(&self) -> usize {
+        self.settings.most_in_flight.saturating_sub(self.counts.in_flight) as usize
     }
 
     /// When the next message becomes visible.
@@ -251,6 +290,11 @@ impl Queue {
 }
 
 impl Message {
+    /// Whether it is hidden by this receive, its last.
+    fn is_in_flight(&self, receive: u16) -> bool {
+        self.place == Place::InFlight && self.receives == receive
+    }
+
     fn delivery(&self, entry: Entry) -> Delivery {
         Delivery {
             receipt: Receipt { message: entry.message, receive: self.receives },

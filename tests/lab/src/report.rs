@@ -9,7 +9,7 @@ use serde::Serialize;
 pub use self::series::{Point, Series};
 pub(crate) use self::series::{Recorder, Standing, named};
 use crate::{
-    history::{End, History},
+    history::{End, History, Life},
     invariants::{self, Causes, Finding},
     queue::Place,
 };
@@ -75,6 +75,10 @@ pub struct Totals {
     pub dead_letters: u64,
     /// Those of them that Perseus would have taken.
     pub healthy_dead_letters: u64,
+    /// Dead letters that the function has sent itself.
+    pub sent_as_dead: u64,
+    /// Visibility timeouts that the function has changed.
+    pub visibility_changes: u64,
     /// Invocations.
     pub invocations: u64,
     /// Invocations that ended with an environment the lab let die.
@@ -107,7 +111,7 @@ pub struct Totals {
 
 impl Totals {
     pub(crate) fn of(history: &History, environments: u64, seconds: f64) -> Self {
-        let messages = |wanted: &dyn Fn(&crate::history::Life) -> bool| {
+        let messages = |wanted: &dyn Fn(&Life) -> bool| {
             history.messages.iter().filter(|life| wanted(life)).count() as u64
         };
         let invocations = &history.invocations;
@@ -116,10 +120,11 @@ impl Totals {
             seconds,
             messages: history.messages.len() as u64,
             delivered: messages(&|life| life.committed.is_some()),
-            lost: messages(&|life| life.place == Place::Deleted && life.committed.is_none()),
+            lost: messages(&Life::is_lost),
             left: messages(&|life| matches!(life.place, Place::Visible | Place::InFlight)),
-            dead_letters: messages(&|life| life.place == Place::Dead),
-            healthy_dead_letters: messages(&|life| life.place == Place::Dead && !life.is_poison),
+            dead_letters: messages(&Life::is_dead),
+            healthy_dead_letters: messages(&|life| life.is_dead() && !life.is_poison),
+            sent_as_dead: messages(&|life| life.is_dead() && life.dead_lettered),
             invocations: invocations.len() as u64,
             sabotaged: invocations.iter().filter(|invocation| invocation.end.is_sabotage()).count() as u64,
             environments,

@@ -5,6 +5,7 @@ mod draw;
 mod make;
 mod settings;
 
+pub(crate) use self::make::dead_letter_queue;
 use std::{fmt, str::FromStr, time::Duration};
 
 use crate::{

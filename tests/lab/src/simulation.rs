@@ -37,8 +37,13 @@ pub struct Outcome {
 pub fn simulate(scenario: Scenario, seed: u64, options: &Options) -> Result<Outcome, DriveError> {
     let plan = Plan::draw(scenario, seed, Mode::Simulated, options)?;
     let origin = Origin::Library(plan.variables.clone());
+    run(plan, origin)
+}
+
+/// Simulates a plan.
+pub(crate) fn run(plan: Plan, origin: Origin) -> Result<Outcome, DriveError> {
     // The function's jitter.
-    fastrand::seed(seed);
+    fastrand::seed(plan.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)

@@ -1,13 +1,17 @@
 //! What Perseus is like: a climate, and what comes of each request in it.
 
 mod outage;
+mod sqs;
 
 use std::time::Duration;
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
 use self::outage::during;
-pub(crate) use self::outage::{Outage, OutageKind};
+pub(crate) use self::{
+    outage::{Outage, OutageKind},
+    sqs::{Mood, SqsClimate},
+};
 use crate::{
     clock::Ms,
     dice::exponential,
@@ -48,6 +52,8 @@ pub(crate) struct Climate {
     pub(crate) largest_body: Option<usize>,
     /// When it cannot be reached at all.
     pub(crate) outages: Vec<Outage>,
+    /// What SQS is like meanwhile.
+    pub(crate) sqs: SqsClimate,
 }
 
 /// How a record that Perseus will never take is refused.

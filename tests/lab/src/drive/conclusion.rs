@@ -20,11 +20,14 @@ impl Drive {
             invocations: self.invocations,
             exchanges: findings.exchanges,
             repeats: findings.ledger.repeats,
-            violations: findings.violations,
-            violation_count: findings.violation_count,
+            violation_count: findings.violation_count
+                + u32::try_from(self.violations.len()).unwrap_or(u32::MAX),
+            violations: [findings.violations, self.violations].concat(),
             rules: self.plan.rules,
         };
+        let changes = self.queue.counts().changes;
         let totals = Totals::of(&history, self.fleet.started().into(), f64::from(now) / 1_000.0);
+        let totals = Totals { visibility_changes: changes.into(), ..totals };
         let report = Report {
             scenario: self.plan.scenario.name(),
             about: self.plan.scenario.about(),
@@ -52,6 +55,7 @@ impl Drive {
                 receives,
                 hindered: note.hindered,
                 copied: note.copied,
+                dead_lettered: note.dead_lettered,
                 committed: None,
             })
             .collect()

@@ -49,9 +49,9 @@ impl Drive {
 
     fn delete(&mut self, delivery: &Delivery) {
         let message = delivery.receipt.message;
-        let was_committed = self.ingest.is_committed(message);
+        let is_safe = self.ingest.is_committed(message) || self.notes[message as usize].dead_lettered;
         if self.queue.delete(delivery.receipt) {
-            self.notes[message as usize].deleted_too_early = !was_committed;
+            self.notes[message as usize].deleted_too_early = !is_safe;
         }
     }
 

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use lambda_runtime::Context;
 use perseus_forwarder::handler::Handler;
 
-use super::{Origin, OriginError, Seat, Worker};
+use super::{Origin, OriginError, Seat, Surroundings, Worker};
 use crate::{
     clock::{Clock, Ms, millis},
     environment::{Answer, Environment, Invoke},
@@ -28,8 +28,8 @@ pub(crate) struct Job {
     pub(crate) sabotage: Option<Sabotage>,
     /// What the start of the environment takes, should it not be started.
     pub(crate) cold_start: Duration,
-    /// Where the environment posts to.
-    pub(crate) url: String,
+    /// Where the environment is started.
+    pub(crate) surroundings: Surroundings,
 }
 
 /// What is done to an environment during an invocation.
@@ -64,10 +64,10 @@ pub(crate) async fn invoke(mut job: Job, origin: &Origin, clock: Clock) -> Resul
     let worker = match job.seat.worker.take() {
         Some(worker) => worker,
         None => {
-            if let Origin::Library(_) = origin {
+            if !matches!(origin, Origin::Binary(_)) {
                 tokio::time::sleep(job.cold_start).await;
             }
-            origin.start(&job.url).await?
+            origin.start(&job.surroundings).await?
         }
     };
     let started = clock.now();

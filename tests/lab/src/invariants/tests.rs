@@ -16,6 +16,7 @@ fn calm() -> History {
         receives: 1,
         hindered: 0,
         copied: false,
+        dead_lettered: false,
         committed: Some(Committed { first: 20, order, exchange: 0 }),
     };
     History {
@@ -72,6 +73,18 @@ fn a_message_in_a_queue_is_accounted_for() {
             [""; 0]
         );
     }
+}
+
+#[test]
+fn a_message_that_was_sent_to_the_dead_letter_queue_is_there() {
+    let send = |is_poison| {
+        broken(|history| {
+            let life = &mut history.messages[1];
+            *life = Life { committed: None, dead_lettered: true, is_poison, ..*life };
+        })
+    };
+    assert_eq!(send(true), [""; 0]);
+    assert_eq!(send(false), ["only poison is dead"]);
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub(super) fn plan(scenario: Scenario, seed: u64, dice: Dice, mode: Mode, rng: &
             max_receives: rng.random_range(5..=6),
             fifo: false,
             duplicates: 0.0,
+            most_in_flight: queue::MOST_IN_FLIGHT,
         },
         mapping: mapping(rng),
         fleet: fleet::Settings {

@@ -7,7 +7,7 @@ use crate::{
     clock::{Ms, millis},
     dice::Dice,
     drive, fleet,
-    fleet::OriginError,
+    fleet::{OriginError, Surroundings},
     history::Rules,
     report::Mode,
 };
@@ -17,7 +17,7 @@ pub(super) const MINUTE: Ms = 60 * SECOND;
 pub(super) const HOUR: Ms = 60 * MINUTE;
 
 /// Any URL will do to read the rest of the configuration.
-const SOME_URL: &str = "http://127.0.0.1:1/";
+const SOME_URL: &str = "http://127.0.0.1:1";
 /// How far two processes may disagree about a moment; two tasks on a paused clock only by how it rounds.
 const SLACK_REAL: Ms = 250;
 const SLACK_SIMULATED: Ms = 2;
@@ -35,25 +35,35 @@ impl Plan {
         let mut rng: ChaCha8Rng = dice.of(7_u64).roll();
         let mut plan = common::plan(scenario, seed, dice, mode, &mut rng);
         plan.make(&mut rng);
+        plan.ask_sqs(&mut dice.of(9_u64).roll());
         if mode == Mode::Real {
             plan.hurry();
         }
         plan.adopt(options);
-        let config = fleet::config(&plan.variables, SOME_URL)?;
-        plan.rules = Rules {
-            timeout: plan.timeout,
+        plan.complete()?;
+        plan.replay = replay(scenario, seed, mode, options);
+        Ok(plan)
+    }
+
+    /// Fills in what follows from the rest.
+    pub(crate) fn complete(&mut self) -> Result<(), OriginError> {
+        let somewhere = Surroundings { perseus: SOME_URL.to_owned(), sqs: SOME_URL.to_owned() };
+        let config = fleet::config(&self.variables, &somewhere)?;
+        self.rules = Rules {
+            timeout: self.timeout,
             reserve: millis(config.cutoff_reserve),
             request_timeout: millis(config.request_timeout),
             max_attempts: config.max_attempts,
-            slack: if mode == Mode::Simulated { SLACK_SIMULATED } else { SLACK_REAL },
+            slack: if self.mode == Mode::Simulated { SLACK_SIMULATED } else { SLACK_REAL },
         };
-        let last_outage = plan.climate.outages.iter().map(|outage| outage.until).max().unwrap_or_default();
-        let sending = plan.traffic.over.max(last_outage);
+        let last_outage = self.climate.outages.iter().map(|outage| outage.until).max().unwrap_or_default();
+        let sending = self.traffic.over.max(last_outage);
         // Twice over: a FIFO group's messages take their turns.
-        let drain = 2 * drive::drain(plan.queue.visibility, plan.queue.max_receives);
-        plan.give_up = sending.saturating_add(drain).saturating_add(30 * MINUTE);
-        plan.replay = replay(scenario, seed, mode, options);
-        Ok(plan)
+        let drain = 2 * drive::drain(self.queue.visibility, self.queue.max_receives);
+        // And what is hidden on request is hidden for hours.
+        let hidden = if config.sqs.is_some_and(|sqs| sqs.visibility) { 12 * HOUR } else { 0 };
+        self.give_up = [drain, hidden, 30 * MINUTE].into_iter().fold(sending, Ms::saturating_add);
+        Ok(())
     }
 
     /// Shortens what a person at a terminal would have to wait for.
@@ -63,6 +73,7 @@ impl Plan {
         self.mapping.window = self.mapping.window.min(SECOND);
         self.fleet.life = (20 * SECOND, 60 * SECOND);
         self.set("REQUEST_TIMEOUT", "1500ms");
+        self.set("SQS_VISIBILITY", "off");
         self.traffic.messages = 3_000;
         self.stretch(MINUTE);
     }
@@ -97,7 +108,7 @@ impl Plan {
     }
 
     /// Sets a variable of the function.
-    pub(super) fn set(&mut self, name: &str, value: impl ToString) {
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_string()));
     }

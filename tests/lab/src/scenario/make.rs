@@ -8,8 +8,9 @@ use super::{
     draw::{HOUR, MINUTE, SECOND},
 };
 use crate::{
+    message::{ACCOUNT, DEAD_LETTER_QUEUES, REGION},
     traffic::{Shape, Traffic},
-    weather::{Outage, OutageKind, Poison},
+    weather::{Outage, OutageKind, Poison, SqsClimate},
 };
 
 impl Plan {
@@ -47,6 +48,19 @@ impl Plan {
                 self.fleet.stall = rng.random_range(0.0..0.02);
             }
             Scenario::Day => self.make_day(rng),
+        }
+    }
+
+    /// What the function is to ask of SQS, and how that takes it.
+    pub(super) fn ask_sqs(&mut self, rng: &mut ChaCha8Rng) {
+        let asks = rng.random_bool(0.5);
+        self.set("SQS_VISIBILITY", if asks { "on" } else { "off" });
+        let has_poison = self.kind.poison > 0.0;
+        if has_poison && rng.random_bool(0.5) {
+            self.set("REJECTED_QUEUE_URL", dead_letter_queue(self.queue.fifo));
+        }
+        if rng.random_bool(0.5) {
+            self.climate.sqs = SqsClimate::moody(rng);
         }
     }
 
@@ -132,4 +146,10 @@ impl Plan {
             self.climate.outages.push(Outage { from, until, kind });
         }
     }
+}
+
+/// The URL of the queue for what Perseus refuses.
+pub(crate) fn dead_letter_queue(fifo: bool) -> String {
+    let name = DEAD_LETTER_QUEUES[usize::from(fifo)];
+    format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}")
 }

@@ -60,6 +60,9 @@ impl Plan {
         }
         list.some("capacity", climate.capacity);
         list.some("largest body", climate.largest_body);
+        for (name, share) in climate.sqs.shares() {
+            list.share(name, share);
+        }
         for outage in &climate.outages {
             let kind = format!("outage ({:?})", outage.kind).to_lowercase();
             list.add(&kind, format!("{} to {}", time(outage.from), time(outage.until)));

@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod event;
+mod evidence;
 mod faults;
 mod figures;
 mod live;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments { command: Some(Command::Simulate(arguments)), .. } => simulate::run(&arguments),
         Arguments { command: Some(Command::Soak(arguments)), .. } => soak::run(&arguments),
+        Arguments { command: Some(Command::Evidence), .. } => evidence::run(),
         Arguments { command: Some(Command::Run(arguments)), .. } => on_runtime(live::run(&arguments)),
         Arguments { command: Some(Command::Perseus(arguments)), .. } => on_runtime(perseus::run(&arguments)),
         arguments => on_runtime(session(&arguments)),

@@ -1,0 +1,96 @@
+//! What the function does on a bad day, in figures: runs like those of the scenarios, but with the template's settings,
+//! and next to them what a function without its governor or without visibility control does.
+
+mod outage;
+mod table;
+
+pub use self::{outage::outages, table::Table};
+use crate::{
+    clock::Ms,
+    dice::Dice,
+    drive::DriveError,
+    fleet::{self, Origin},
+    history::Rules,
+    mapping,
+    message::Kind,
+    queue,
+    report::Mode,
+    scenario::{Plan, Scenario},
+    simulation::{self, Outcome},
+    traffic::{Shape, Traffic},
+    weather::Climate,
+};
+
+const SECOND: Ms = 1_000;
+const MINUTE: Ms = 60 * SECOND;
+const HOUR: Ms = 60 * MINUTE;
+
+/// What a function has of what is looked at here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// Neither governor nor visibility control: a fixed limit, retries, a partial batch response.
+    Plain,
+    /// The governor alone.
+    Governor,
+    /// The governor, and `SQS_VISIBILITY=on`.
+    Both,
+}
+
+impl Means {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Governor, Self::Both];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain function",
+            Self::Governor => "governor",
+            Self::Both => "governor, visibility",
+        }
+    }
+}
+
+/// A run with the settings of `template.yaml`: what is not said here has the function's own defaults, which are the
+/// template's.
+fn plan(messages: u32, over: Ms, climate: Climate) -> Plan {
+    let seed = 1;
+    Plan {
+        scenario: Scenario::Outage,
+        seed,
+        dice: Dice::new(seed),
+        mode: Mode::Simulated,
+        replay: String::new(),
+        traffic: Traffic { messages, over, shape: Shape::Steady },
+        kind: Kind { poison: 0.0, padding: (20, 60), groups: None },
+        queue: queue::Settings {
+            visibility: 361 * SECOND,
+            max_receives: 10,
+            fifo: false,
+            duplicates: 0.0,
+            most_in_flight: queue::MOST_IN_FLIGHT,
+        },
+        mapping: mapping::Settings { batch_size: 1_000, window: SECOND, max_concurrency: 10 },
+        fleet: fleet::Settings {
+            cold_start: (100, 300),
+            life: (HOUR, 2 * HOUR),
+            idle: 10 * MINUTE,
+            crash: 0.0,
+            stall: 0.0,
+            frozen_loss: 0.0,
+        },
+        climate,
+        timeout: 60 * SECOND,
+        variables: Vec::new(),
+        rules: Rules::default(),
+        give_up: Ms::MAX,
+    }
+}
+
+/// Runs a plan with a function of these means.
+fn run(mut plan: Plan, means: Means) -> Result<Outcome, DriveError> {
+    plan.set("SQS_VISIBILITY", if means == Means::Both { "on" } else { "off" });
+    plan.complete()?;
+    let variables = plan.variables.clone();
+    let origin =
+        if means == Means::Plain { Origin::Ungoverned(variables) } else { Origin::Library(variables) };
+    simulation::run(plan, origin)
+}

@@ -1,0 +1,69 @@
+//! A table of figures, in Markdown.
+
+use std::fmt;
+
+/// A table, with what it shows above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// What was simulated.
+    pub about: String,
+    /// The names of the columns.
+    pub head: Vec<&'static str>,
+    /// The rows, of as many cells.
+    pub rows: Vec<Vec<String>>,
+    /// What of the runs broke an invariant, in words.
+    pub violations: Vec<String>,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n\n| {} |", self.about, self.head.join(" | "))?;
+        writeln!(f, "|---|{}", "--:|".repeat(self.head.len() - 1))?;
+        self.rows.iter().try_for_each(|row| writeln!(f, "| {} |", row.join(" | ")))
+    }
+}
+
+/// A number with its thousands set apart.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A time with the unit that suits it.
+pub(super) fn time(ms: f64) -> String {
+    match ms {
+        ..1_000.0 => format!("{ms:.0} ms"),
+        ..60_000.0 => format!("{:.1} s", ms / 1_000.0),
+        ..7_200_000.0 => format!("{:.1} min", ms / 60_000.0),
+        _ => format!("{:.1} h", ms / 3_600_000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_markdown() {
+        let table = Table {
+            about: "Figures:".to_owned(),
+            head: vec!["run", "messages"],
+            rows: vec![vec!["one".to_owned(), grouped(1_234_567)]],
+            violations: Vec::new(),
+        };
+        assert_eq!(table.to_string(), "Figures:\n\n| run | messages |\n|---|--:|\n| one | 1,234,567 |\n");
+    }
+
+    #[test]
+    fn a_time_has_the_unit_that_suits_it() {
+        let times = [9.0, 1_500.0, 90_000.0, 8_000_000.0].map(time);
+        assert_eq!(times, ["9 ms", "1.5 s", "1.5 min", "2.2 h"]);
+    }
+}
