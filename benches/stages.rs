@@ -4,10 +4,7 @@
 
 mod event;
 
-use divan::{
-    AllocProfiler, Bencher, black_box,
-    counter::{BytesCount, ItemsCount},
-};
+use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use perseus_forwarder::{
     batch::{Batch, Batcher},
     config::{BatchFormat, BatchLimits, Compression},
@@ -36,7 +33,7 @@ fn main() {
 #[divan::bench(args = CASES)]
 fn decode(bencher: Bencher<'_, '_>, case: Case) {
     let payload = case.event();
-    counting(bencher, case, payload.len()).bench(|| Event::parse(black_box(&payload)));
+    bencher.counter(ItemsCount::new(case.records)).bench(|| Event::parse(black_box(&payload)));
 }
 
 /// Envelopes to records as they are posted.
@@ -45,7 +42,7 @@ fn encode(bencher: Bencher<'_, '_>, case: Case) {
     let payload = case.event();
     let event = parsed(&payload);
     let ledger = Ledger::open(&event);
-    counting(bencher, case, payload.len()).bench(|| records(&event, &ledger));
+    bencher.counter(ItemsCount::new(case.records)).bench(|| records(&event, &ledger));
 }
 
 /// Records to batches.
@@ -54,7 +51,7 @@ fn batch(bencher: Bencher<'_, '_>, case: Case) {
     let payload = case.event();
     let event = parsed(&payload);
     let records = records(&event, &Ledger::open(&event));
-    counting(bencher, case, payload.len()).with_inputs(|| records.clone()).bench_values(batches);
+    bencher.counter(ItemsCount::new(case.records)).with_inputs(|| records.clone()).bench_values(batches);
 }
 
 /// Batches to requests.
@@ -64,7 +61,7 @@ fn request(bencher: Bencher<'_, '_>, case: Case) {
     let event = parsed(&payload);
     let ledger = Ledger::open(&event);
     let batches = batches(records(&event, &ledger));
-    counting(bencher, case, payload.len()).bench(|| {
+    bencher.counter(ItemsCount::new(case.records)).bench(|| {
         for batch in &batches {
             black_box(Request::new(batch, &ids(&ledger, batch), FORMAT, Compression::None));
         }
@@ -77,7 +74,7 @@ fn settle(bencher: Bencher<'_, '_>, case: Case) {
     let payload = case.event();
     let event = parsed(&payload);
     let batches = batches(records(&event, &Ledger::open(&event)));
-    counting(bencher, case, payload.len()).bench(|| {
+    bencher.counter(ItemsCount::new(case.records)).bench(|| {
         let ledger = Ledger::open(&event);
         for batch in &batches {
             black_box(verdict(REPLY, &ids(&ledger, batch), false));
@@ -88,10 +85,6 @@ fn settle(bencher: Bencher<'_, '_>, case: Case) {
         }
         (ledger.counts(), ledger.outstanding().len())
     });
-}
-
-fn counting<'a, 'b>(bencher: Bencher<'a, 'b>, case: Case, bytes: usize) -> Bencher<'a, 'b> {
-    bencher.counter(ItemsCount::new(case.records)).counter(BytesCount::new(bytes))
 }
 
 fn parsed(payload: &[u8]) -> Event<'_> {

@@ -143,7 +143,7 @@ impl Stack<'_> {
     fn resolve(&self, value: &Value) -> Option<Value> {
         let of = |value: &Value| self.resolve(value).expect("a value");
         let list = |value: &Value| -> Vec<String> {
-            of(value).as_sequence().expect("a list").iter().map(|item| text(item)).collect()
+            of(value).as_sequence().expect("a list").iter().map(text).collect()
         };
         let Value::Tagged(tagged) = value else {
             return Some(match value {
