@@ -84,6 +84,9 @@ struct Drive {
     running: JoinSet<Result<Done, OriginError>>,
     batches: HashMap<u32, Vec<Delivery>>,
     invocations: Vec<Invocation>,
+    /// When the messages that are in the queue again were returned.
+    returned: HashMap<Number, Ms>,
+    waits: Vec<(u16, Ms)>,
     /// What the queue itself does not remember of its messages.
     notes: Vec<Note>,
     recorder: Recorder,
@@ -148,6 +151,8 @@ impl Drive {
             running: JoinSet::new(),
             batches: HashMap::new(),
             invocations: Vec::new(),
+            returned: HashMap::new(),
+            waits: Vec::new(),
             notes: Vec::new(),
             stopped: false,
             plan,
@@ -171,7 +176,9 @@ impl Drive {
             }
         }
         self.queue.release(now);
-        while let Some(batch) = self.mapping.next_batch(&mut self.queue, self.running.len(), now) {
+        while now < self.plan.give_up
+            && let Some(batch) = self.mapping.next_batch(&mut self.queue, self.running.len(), now)
+        {
             self.invoke(batch, now);
         }
         if now >= self.recorder.next() {
@@ -182,7 +189,8 @@ impl Drive {
     /// When something is due although nothing else happens.
     fn next_change(&self, now: Ms) -> Ms {
         let arrival = self.arrivals.next().filter(|_| !self.stopped);
-        let changes = [arrival, self.queue.next_visible(), self.mapping.next_change(self.running.len())];
+        let batch = self.mapping.next_change(self.running.len()).filter(|_| now < self.plan.give_up);
+        let changes = [arrival, self.queue.next_visible(), batch];
         let next = changes.into_iter().flatten().min().unwrap_or(Ms::MAX);
         next.min(self.recorder.next()).max(now + 1)
     }
@@ -198,7 +206,7 @@ impl Drive {
         gone.iter().for_each(|seat| self.ingest.forget(seat.id));
         let dice = self.plan.dice.of(6_u64).of(number);
         self.ingest.thaw(seat.id, self.fleet.frozen_loss(), dice);
-        let timeout = span(self.plan.timeout);
+        let (environment, timeout) = (seat.id, span(self.plan.timeout));
         let job = Job {
             number,
             event: self.messages.event(&batch),
@@ -208,10 +216,14 @@ impl Drive {
             surroundings: Surroundings { perseus: self.ingest.url(seat.id), sqs: self.sqs.url() },
             seat,
         };
-        for delivery in batch.iter().filter(|delivery| delivery.is_copy) {
-            self.notes[delivery.receipt.message as usize].copied = true;
+        for delivery in &batch {
+            let message = delivery.receipt.message;
+            self.notes[message as usize].copied |= delivery.is_copy;
+            let returned = self.returned.remove(&message);
+            self.waits.extend(returned.map(|at| (delivery.receives - 1, now.saturating_sub(at))));
         }
         self.invocations.push(Invocation {
+            environment,
             started: now,
             took: 0,
             messages: u32::try_from(batch.len()).unwrap_or(u32::MAX),

@@ -1,10 +1,19 @@
 //! What the function does on a bad day, in figures: runs like those of the scenarios, but with the template's settings,
 //! and next to them what a function without its governor or without visibility control does.
 
+mod capacity;
 mod outage;
+mod poison;
+mod slow;
 mod table;
 
-pub use self::{outage::outages, table::Table};
+pub use self::{
+    capacity::{Use, capacity, usage},
+    outage::{Cost, outage, outages},
+    poison::poison,
+    slow::slow,
+    table::Table,
+};
 use crate::{
     clock::Ms,
     dice::Dice,
@@ -88,7 +97,9 @@ fn plan(messages: u32, over: Ms, climate: Climate) -> Plan {
 /// Runs a plan with a function of these means.
 fn run(mut plan: Plan, means: Means) -> Result<Outcome, DriveError> {
     plan.set("SQS_VISIBILITY", if means == Means::Both { "on" } else { "off" });
+    let give_up = plan.give_up;
     plan.complete()?;
+    plan.give_up = plan.give_up.min(give_up);
     let variables = plan.variables.clone();
     let origin =
         if means == Means::Plain { Origin::Ungoverned(variables) } else { Origin::Library(variables) };

@@ -17,6 +17,10 @@ pub struct History {
     pub invocations: Vec<Invocation>,
     /// Every request, by its number.
     pub exchanges: Vec<Exchange>,
+    /// How long each message that was returned waited for its next receive, and after which receive that was.
+    pub waits: Vec<(u16, Ms)>,
+    /// How long good messages that were refused together with poison waited for their commit from then on.
+    pub neighbours: Vec<Ms>,
     /// Every commit of a message that was committed before.
     pub repeats: Vec<Repeat>,
     /// What broke the contract on the wire, in words; only the first ones.
@@ -56,6 +60,8 @@ pub struct Life {
 /// One invocation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Invocation {
+    /// In which environment.
+    pub environment: u32,
     /// When it began.
     pub started: Ms,
     /// How long it took.

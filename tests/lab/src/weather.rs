@@ -46,8 +46,10 @@ pub(crate) struct Climate {
     pub(crate) refusal: f64,
     /// How poison is refused.
     pub(crate) poison: Poison,
-    /// More requests than this at once are turned away.
+    /// More requests than this at once are turned away, quickly.
     pub(crate) capacity: Option<usize>,
+    /// Whether those that are turned away are not told for how long.
+    pub(crate) is_curt: bool,
     /// More bytes than this in a request are too many.
     pub(crate) largest_body: Option<usize>,
     /// When it cannot be reached at all.
@@ -153,8 +155,14 @@ impl Climate {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
         let latency = Duration::from_millis(latency as u64);
-        let fate = match self.outage(posted.at) {
+        let outage = self.outage(posted.at);
+        let is_full = self.capacity.is_some_and(|most| posted.load > most);
+        // Who does nothing else with a request is done with it sooner.
+        let latency = if is_full && outage.is_none() { latency / 10 } else { latency };
+        let fate = match outage {
             Some(outage) => during(outage),
+            None if is_full && self.is_curt => Fate::told(Reply::status(429)),
+            None if is_full => Fate::told(later(rng)),
             None => self
                 .turned_away(posted, rng)
                 .or_else(|| self.mishap(posted, rng))
@@ -197,9 +205,6 @@ impl Climate {
     fn turned_away(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<Fate> {
         if self.largest_body.is_some_and(|most| posted.body_bytes > most) {
             return Some(Fate::told(Reply::status(413)));
-        }
-        if self.capacity.is_some_and(|most| posted.load > most) {
-            return Some(Fate::told(later(rng)));
         }
         if rng.random_bool(self.throttle) {
             return Some(Fate::failure(later(rng)));

@@ -19,6 +19,8 @@ impl Drive {
             messages: with_commits(lives, &findings),
             invocations: self.invocations,
             exchanges: findings.exchanges,
+            waits: self.waits,
+            neighbours: findings.neighbours,
             repeats: findings.ledger.repeats,
             violation_count: findings.violation_count
                 + u32::try_from(self.violations.len()).unwrap_or(u32::MAX),

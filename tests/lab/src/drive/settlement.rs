@@ -21,13 +21,16 @@ impl Drive {
             None => answer::whole(&ids, "no answer"),
         };
         for (place, delivery) in batch.iter().enumerate() {
-            if !reading.kept.contains(&place) {
+            if reading.kept.contains(&place) {
+                self.returned.insert(delivery.receipt.message, done.started + done.took);
+            } else {
                 self.delete(delivery);
             }
         }
         let end =
             if done.end == End::Answered && reading.refused.is_some() { End::Refused } else { done.end };
         self.invocations[done.number as usize] = Invocation {
+            environment: done.environment,
             started: done.started,
             took: done.took,
             messages: u32::try_from(batch.len()).unwrap_or(u32::MAX),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::clock::Ms;
+
 /// A table, with what it shows above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -34,6 +36,18 @@ pub(crate) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The value that this share of the sorted ones does not exceed; 0 if there are none.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a place in a list"
+)]
+pub(super) fn quantile(sorted: &[Ms], share: f64) -> f64 {
+    let place = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(place).copied().unwrap_or_default().into()
 }
 
 /// A time with the unit that suits it.

@@ -41,6 +41,9 @@ pub(super) struct Book {
     failures: Vec<Failures>,
     /// How requests ended of which there may be another attempt.
     outcomes: Vec<Option<Outcome>>,
+    /// When good messages were refused together with poison for the first time, until they are committed.
+    refused: HashMap<Number, Ms>,
+    neighbours: Vec<Ms>,
     load: u32,
     tally: Tally,
     violations: Vec<String>,
@@ -65,6 +68,8 @@ struct Failures {
 pub(crate) struct Findings {
     pub(crate) ledger: Ledger,
     pub(crate) exchanges: Vec<Exchange>,
+    /// How long good messages that were refused together with poison waited for their commit from then on.
+    pub(crate) neighbours: Vec<Ms>,
     /// What broke the contract, in words; only the first ones.
     pub(crate) violations: Vec<String>,
     pub(crate) violation_count: u32,
@@ -108,6 +113,9 @@ impl Book {
                 records.iter().filter(|record| !(fate.tells && fate.reply.commits(Some(&record.id))));
             failed.filter_map(|record| messages.number(&record.id)).for_each(|m| self.fail(m, invocation));
         }
+        if records.iter().any(|record| record.is_poison) && !fate.by_chance {
+            self.note_neighbours(&records, &fate, now, messages);
+        }
         self.uncommitted.insert(exchange, accepted(&received, messages, &fate));
         (exchange, fate)
     }
@@ -129,6 +137,13 @@ impl Book {
         attempts.count += 1;
         attempts.last = exchange;
         dice.of(invocation).of(digest).of(attempts.count)
+    }
+
+    fn note_neighbours(&mut self, records: &[PostedRecord], fate: &Fate, now: Ms, messages: &Messages) {
+        let good = records.iter().filter(|record| !record.is_poison && !fate.reply.commits(Some(&record.id)));
+        for message in good.filter_map(|record| messages.number(&record.id)) {
+            self.refused.entry(message).or_insert(now);
+        }
     }
 
     fn fail(&mut self, message: Number, invocation: u32) {
@@ -153,6 +168,7 @@ impl Book {
     pub(super) fn commit(&mut self, exchange: u32, now: Ms) {
         for (message, sent) in self.uncommitted.remove(&exchange).unwrap_or_default() {
             if self.ledger.commit(message, exchange, now) {
+                self.neighbours.extend(self.refused.remove(&message).map(|refused| now - refused));
                 self.tally.delivered += 1;
                 self.tally.ages.add(now.saturating_sub(sent));
             } else {
@@ -188,6 +204,7 @@ impl Book {
         Findings {
             ledger: take(&mut self.ledger),
             exchanges: take(&mut self.exchanges),
+            neighbours: take(&mut self.neighbours),
             violations: take(&mut self.violations),
             violation_count: self.violation_count,
         }

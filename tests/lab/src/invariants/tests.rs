@@ -22,6 +22,7 @@ fn calm() -> History {
     History {
         messages: vec![life(0), life(1)],
         invocations: vec![Invocation {
+            environment: 0,
             started: 0,
             took: 50,
             messages: 2,
