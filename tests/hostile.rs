@@ -149,7 +149,7 @@ proptest! {
 
     #[test]
     fn no_configuration_makes_it_panic_or_shows_a_secret(
-        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 28),
+        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 29),
         visibility in "on|off|",
     ) {
         const SECRET: &str = "hunter2";

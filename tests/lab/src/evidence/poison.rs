@@ -19,9 +19,7 @@ pub fn poison() -> Result<Table, DriveError> {
     let none = posted(0.0, Poison::WithItsRequest, false)?.report.totals.requests;
     let mut rows = Vec::new();
     let mut violations = Vec::new();
-    for (how, poison) in
-        [("with its whole request", Poison::WithItsRequest), ("by name", Poison::ByName)]
-    {
+    for (how, poison) in [("with its whole request", Poison::WithItsRequest), ("by name", Poison::ByName)] {
         for direct in [false, true] {
             let outcome = posted(0.001, poison, direct)?;
             rows.push(row(&format!("{how}, {}", if direct { "set" } else { "not set" }), &outcome, none));

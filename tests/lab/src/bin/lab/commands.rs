@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Simulate many seeds of every scenario, and print what they add up to as a table
     Soak(Soak),
     /// Simulate bad days at Perseus, and print what they cost as tables
-    Evidence,
+    Evidence(crate::evidence::Evidence),
     /// Serve the stand-in for Perseus alone, for a function that is started by other means
     ///
     /// It accepts everything, and tells what it received. Ctrl-C ends it.

@@ -2,17 +2,54 @@
 
 use std::process::ExitCode;
 
-use lab::evidence::*;
+use anyhow::ensure;
+use clap::{Args, ValueEnum};
+use lab::evidence::{capacity, outages, poison, slow};
 
-/// Simulates bad days and prints what they cost.
-pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    let w = std::env::var("W").unwrap();
-    let n: Vec<usize> = std::env::var("N").unwrap_or("5".into()).split(',').map(|n| n.parse().unwrap()).collect();
-    let l: Vec<usize> = std::env::var("L").unwrap_or("1,2,3,4,5,6,8,10".into()).split(',').map(|n| n.parse().unwrap()).collect();
-    let m: u32 = std::env::var("M").unwrap_or("5".into()).parse()?;
-    let r: u32 = std::env::var("R").unwrap_or("100".into()).parse()?;
-    let table = match w.as_str() {
-        "slow" => slow()?, "poison" => poison()?, "capacity" => capacity(&n, &l)?, _ => outages(&[m*60_000], r)? };
-    anstream::println!("{table}\n{:?}", table.violations);
+/// How the bad days are to be.
+#[derive(Args, Debug)]
+pub(crate) struct Evidence {
+    /// Which bad day
+    #[arg(value_enum, default_value_t = Day::Outage)]
+    day: Day,
+    /// Outages: how long each takes, in minutes
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 60])]
+    minutes: Vec<u32>,
+    /// Outages: messages a second
+    #[arg(long, default_value_t = 100)]
+    rate: u32,
+    /// Capacity: how many environments
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 30])]
+    environments: Vec<usize>,
+    /// Capacity: the fixed limits to compare with
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5, 6, 8, 10])]
+    limits: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Day {
+    /// Perseus takes nothing at all
+    Outage,
+    /// Perseus takes longer than the function has
+    Slow,
+    /// One message in a thousand is never taken
+    Poison,
+    /// Environments that cannot see each other ask for more than Perseus can take
+    Capacity,
+}
+
+/// Simulates a bad day and prints what it costs.
+pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
+    let table = match evidence.day {
+        Day::Outage => {
+            let lengths: Vec<_> = evidence.minutes.iter().map(|minutes| minutes * 60_000).collect();
+            outages(&lengths, evidence.rate)?
+        }
+        Day::Slow => slow()?,
+        Day::Poison => poison()?,
+        Day::Capacity => capacity(&evidence.environments, &evidence.limits)?,
+    };
+    anstream::println!("{table}");
+    ensure!(table.violations.is_empty(), "broken promises: {:?}", table.violations);
     Ok(ExitCode::SUCCESS)
 }

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse() {
         Arguments { command: Some(Command::Simulate(arguments)), .. } => simulate::run(&arguments),
         Arguments { command: Some(Command::Soak(arguments)), .. } => soak::run(&arguments),
-        Arguments { command: Some(Command::Evidence), .. } => evidence::run(),
+        Arguments { command: Some(Command::Evidence(evidence)), .. } => evidence::run(&evidence),
         Arguments { command: Some(Command::Run(arguments)), .. } => on_runtime(live::run(&arguments)),
         Arguments { command: Some(Command::Perseus(arguments)), .. } => on_runtime(perseus::run(&arguments)),
         arguments => on_runtime(session(&arguments)),
