@@ -24,7 +24,7 @@ impl Workspace {
         let copy = root.join("project");
         // What was removed from the project since the last time must not be in the copy.
         let _ = fs::remove_dir_all(&copy);
-        for part in ["Cargo.toml", "Cargo.lock", "src", "tests/lab"] {
+        for part in ["Cargo.toml", "Cargo.lock", "benches", "docs", "src", "tests/lab"] {
             copy_all(&project.join(part), &copy.join(part));
         }
         for defect in DEFECTS {
