@@ -5,24 +5,21 @@
 
 #![allow(clippy::print_stdout, reason = "the table")]
 
+mod batches;
 mod event;
 
 use std::{error::Error, hint::black_box, time::Duration};
 
 use nix::time::{ClockId, clock_gettime};
 use perseus_forwarder::{
-    batch::{Batch, Batcher},
-    config::{BatchFormat, BatchLimits, Compression},
-    decode::Decoder,
-    event::Event,
-    ledger::Ledger,
-    request::Request,
+    batch::Batch, config::Compression, decode::Decoder, event::Event, ledger::Ledger, request::Request,
 };
 
-use self::event::{CASES, Case};
+use self::{
+    batches::{FORMAT, batches},
+    event::{CASES, Case},
+};
 
-const FORMAT: BatchFormat = BatchFormat::Records;
-const LIMITS: BatchLimits = BatchLimits { max_records: 100, max_bytes: 1 << 20 };
 const ROUNDS: usize = 15;
 const MB: f64 = 1e6;
 const DOLLARS_PER_CPU_SECOND: f64 = 0.000_016_666_7 * 1769.0 / 1024.0;
@@ -43,7 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn print_case(case: Case) -> Result<(), Box<dyn Error>> {
     let payload = case.event();
     let event = Event::parse(&payload)?;
-    let batches = batches(&event);
+    let ledger = Ledger::open(&event);
+    let batches = batches(Decoder::new(&event, &ledger, FORMAT, ""));
     let mut figures = Compression::ALL.map(|_| (Duration::MAX, 0));
     for _ in 0..ROUNDS {
         for (compression, (least, bytes)) in Compression::ALL.into_iter().zip(&mut figures) {
@@ -84,13 +82,4 @@ fn requests(batches: &[Batch], compression: Compression) -> Result<(Duration, us
 
 fn cpu() -> nix::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
-}
-
-fn batches(event: &Event<'_>) -> Vec<Batch> {
-    let mut batcher = Batcher::new(LIMITS, FORMAT);
-    let ledger = Ledger::open(event);
-    let records = Decoder::new(event, &ledger, FORMAT, "");
-    let mut batches: Vec<_> = records.filter_map(|record| batcher.push(record)).collect();
-    batches.extend(batcher.finish());
-    batches
 }

@@ -2,27 +2,23 @@
 //!
 //! `cargo bench --bench stages`
 
+mod batches;
 mod event;
 
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use perseus_forwarder::{
-    batch::{Batch, Batcher},
-    config::{BatchFormat, BatchLimits, Compression},
-    decode::Decoder,
-    event::Event,
-    ledger::Ledger,
-    record::Record,
-    reply::verdict,
-    request::Request,
+    batch::Batch, config::Compression, decode::Decoder, event::Event, ledger::Ledger, record::Record,
+    reply::verdict, request::Request,
 };
 
-use self::event::{CASES, Case};
+use self::{
+    batches::{FORMAT, batches},
+    event::{CASES, Case},
+};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-const FORMAT: BatchFormat = BatchFormat::Records;
-const LIMITS: BatchLimits = BatchLimits { max_records: 100, max_bytes: 1 << 20 };
 const REPLY: &[u8] = br#"{"batchItemFailures":[]}"#;
 
 fn main() {
@@ -93,13 +89,6 @@ fn parsed(payload: &[u8]) -> Event<'_> {
 
 fn records(event: &Event<'_>, ledger: &Ledger<'_>) -> Vec<Record> {
     Decoder::new(event, ledger, FORMAT, "").collect()
-}
-
-fn batches(records: Vec<Record>) -> Vec<Batch> {
-    let mut batcher = Batcher::new(LIMITS, FORMAT);
-    let mut batches: Vec<_> = records.into_iter().filter_map(|record| batcher.push(record)).collect();
-    batches.extend(batcher.finish());
-    batches
 }
 
 fn ids<'a>(ledger: &'a Ledger<'_>, batch: &Batch) -> Vec<&'a str> {

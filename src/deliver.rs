@@ -183,17 +183,15 @@ impl Courier<'_> {
         let Attempts { connection, ref authorization, .. } = *attempts;
         let sending = self.perseus.attempt(request, authorization.as_ref(), &self.trace, connection, cutoff);
         let result = sending.await;
+        let took = start.elapsed();
         match &result {
-            Ok(_) => {
-                self.tally.took(start.elapsed());
-                self.pace.learn(start.elapsed());
-            }
-            Err(Failure::Timeout) => {
-                self.tally.took(start.elapsed());
-                self.pace.learn_at_least(start.elapsed());
-            }
+            Ok(_) => self.pace.learn(took),
+            Err(Failure::Timeout) => self.pace.learn_at_least(took),
             // A refused connection is no measure of a reply.
             Err(_) => {}
+        }
+        if matches!(result, Ok(_) | Err(Failure::Timeout)) {
+            self.tally.took(took);
         }
         permit.settle(signal(&result));
         Some(result)

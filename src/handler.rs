@@ -21,13 +21,13 @@ use crate::{
     event::{Event, EventError},
     governor::Governor,
     halt::Halt,
-    ledger::{Ledger, Outcome},
+    ledger::{Counts, Ledger, Outcome},
     metrics::Metrics,
     pace::Pace,
     perseus::Perseus,
     pipeline,
     sqs::{self, Queue, Sqs},
-    tally::{Measures, Tally},
+    tally::{Measures, Tally, millis},
     token::Token,
     trace::TraceContext,
     visibility::{self, Circumstances},
@@ -102,8 +102,9 @@ impl Handler {
                 error!(requestId = context.request_id, "a request to SQS panicked; its records are reported");
             }
         }
-        self.publish_metrics(&courier, &context.env_config.function_name);
-        Ok(answer(&courier))
+        let counts = ledger.counts();
+        self.publish_metrics(&courier, &counts, &context.env_config.function_name);
+        Ok(answer(&courier, &counts))
     }
 
     fn ledger<'a>(&self, event: &Event<'a>) -> Ledger<'a> {
@@ -151,12 +152,12 @@ impl Handler {
         }
     }
 
-    fn publish_metrics(&self, courier: &Courier<'_>, function: &str) {
+    fn publish_metrics(&self, courier: &Courier<'_>, counts: &Counts, function: &str) {
         let Some(measures) = &courier.tally.measures else { return };
         let metrics = Metrics {
             function,
             request_id: courier.request_id,
-            counts: &courier.ledger.counts(),
+            counts,
             tally: &courier.tally,
             is_misconfigured: courier.halt.is_set(),
             limit: self.governor.limit(),
@@ -187,7 +188,7 @@ fn wall_clock() -> SystemTime {
 }
 
 fn time_left_ms(courier: &Courier<'_>) -> u64 {
-    u64::try_from(courier.deadline.remaining().as_millis()).unwrap_or(u64::MAX)
+    millis(courier.deadline.remaining())
 }
 
 /// Asks SQS for what the settings say, once all else is settled. Each may take a half of what is left, so
@@ -222,7 +223,7 @@ fn why_unattempted(courier: &Courier<'_>) -> &'static str {
 }
 
 /// Answers with whatever is outstanding, and logs what became of the event.
-fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
+fn answer(courier: &Courier<'_>, counts: &Counts) -> SqsBatchResponse {
     let ledger = courier.ledger;
     let unattempted = ledger.ids_of(Outcome::Unattempted);
     if !unattempted.is_empty() {
@@ -235,7 +236,6 @@ fn answer(courier: &Courier<'_>) -> SqsBatchResponse {
             "records not sent"
         );
     }
-    let counts = ledger.counts();
     let outstanding = ledger.outstanding();
     info!(
         requestId = courier.request_id,

@@ -66,9 +66,13 @@ impl<'a> Outstanding<'a> {
     /// Perseus has all of them.
     pub fn accept(&mut self, tally: &Tally) {
         for record in std::mem::take(&mut self.batch.records) {
-            self.ledger.acknowledge(record.slot);
-            tally.acknowledged(record.sent);
+            self.acknowledge(&record, tally);
         }
+    }
+
+    fn acknowledge(&self, record: &Record, tally: &Tally) {
+        self.ledger.acknowledge(record.slot);
+        tally.acknowledged(record.sent);
     }
 
     /// Perseus has all but these, of which it will never take those that are not retryable, says its reply
@@ -85,10 +89,7 @@ impl<'a> Outstanding<'a> {
                 None if record.group.is_some_and(|group| refused_groups.contains(&group)) => {
                     overtook.push(record)
                 }
-                None => {
-                    self.ledger.acknowledge(record.slot);
-                    tally.acknowledged(record.sent);
-                }
+                None => self.acknowledge(&record, tally),
                 Some(retryable) => {
                     refused_groups.extend(record.group);
                     if *retryable { self.batch.records.push(record) } else { rejected.push(record) }

@@ -266,18 +266,27 @@ async fn read(response: Response) -> Result<Reply, Failure> {
 }
 
 /// The whole body. On success every byte of it matters: it may name records that were not accepted.
-async fn whole(mut response: Response) -> Result<Vec<u8>, Failure> {
+async fn whole(response: Response) -> Result<Vec<u8>, Failure> {
     if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(Failure::Compressed);
     }
+    let body = read_at_most(response, LONGEST_REPLY).await.map_err(|_| Failure::CutShort)?;
+    body.ok_or(Failure::TooLong)
+}
+
+/// The whole body, unless it is longer than `most` bytes.
+pub(crate) async fn read_at_most(
+    mut response: Response,
+    most: usize,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| Failure::CutShort)? {
+    while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_REPLY {
-            return Err(Failure::TooLong);
+        if body.len() > most {
+            return Ok(None);
         }
     }
-    Ok(body)
+    Ok(Some(body))
 }
 
 /// The beginning of a body that is good for a log line at most. If it ends there, the connection can

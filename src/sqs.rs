@@ -219,7 +219,8 @@ fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn sensitive(value: &str) -> HeaderValue {
+/// A header that no one prints.
+pub(crate) fn sensitive(value: &str) -> HeaderValue {
     // The configuration takes only visible ASCII for what is not made here.
     let mut header = HeaderValue::try_from(value).expect("visible ASCII is a header value");
     header.set_sensitive(true);

@@ -77,7 +77,8 @@ impl Measures {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+/// A time in whole milliseconds.
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 pub use self::store::{Missing, Place, Store};
+use crate::config::is_visible;
 
 /// How long a store is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,7 +25,7 @@ pub(crate) const LONGEST_TOKEN: usize = 8 << 10;
 /// The `authorization` header for a token, marked as sensitive so that no one prints it; none if it is
 /// empty, too long or not visible ASCII.
 pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
-    let is_token = (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    let is_token = (1..=LONGEST_TOKEN).contains(&token.len()) && is_visible(token);
     let mut header = is_token.then(|| HeaderValue::try_from(format!("Bearer {token}")).ok())??;
     header.set_sensitive(true);
     Some(header)
@@ -128,7 +129,7 @@ impl Token {
             if is_settled(self.known().last()) {
                 return Ok(());
             }
-            let header = store.fetch(until).await?;
+            let header = store.fetch().await?;
             let mut known = self.known();
             if known.last() != Some(&header) {
                 known.push(header);

@@ -9,7 +9,10 @@ use super::{
     PERSEUS_TOKEN, PERSEUS_TOKEN_PARAMETER, PERSEUS_TOKEN_SECRET, Reader, Variable, number,
     sqs::{AWS_SESSION_TOKEN, credential},
 };
-use crate::token::{Place, Source, Store, bearer};
+use crate::{
+    sqs::sensitive,
+    token::{Place, Source, Store, bearer},
+};
 
 const PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: Variable =
     Variable { name: "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", default: Some("2773") };
@@ -82,9 +85,7 @@ fn name(value: &str) -> Result<String, String> {
 }
 
 fn session_header(value: &str) -> Result<HeaderValue, String> {
-    let mut header = HeaderValue::try_from(credential(value)?).expect("visible ASCII is a header value");
-    header.set_sensitive(true);
-    Ok(header)
+    credential(value).map(|token| sensitive(&token))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::Action;
-use crate::perseus::root_cause;
+use crate::perseus::{read_at_most, root_cause};
 
 /// The longest reply that is read. Ten entries take about 2 kB.
 const LONGEST_REPLY: usize = 64 << 10;
@@ -91,19 +91,11 @@ impl fmt::Display for Failure {
 /// # Errors
 ///
 /// If it refuses the whole call, or makes no sense.
-pub(super) async fn read(
-    mut response: Response,
-    action: Action,
-    entries: usize,
-) -> Result<Confirmed, Failure> {
+pub(super) async fn read(response: Response, action: Action, entries: usize) -> Result<Confirmed, Failure> {
     let status = response.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| Failure::Reply("a reply cut short"))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_REPLY {
-            return Err(Failure::Reply("a reply that is too long"));
-        }
-    }
+    let body = read_at_most(response, LONGEST_REPLY).await;
+    let body = body.map_err(|_| Failure::Reply("a reply cut short"))?;
+    let body = body.ok_or(Failure::Reply("a reply that is too long"))?;
     if status == StatusCode::OK { confirmed(&body, action, entries) } else { Err(refused(status, &body)) }
 }
 

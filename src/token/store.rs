@@ -6,17 +6,17 @@
 use std::{fmt, time::Duration};
 
 use reqwest::{
-    Response, StatusCode, Url,
+    Client, StatusCode, Url,
     header::{HeaderName, HeaderValue},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 
 use super::bearer;
 use crate::{
     excerpt::occurs,
-    perseus::{client_builder, root_cause},
+    perseus::{client_builder, read_at_most, root_cause},
     record::read_object,
 };
 
@@ -111,30 +111,29 @@ impl Store {
         }
     }
 
-    /// Reads the token, as an `authorization` header. Ends at `until` at the latest.
+    /// Reads the token, as an `authorization` header. An extension that is not ready is asked until it is, or for
+    /// as long as the caller waits.
     ///
     /// # Errors
     ///
     /// If there is none that could be sent.
-    pub async fn fetch(&self, until: Instant) -> Result<HeaderValue, Missing> {
-        let asking = async {
-            loop {
-                match self.ask().await {
-                    Err(Missing::NotReady) => sleep(NOT_READY_PAUSE).await,
-                    answer => return answer,
-                }
-            }
-        };
-        timeout_at(until, asking).await.unwrap_or(Err(Missing::Timeout))
-    }
-
-    async fn ask(&self) -> Result<HeaderValue, Missing> {
+    pub async fn fetch(&self) -> Result<HeaderValue, Missing> {
         // Made anew each time, which is once in most processes. Nothing is kept of it.
         let client = client_builder().pool_max_idle_per_host(0).build().map_err(Missing::Unreachable)?;
+        loop {
+            match self.ask(&client).await {
+                Err(Missing::NotReady) => sleep(NOT_READY_PAUSE).await,
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask(&self, client: &Client) -> Result<HeaderValue, Missing> {
         let get = client.get(self.url()).header(SESSION_TOKEN, self.session_token.clone());
         let response = get.send().await.map_err(Missing::Unreachable)?;
         let status = response.status();
-        let reply = whole(response).await?;
+        let reply = read_at_most(response, LONGEST_REPLY).await.map_err(Missing::Unreachable)?;
+        let reply = reply.ok_or(Missing::TooLong)?;
         match status {
             StatusCode::OK => self.place.token(&reply),
             StatusCode::BAD_REQUEST if occurs(NOT_READY, &reply) => Err(Missing::NotReady),
@@ -155,17 +154,6 @@ impl Store {
         }
         url
     }
-}
-
-async fn whole(mut response: Response) -> Result<Vec<u8>, Missing> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Missing::Unreachable)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LONGEST_REPLY {
-            return Err(Missing::TooLong);
-        }
-    }
-    Ok(body)
 }
 
 #[derive(Deserialize)]

@@ -8,9 +8,8 @@ use crate::support::*;
 const SCHEMA: &str = include_str!("embedded_metric_format.schema.json");
 
 /// The documents among the lines on standard output.
-fn documents(environment: &lab::environment::Environment) -> Vec<Value> {
-    let lines = environment.logs().into_iter().map(|line| serde_json::from_str::<Value>(&line).expect(&line));
-    lines.filter(|line| line.get("_aws").is_some()).collect()
+fn metrics(environment: &lab::environment::Environment) -> Vec<Value> {
+    documents(environment).filter(|line| line.get("_aws").is_some()).collect()
 }
 
 #[tokio::test]
@@ -29,7 +28,7 @@ async fn each_invocation_leaves_one_document_that_cloudwatch_takes() {
     environment.invoke(first.to_string()).await;
     environment.invoke(event("c").to_string()).await;
 
-    let documents = documents(&environment);
+    let documents = metrics(&environment);
     let schema = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     for document in &documents {
         assert!(schema.is_valid(document), "{document}");
@@ -58,5 +57,5 @@ async fn without_the_setting_there_is_none() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     environment.invoke(event("a").to_string()).await;
-    assert_eq!(documents(&environment), [] as [Value; 0]);
+    assert_eq!(metrics(&environment), [] as [Value; 0]);
 }

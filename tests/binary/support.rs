@@ -37,6 +37,10 @@ pub(crate) fn event(ids: &str) -> Value {
 
 /// The function's log lines so far that have this message.
 pub(crate) fn lines(environment: &Environment, message: &str) -> Vec<Value> {
-    let lines = environment.logs().into_iter().map(|line| serde_json::from_str::<Value>(&line).expect(&line));
-    lines.filter(|line| line["message"] == message).collect()
+    documents(environment).filter(|line| line["message"] == message).collect()
+}
+
+/// All that the function has written to standard output so far, a JSON document a line.
+pub(crate) fn documents(environment: &Environment) -> impl Iterator<Item = Value> {
+    environment.logs().into_iter().map(|line| serde_json::from_str(&line).expect(&line))
 }

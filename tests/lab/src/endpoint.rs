@@ -78,8 +78,10 @@ impl Desk {
         let _ = self.questions.send(question);
     }
 
-    async fn answer(&self, call: Call) -> Response {
+    /// Asks for what a call says. The entries from `asked` on are refused instead, for no fault of their own.
+    async fn answer(&self, mut call: Call, asked: usize) -> Response {
         let (sender, answer) = oneshot::channel();
+        call.entries.truncate(asked);
         let (action, ids) = (call.action, call.ids);
         self.ask(Question::Do(call.entries, sender));
         match answer.await {
@@ -105,28 +107,25 @@ async fn serve(
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let mut call = match Call::read(&head, &body) {
+    let call = match Call::read(&head, &body) {
         Ok(call) => call,
         Err(what) => return refuse(&desk, &head, &what),
     };
+    let entries = call.entries.len();
     match desk.mood(&body) {
-        Mood::Well => desk.answer(call).await,
+        Mood::Well => desk.answer(call, entries).await,
         Mood::Slow(delay) => {
             tokio::time::sleep(span(delay)).await;
-            desk.answer(call).await
+            desk.answer(call, entries).await
         }
         Mood::Down => error(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
         Mood::Silent => std::future::pending().await,
         Mood::Deaf => {
-            desk.answer(call).await;
+            desk.answer(call, entries).await;
             line.cut(Cut::Reset);
             std::future::pending().await
         }
-        Mood::Partial => {
-            let refused = call.ids.split_off(call.ids.len() / 2);
-            call.entries.truncate(call.ids.len());
-            with_failures(desk.answer(call).await, &refused).await
-        }
+        Mood::Partial => desk.answer(call, entries / 2).await,
         // A proxy's page, or the reply to someone else's call: nothing is done.
         Mood::Absurd(false) => (StatusCode::OK, "<html>Welcome</html>").into_response(),
         Mood::Absurd(true) => json_reply(StatusCode::OK, &json!({"Successful": [{"Id": "stranger"}]})),
@@ -153,21 +152,13 @@ fn reply(action: Action, ids: &[String], outcomes: &[Result<(), Refusal>]) -> Re
             Err(refusal) => failed.push(failure(id, refusal.code(), true, &refusal.to_string())),
         }
     }
+    let unasked = ids.iter().skip(outcomes.len());
+    failed.extend(unasked.map(|id| failure(id, "InternalError", false, "not now")));
     json_reply(StatusCode::OK, &json!({"Successful": successful, "Failed": failed}))
 }
 
 fn failure(id: &str, code: &str, sender_fault: bool, message: &str) -> Value {
     json!({"Id": id, "Code": code, "SenderFault": sender_fault, "Message": message})
-}
-
-/// The same reply with these entries refused too, for no fault of their own.
-async fn with_failures(reply: Response, ids: &[String]) -> Response {
-    let body = axum::body::to_bytes(reply.into_body(), usize::MAX).await.unwrap_or_default();
-    let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if let Some(failed) = body["Failed"].as_array_mut() {
-        failed.extend(ids.iter().map(|id| failure(id, "InternalError", false, "not now")));
-    }
-    json_reply(StatusCode::OK, &body)
 }
 
 fn json_reply(status: StatusCode, body: &Value) -> Response {

@@ -69,6 +69,11 @@ impl Messages {
         self.dice.of(number).of(2_u64).chance(self.kind.poison)
     }
 
+    /// The id of the message's group on a FIFO queue.
+    pub(crate) fn group_id(&self, number: Number) -> Option<String> {
+        self.group(number).map(|group| format!("group-{group}"))
+    }
+
     /// The message's group on a FIFO queue. A few groups have most of the messages.
     pub(crate) fn group(&self, number: Number) -> Option<u32> {
         let groups = self.kind.groups?;
@@ -122,9 +127,9 @@ impl Messages {
         let body = Value::String(self.body(number));
         let sent = EPOCH_MS + u64::from(delivery.sent);
         let receives = delivery.receives;
-        let fifo = self.group(number).map_or_else(String::new, |group| {
+        let fifo = self.group_id(number).map_or_else(String::new, |group| {
             format!(
-                r#","MessageGroupId":"group-{group}","MessageDeduplicationId":"{id}","SequenceNumber":"{}""#,
+                r#","MessageGroupId":"{group}","MessageDeduplicationId":"{id}","SequenceNumber":"{}""#,
                 FIRST_SEQUENCE + u128::from(number)
             )
         });

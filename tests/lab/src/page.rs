@@ -14,6 +14,7 @@ mod verdict;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub(crate) use self::units::count;
 use self::{timeline::Timeline, verdict::Verdict};
 use crate::report::{Mode, Report};
 

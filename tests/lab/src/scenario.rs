@@ -5,9 +5,9 @@ mod draw;
 mod make;
 mod settings;
 
-pub(crate) use self::make::dead_letter_queue;
 use std::{fmt, str::FromStr, time::Duration};
 
+pub(crate) use self::make::dead_letter_queue;
 use crate::{
     clock::Ms, dice::Dice, fleet, history::Rules, mapping, message::Kind, queue, report::Mode,
     traffic::Traffic, weather::Climate,

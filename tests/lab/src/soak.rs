@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     drive::DriveError,
     invariants::Causes,
+    page,
     report::Report,
     scenario::{Options, Scenario},
     simulation::simulate,
@@ -175,7 +176,7 @@ impl Row {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cells = String::new();
         for count in [self.seeds, self.invocations, self.messages, self.lost] {
-            write!(cells, " {} |", grouped(count))?;
+            write!(cells, " {} |", page::count(count))?;
         }
         let duplicates = self.duplicates;
         for cause in [duplicates.redelivered, duplicates.reply_lost, duplicates.cut_off, duplicates.other] {
@@ -202,22 +203,9 @@ impl fmt::Display for Soak {
             "\nDuplicates are per million messages, by cause. The loss is the probability for one message that none lost in \
              so many still allows (3/n). {:.0} simulated hours, {} requests.",
             self.total().hours,
-            grouped(self.total().requests)
+            page::count(self.total().requests)
         )
     }
-}
-
-/// A number with its thousands set apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -36,7 +36,8 @@ impl Drive {
     }
 
     fn is_whole(&self, number: u32, body: &str, group: Option<String>) -> bool {
-        let own = self.messages.group(number).map(|group| format!("group-{group}"));
-        (number as usize) < self.notes.len() && self.messages.body(number) == body && own == group
+        (number as usize) < self.notes.len()
+            && self.messages.body(number) == body
+            && self.messages.group_id(number) == group
     }
 }

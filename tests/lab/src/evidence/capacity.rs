@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{MINUTE, Means, SECOND, Table, plan, run, table};
-use crate::{clock::Ms, drive::DriveError, simulation::Outcome, weather::Climate};
+use super::{MINUTE, Means, SECOND, Table, plan, run};
+use crate::{clock::Ms, drive::DriveError, page, simulation::Outcome, weather::Climate};
 
 /// Requests that Perseus takes at once.
 const CAPACITY: usize = 30;
@@ -45,7 +45,7 @@ pub fn capacity(environments: &[usize], limits: &[usize]) -> Result<Table, Drive
             }
         }
         let governed = usage(environments, 10, Means::Governor)?;
-        let count = table::grouped(environments as u64);
+        let count = page::count(environments as u64);
         if let Some((limit, fixed)) = best {
             rows.push(row(format!("{count}, the best fixed limit: {limit}"), &fixed));
         }

@@ -5,6 +5,7 @@ use crate::{
     clock::Ms,
     drive::DriveError,
     history::{History, Life},
+    page,
     simulation::Outcome,
     weather::{Climate, Outage, OutageKind},
 };
@@ -40,17 +41,16 @@ pub fn outages(lengths: &[Ms], rate: u32) -> Result<Table, DriveError> {
     for &length in lengths {
         for means in Means::ALL {
             let cost = outage(length, rate, means)?;
-            let count = |number: u64| table::grouped(number);
             let drained = cost.drained.map(|ms| table::time(ms.into()));
             let first = format!("{}, {}", table::time(length.into()), means.name());
-            let figures = [count(cost.dead), count(cost.requests), count(cost.invocations)];
-            let billed = count(cost.billed / 1_000);
+            let figures = [page::count(cost.dead), page::count(cost.requests), page::count(cost.invocations)];
+            let billed = page::count(cost.billed / 1_000);
             rows.push([vec![first], figures.to_vec(), vec![billed], drained.to_vec()].concat());
             violations.extend(cost.violations);
         }
     }
     Ok(Table {
-        about: format!("Perseus answers 503 for a while, at {} messages/s", table::grouped(rate.into())),
+        about: format!("Perseus answers 503 for a while, at {} messages/s", page::count(rate.into())),
         head: vec![
             "outage",
             "good messages dead",
@@ -76,7 +76,6 @@ pub fn outage(length: Ms, rate: u32, means: Means) -> Result<Cost, DriveError> {
     let over = until + MARGIN;
     let climate = Climate {
         latency: (50, 50),
-        capacity: std::env::var("CAP").ok().and_then(|c| c.parse().ok()),
         outages: vec![Outage { from, until, kind: OutageKind::Unavailable }],
         ..Climate::default()
     };

@@ -1,8 +1,9 @@
 //! Messages that Perseus will never take: what they cost themselves, and those that travel with them.
 
-use super::{MINUTE, Means, SECOND, Table, plan, run, table};
+use super::{Means, SECOND, Table, plan, run, table};
 use crate::{
     drive::DriveError,
+    page,
     scenario::dead_letter_queue,
     simulation::Outcome,
     weather::{Climate, Poison},
@@ -46,8 +47,6 @@ fn posted(share: f64, poison: Poison, direct: bool) -> Result<Outcome, DriveErro
     let climate = Climate { latency: (50, 50), poison, ..Climate::default() };
     let mut plan = plan(MESSAGES, MESSAGES / 1_000 * SECOND, climate);
     plan.kind.poison = share;
-    plan.queue.max_receives = 10;
-    plan.traffic.over = plan.traffic.over.max(MINUTE);
     if direct {
         plan.set("REJECTED_QUEUE_URL", dead_letter_queue(false));
     }
@@ -62,7 +61,7 @@ fn row(name: &str, outcome: &Outcome, without: u64) -> Vec<String> {
     let mut delays = outcome.history.neighbours.clone();
     delays.sort_unstable();
     let at = |share| table::time(table::quantile(&delays, share));
-    let count = |number: usize| table::grouped(number as u64);
+    let count = |number: usize| page::count(number as u64);
     let delayed = count(delays.len());
     vec![name.to_owned(), count(poison), each, delayed, at(0.5), at(0.99), at(1.0)]
 }

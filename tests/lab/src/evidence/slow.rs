@@ -1,7 +1,7 @@
 //! A Perseus so slow that some of each batch meets the cutoff unsent: how long that then waits.
 
 use super::{MINUTE, Means, SECOND, Table, plan, run, table};
-use crate::{clock::Ms, drive::DriveError, history::History, weather::Climate};
+use crate::{clock::Ms, drive::DriveError, history::History, page, weather::Climate};
 
 /// The table.
 ///
@@ -20,7 +20,7 @@ pub fn slow() -> Result<Table, DriveError> {
         let outcome = run(plan, means)?;
         let waits = waits(&outcome.history);
         let at = |share| table::time(table::quantile(&waits, share));
-        let count = table::grouped(waits.len() as u64);
+        let count = page::count(waits.len() as u64);
         rows.push(vec![means.name().to_owned(), count, at(0.5), at(0.99), at(1.0)]);
         violations.extend(outcome.violations);
     }

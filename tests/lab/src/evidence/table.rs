@@ -25,19 +25,6 @@ impl fmt::Display for Table {
     }
 }
 
-/// A number with its thousands set apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// The value that this share of the sorted ones does not exceed; 0 if there are none.
 #[expect(
     clippy::cast_possible_truncation,
@@ -63,13 +50,14 @@ pub(super) fn time(ms: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::count;
 
     #[test]
     fn a_table_is_markdown() {
         let table = Table {
             about: "Figures:".to_owned(),
             head: vec!["run", "messages"],
-            rows: vec![vec!["one".to_owned(), grouped(1_234_567)]],
+            rows: vec![vec!["one".to_owned(), count(1_234_567)]],
             violations: Vec::new(),
         };
         assert_eq!(table.to_string(), "Figures:\n\n| run | messages |\n|---|--:|\n| one | 1,234,567 |\n");

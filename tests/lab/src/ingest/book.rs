@@ -238,7 +238,7 @@ fn alterations(received: &Received, messages: &Messages) -> Vec<String> {
                 findings.push(format!("the body of {id} is not the one that was sent"));
             }
             Some(number) => {
-                let group = messages.group(number).map(|group| format!("group-{group}"));
+                let group = messages.group_id(number);
                 if record["groupId"].as_str() != group.as_deref() {
                     findings.push(format!("the group of {id} is not the one it was sent to"));
                 }

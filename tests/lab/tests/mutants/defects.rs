@@ -41,7 +41,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "a reply cut short is taken for whole",
         file: "perseus.rs",
-        good: "response.chunk().await.map_err(|_| Failure::CutShort)?",
+        good: "response.chunk().await?",
         bad: "response.chunk().await.unwrap_or(None)",
         scenario: "flaky",
         breaks: LOSS,
