@@ -160,7 +160,8 @@ impl Courier<'_> {
 
     /// Whether an attempt that begins now makes sense: it would end in time, and might succeed.
     pub fn may_attempt(&self) -> bool {
-        !self.halt.is_set() && self.deadline.allows(self.pace.expected()) && self.turn.allows()
+        let takes = self.turn.pause() + self.pace.expected();
+        !self.halt.is_set() && self.deadline.allows(takes) && self.turn.allows()
     }
 
     /// One attempt; none if it makes no sense.

@@ -6,18 +6,37 @@
 //! overloaded, so that a few refusals at the edge of Perseus' capacity cost little and an outage costs
 //! half. A round is as long as a request takes: it ends with the first request that began in it.
 //!
+//! Environments cannot see each other, and may outnumber what Perseus takes at once. So a limit can be less
+//! than one: a share of the time in which one request is in flight, with a pause after each.
+//!
 //! Rounds in which nothing but overload was seen, enough of them in a row, are an outage: then each
 //! invocation sends a single request, as a probe, and goes on only if that succeeds.
 
-use std::sync::{
-    Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
+
+/// The least limit: pauses 63 times as long as the request before them.
+const LEAST: f64 = 1.0 / 64.0;
+
+/// What a limit below one gains by a round without overload.
+const STEP: f64 = 1.0 / 8.0;
+
+/// The limit after the first success in an outage.
+const RECOVERED: f64 = 1.0;
+
+/// The longest pause. Longer ones would be billed without sparing Perseus much: it is probed by each environment
+/// this often at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// How an attempt ended, as far as it tells how hard Perseus may be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +62,12 @@ pub struct Governor {
 
 #[derive(Debug)]
 struct State {
-    /// The limit; the whole part of it counts.
+    /// The limit: the whole part of it counts, or if that is zero, all of it.
     allowed: f64,
     /// Where it was before it fell: up to there it doubles.
     proven: f64,
+    /// The end of the pause after the last request, if the limit is below one.
+    resume: Instant,
     /// Rounds in a row in which nothing but overload was seen.
     failed_rounds: u32,
     /// Permits to take back from those that are in use.
@@ -99,6 +120,11 @@ impl Turn<'_> {
         !self.governor.is_outage() || !self.has_probed.load(Relaxed) || self.is_probing.load(Relaxed)
     }
 
+    /// How long the limit keeps the next request waiting, even if no other is in flight.
+    pub fn pause(&self) -> Duration {
+        self.governor.resume().saturating_duration_since(Instant::now())
+    }
+
     /// Waits until a request could be sent at once.
     pub async fn ready(&self) {
         drop(self.governor.permit().await);
@@ -133,6 +159,7 @@ impl Governor {
             state: Mutex::new(State {
                 allowed: most_allowed,
                 proven: most_allowed,
+                resume: Instant::now(),
                 failed_rounds: 0,
                 owed: 0,
                 round: Round::new(),
@@ -155,14 +182,27 @@ impl Governor {
         self.state().failed_rounds >= self.patience
     }
 
-    /// How many requests may be in flight.
-    pub fn limit(&self) -> usize {
-        self.state().concurrency()
+    /// How many requests may be in flight; below one, for what share of the time one may be.
+    pub fn limit(&self) -> f64 {
+        let allowed = self.state().allowed;
+        if allowed < 1.0 { allowed } else { allowed.floor() }
+    }
+
+    /// The end of the pause. An outage has none: then invocations are pauses enough, and a probe that waited
+    /// would be billed for nothing.
+    fn resume(&self) -> Instant {
+        let state = self.state();
+        if state.failed_rounds >= self.patience { Instant::now() } else { state.resume }
     }
 
     async fn permit(&self) -> Held<'_> {
         let permit = self.permits.acquire().await.expect("no one closes the semaphore");
-        Held { governor: self, permit: Some(permit) }
+        let held = Held { governor: self, permit: Some(permit) };
+        let resume = self.resume();
+        if resume > Instant::now() {
+            sleep_until(resume).await;
+        }
+        held
     }
 
     /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
@@ -176,7 +216,7 @@ impl Governor {
         }
         let mut state = self.state();
         let before = state.concurrency();
-        state.learn(began, signal, self.most);
+        state.learn(began, signal, self.most, self.patience);
         let now = state.concurrency();
         if now > before {
             let paid = state.owed.min(now - before);
@@ -192,10 +232,10 @@ impl State {
     /// Requests at once.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 1,000")]
     fn concurrency(&self) -> usize {
-        self.allowed as usize
+        self.allowed.max(1.0) as usize
     }
 
-    fn learn(&mut self, began: Instant, signal: Signal, most: f64) {
+    fn learn(&mut self, began: Instant, signal: Signal, most: f64, patience: u32) {
         match signal {
             Signal::Answered => self.round.answered += 1,
             Signal::Overloaded => self.round.overloaded += 1,
@@ -209,13 +249,21 @@ impl State {
         if share > 0.0 {
             self.fall(share);
         } else {
-            self.rise(seen, most);
+            self.rise(seen, most, patience);
         }
         self.round = Round::new();
+        self.resume = self.round.began + self.pause(began.elapsed());
+    }
+
+    /// The pause after a request, with jitter: environments that were refused together must not come back
+    /// together.
+    fn pause(&self, took: Duration) -> Duration {
+        let share = (1.0 / self.allowed - 1.0).max(0.0) * (0.5 + fastrand::f64());
+        took.mul_f64(share).min(LONGEST_PAUSE)
     }
 
     fn fall(&mut self, share: f64) {
-        self.allowed = (self.allowed * (1.0 - share / 2.0)).max(1.0);
+        self.allowed = (self.allowed * (1.0 - share / 2.0)).max(LEAST);
         if share < 1.0 {
             // The edge of what Perseus can take, and not a Perseus that takes nothing.
             self.proven = self.allowed;
@@ -225,10 +273,18 @@ impl State {
         }
     }
 
-    fn rise(&mut self, seen: f64, most: f64) {
-        self.failed_rounds = 0;
+    fn rise(&mut self, seen: f64, most: f64, patience: u32) {
+        let failed_rounds = std::mem::take(&mut self.failed_rounds);
+        if failed_rounds >= patience {
+            self.allowed = self.allowed.max(RECOVERED);
+        } else if failed_rounds > 0 {
+            // It took nothing for a moment: that was the edge of a Perseus that many others push too.
+            self.proven = self.allowed;
+        }
         if seen * 2.0 < self.allowed {
             // So few requests say nothing of a limit that they do not come near.
+        } else if self.allowed < 1.0 {
+            self.allowed += STEP;
         } else if self.allowed < self.proven {
             self.allowed = (self.allowed * 2.0).min(self.proven);
         } else {
@@ -272,121 +328,4 @@ impl Drop for Held<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::time::advance;
-
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-
-    /// One round of as many requests as are allowed, all of 10 ms, answered up to `capacity`.
-    async fn round(governor: &Governor, capacity: usize) -> usize {
-        let turn = governor.turn();
-        let mut permits = Vec::new();
-        while governor.permits.available_permits() > 0
-            && let Some(permit) = turn.acquire().await
-        {
-            permits.push(permit);
-        }
-        advance(10 * MS).await;
-        let sent = permits.len();
-        for (place, permit) in permits.into_iter().enumerate() {
-            permit.settle(if place < capacity { Signal::Answered } else { Signal::Overloaded });
-            // No two requests begin or end at the same instant.
-            advance(MS / 1_000).await;
-        }
-        sent
-    }
-
-    async fn rounds(governor: &Governor, capacity: usize, rounds: usize) -> Vec<usize> {
-        let mut sent = Vec::new();
-        for _ in 0..rounds {
-            sent.push(round(governor, capacity).await);
-        }
-        sent
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_perseus_that_answers_is_not_held_back() {
-        assert_eq!(rounds(&Governor::new(10, 8), 10, 3).await, [10, 10, 10]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_finds_the_capacity_and_stays_near() {
-        for capacity in [3, 7, 20, 45] {
-            let governor = Governor::new(50, 8);
-            rounds(&governor, capacity, 40).await;
-            let sent = rounds(&governor, capacity, 100).await;
-            let useful: usize = sent.iter().map(|sent| sent.min(&capacity)).sum();
-            assert!(useful * 10 >= capacity * 100 * 9, "{capacity}: {sent:?}");
-            assert!(sent.iter().all(|sent| *sent <= capacity + capacity / 4 + 2), "{capacity}: {sent:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_storm_of_refusals_halves_the_limit_each_round() {
-        let governor = Governor::new(10, 8);
-        assert_eq!(rounds(&governor, 0, 7).await, [10, 5, 2, 1, 1, 1, 1]);
-        assert!(!governor.is_outage());
-        round(&governor, 0).await;
-        assert!(governor.is_outage());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn in_an_outage_an_invocation_has_one_probe() {
-        let governor = Governor::new(10, 2);
-        rounds(&governor, 0, 6).await;
-        for _ in 0..3 {
-            let turn = governor.turn();
-            let probe = turn.acquire().await.unwrap();
-            assert!(turn.allows(), "it is not known yet what comes of the probe");
-            probe.settle(Signal::Overloaded);
-            assert!(!turn.allows());
-            assert!(turn.acquire().await.is_none());
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_recovery_is_quick() {
-        let governor = Governor::new(10, 2);
-        rounds(&governor, 0, 6).await;
-        let turn = governor.turn();
-        let probe = turn.acquire().await.unwrap();
-        advance(MS).await;
-        probe.settle(Signal::Answered);
-        assert!(turn.allows() && turn.acquire().await.is_some());
-        assert_eq!(rounds(&governor, 10, 4).await, [2, 4, 8, 10]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failures_that_say_nothing_of_capacity_change_nothing() {
-        let governor = Governor::new(10, 8);
-        let turn = governor.turn();
-        for _ in 0..50 {
-            turn.acquire().await.unwrap().settle(Signal::Unclear);
-            drop(turn.acquire().await);
-            advance(MS).await;
-        }
-        assert_eq!(round(&governor, 10).await, 10);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn permits_in_use_when_the_limit_falls_are_taken_back_later() {
-        let governor = Governor::new(4, 8);
-        let turn = governor.turn();
-        let mut permits = Vec::new();
-        for _ in 0..4 {
-            permits.extend(turn.acquire().await);
-        }
-        advance(MS).await;
-        permits.pop().unwrap().settle(Signal::Overloaded);
-        // Two are allowed, three are out.
-        assert_eq!(governor.permits.available_permits(), 0);
-        drop(permits.pop());
-        assert_eq!(governor.permits.available_permits(), 0);
-        drop(permits);
-        assert_eq!(governor.permits.available_permits(), 2);
-    }
-}
+mod tests;

@@ -41,8 +41,8 @@ pub struct Metrics<'a> {
     pub tally: &'a Tally,
     /// Whether the set-up turned out to be wrong.
     pub is_misconfigured: bool,
-    /// How many requests may be in flight.
-    pub limit: usize,
+    /// How many requests may be in flight; below one, for what share of the time one may be.
+    pub limit: f64,
     /// Whether Perseus takes nothing at all.
     pub is_outage: bool,
     /// What is left of the time, in milliseconds.
@@ -57,6 +57,7 @@ struct Metric {
 
 enum Value {
     Number(u64),
+    Fraction(f64),
     Distribution(Vec<(u64, u64)>),
 }
 
@@ -64,6 +65,7 @@ impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Value::Number(number) => serializer.serialize_u64(*number),
+            Value::Fraction(number) => serializer.serialize_f64(*number),
             Value::Distribution(values) => {
                 let (values, counts): (Vec<_>, Vec<_>) = values.iter().copied().unzip();
                 json!({ "Values": values, "Counts": counts }).serialize(serializer)
@@ -133,7 +135,7 @@ impl Metrics<'_> {
             tallied("Splits", &tally.splits),
             Metric { unit: "Bytes", ..tallied("BytesSent", &tally.bytes) },
             Metric { name: "Headroom", unit: "Milliseconds", value: Value::Number(self.headroom_ms) },
-            count("InFlightLimit", self.limit),
+            Metric { name: "InFlightLimit", unit: "Count", value: Value::Fraction(self.limit) },
             count("Outage", self.is_outage.into()),
             count("SetUpErrors", self.is_misconfigured.into()),
         ];
@@ -160,7 +162,7 @@ mod tests {
             counts: &Counts { received: 3, acknowledged: 2, errored: 1, ..Counts::default() },
             tally: &Tally::default(),
             is_misconfigured: true,
-            limit: 10,
+            limit: 10.0,
             is_outage: false,
             headroom_ms: 900,
         };

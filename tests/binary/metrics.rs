@@ -43,7 +43,7 @@ async fn each_invocation_leaves_one_document_that_cloudwatch_takes() {
     let body: u64 = perseus.received()[..2].iter().map(|request| request.body.len() as u64).sum();
     assert_eq!(first["BytesSent"], body);
     assert!((1..=30_000).contains(&first["Headroom"].as_u64().unwrap()));
-    assert!((1..=7).contains(&first["InFlightLimit"].as_u64().unwrap()));
+    assert!((1.0..=7.0).contains(&first["InFlightLimit"].as_f64().unwrap()));
     let counts = |document: &Value, name: &str| {
         document[name]["Counts"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>()
     };
