@@ -8,10 +8,10 @@ mod slow;
 mod table;
 
 pub use self::{
-    capacity::{Use, capacity, usage},
+    capacity::{Site, Usage, capacity, usage},
     outage::{Cost, outage, outages},
-    poison::poison,
-    slow::slow,
+    poison::{Price, Refusal, poison, price},
+    slow::{Waits, slow, waits},
     table::Table,
 };
 use crate::{

@@ -2,20 +2,33 @@
 
 use std::collections::HashMap;
 
-use super::{MINUTE, Means, SECOND, Table, plan, run};
+use super::{Means, SECOND, Table, plan, run, table};
 use crate::{clock::Ms, drive::DriveError, page, simulation::Outcome, weather::Climate};
 
 /// Requests that Perseus takes at once.
 const CAPACITY: usize = 30;
-/// Each takes about 100 ms and carries ten messages.
+/// Messages that each carries.
 const RECORDS: u32 = 10;
 const RATE: u32 = 300 * RECORDS;
 /// What is measured, once all environments are there.
-const WINDOW: Ms = MINUTE;
+const WINDOW: Ms = 30 * SECOND;
+
+/// Who uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// How many environments.
+    pub environments: usize,
+    /// What each has of `MAX_IN_FLIGHT`.
+    pub limit: usize,
+    /// What else.
+    pub means: Means,
+    /// How long Perseus takes for a request, on average.
+    pub latency: Ms,
+}
 
 /// How a Perseus of known capacity is used.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Use {
+pub struct Usage {
     /// Messages that it commits in a second.
     pub throughput: f64,
     /// Requests that reach it in a second.
@@ -28,23 +41,23 @@ pub struct Use {
     pub violations: Vec<String>,
 }
 
-/// The table for these numbers of environments.
+/// The table for these numbers of environments, and a Perseus that takes so long for a request.
 ///
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn capacity(environments: &[usize], limits: &[usize]) -> Result<Table, DriveError> {
+pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result<Table, DriveError> {
     let mut rows = Vec::new();
     let mut violations = Vec::new();
     for &environments in environments {
-        let mut best: Option<(usize, Use)> = None;
+        let mut best: Option<(usize, Usage)> = None;
         for &limit in limits {
-            let fixed = usage(environments, limit, Means::Plain)?;
+            let fixed = usage(Site { environments, limit, means: Means::Plain, latency })?;
             if best.as_ref().is_none_or(|(_, best)| fixed.throughput > best.throughput) {
                 best = Some((limit, fixed));
             }
         }
-        let governed = usage(environments, 10, Means::Governor)?;
+        let governed = usage(Site { environments, limit: 10, means: Means::Governor, latency })?;
         let count = page::count(environments as u64);
         if let Some((limit, fixed)) = best {
             rows.push(row(format!("{count}, the best fixed limit: {limit}"), &fixed));
@@ -53,26 +66,35 @@ pub fn capacity(environments: &[usize], limits: &[usize]) -> Result<Table, Drive
         violations.extend(governed.violations);
     }
     Ok(Table {
-        about: format!("Perseus takes {CAPACITY} requests of 100 ms at once, and answers 429 to more"),
+        about: format!(
+            "Perseus takes {CAPACITY} requests of {} at once, and answers 429 to more, at {} messages/s",
+            table::time(latency.into()),
+            page::count(RATE.into())
+        ),
         head: vec!["environments", "messages/s", "requests/s", "of them refused", "Jain's index"],
         rows,
         violations,
     })
 }
 
-fn row(name: String, usage: &Use) -> Vec<String> {
+fn row(name: String, usage: &Usage) -> Vec<String> {
     let figures = [usage.throughput, usage.offered, usage.refused].map(|figure| format!("{figure:.0}"));
     [vec![name], figures.to_vec(), vec![format!("{:.2}", usage.fairness)]].concat()
 }
 
-/// How so many environments use it, each with this limit.
+/// How a site uses it.
 ///
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn usage(environments: usize, limit: usize, means: Means) -> Result<Use, DriveError> {
-    let climate =
-        Climate { latency: (50, 50), capacity: Some(CAPACITY), is_curt: true, ..Climate::default() };
+pub fn usage(site: Site) -> Result<Usage, DriveError> {
+    let Site { environments, limit, means, latency } = site;
+    let climate = Climate {
+        latency: (latency / 2, latency / 2),
+        capacity: Some(CAPACITY),
+        is_curt: true,
+        ..Climate::default()
+    };
     // Lambda adds five in a second.
     let ready = Ms::try_from(environments).unwrap_or(Ms::MAX) / 5 * SECOND + 20 * SECOND;
     let messages = RATE * (ready + WINDOW) / SECOND;
@@ -86,7 +108,7 @@ pub fn usage(environments: usize, limit: usize, means: Means) -> Result<Use, Dri
     Ok(measure(run(plan, means)?, environments, ready))
 }
 
-fn measure(outcome: Outcome, environments: usize, from: Ms) -> Use {
+fn measure(outcome: Outcome, environments: usize, from: Ms) -> Usage {
     let history = &outcome.history;
     let during = |time: Ms| (from..from + WINDOW).contains(&time);
     let mut shares: HashMap<u32, u32> = HashMap::new();
@@ -102,10 +124,11 @@ fn measure(outcome: Outcome, environments: usize, from: Ms) -> Use {
     let squares: f64 = shares.values().map(|share| f64::from(*share).powi(2)).sum();
     let seconds = f64::from(WINDOW) / 1_000.0;
     let environments = f64::from(u32::try_from(environments).unwrap_or(u32::MAX));
-    Use {
+    Usage {
         throughput: committed / seconds,
         offered: offered / seconds,
-        refused: (offered - committed / f64::from(RECORDS)) / seconds,
+        // Requests that are committed and not arrived in the window, at its beginning, are none that were refused.
+        refused: (offered - committed / f64::from(RECORDS)).max(0.0) / seconds,
         fairness: committed.powi(2) / (environments * squares).max(1.0),
         violations: outcome.violations,
     }

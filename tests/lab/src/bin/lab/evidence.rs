@@ -13,17 +13,20 @@ pub(crate) struct Evidence {
     #[arg(value_enum, default_value_t = Day::Outage)]
     day: Day,
     /// Outages: how long each takes, in minutes
-    #[arg(long, value_delimiter = ',', default_values_t = [5, 60])]
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 60, 360])]
     minutes: Vec<u32>,
     /// Outages: messages a second
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 1_000)]
     rate: u32,
     /// Capacity: how many environments
-    #[arg(long, value_delimiter = ',', default_values_t = [5, 30])]
+    #[arg(long, value_delimiter = ',', default_values_t = [5, 10, 30])]
     environments: Vec<usize>,
     /// Capacity: the fixed limits to compare with
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5, 6, 8, 10])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 6])]
     limits: Vec<usize>,
+    /// Capacity: how long Perseus takes for a request, in milliseconds
+    #[arg(long, default_value_t = 100)]
+    latency: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -47,7 +50,7 @@ pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
         }
         Day::Slow => slow()?,
         Day::Poison => poison()?,
-        Day::Capacity => capacity(&evidence.environments, &evidence.limits)?,
+        Day::Capacity => capacity(&evidence.environments, &evidence.limits, evidence.latency)?,
     };
     anstream::println!("{table}");
     ensure!(table.violations.is_empty(), "broken promises: {:?}", table.violations);

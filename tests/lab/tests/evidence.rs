@@ -1,0 +1,50 @@
+//! What the governor and visibility control are for, in small: the tables of `lab evidence` in what they must show.
+
+use lab::evidence::{Means, Refusal, Site, outage, price, usage, waits};
+
+const MINUTE: u32 = 60_000;
+
+#[test]
+fn no_good_message_dies_of_an_outage_of_hours_and_few_requests_go_into_it() {
+    // At a message a second nothing but the function spares the receives.
+    let [plain, governor, both] =
+        Means::ALL.map(|means| outage(70 * MINUTE, 1, means).expect("the function starts"));
+    for cost in [&governor, &both] {
+        assert_eq!(cost.violations, [""; 0]);
+        assert!(cost.requests * 2 < plain.requests, "{} of {} requests", cost.requests, plain.requests);
+    }
+    assert!(plain.dead > 100, "the outage outlasts a plain function's receives: {}", plain.dead);
+    assert_eq!(both.dead, 0);
+}
+
+#[test]
+fn what_met_the_cutoff_waits_for_seconds_only() {
+    let [without, with] =
+        [Means::Governor, Means::Both].map(|means| waits(means).expect("the function starts"));
+    assert_eq!(with.violations, [""; 0]);
+    let median = |sorted: &[u32]| sorted[sorted.len() / 2];
+    assert!(with.sorted.len() > 1_000);
+    assert!(median(&without.sorted) > 4 * MINUTE, "{}", median(&without.sorted));
+    assert!(median(&with.sorted) < MINUTE / 4, "{}", median(&with.sorted));
+}
+
+#[test]
+fn environments_that_outnumber_the_capacity_share_it() {
+    let fixed = Site { environments: 30, limit: 1, means: Means::Plain, latency: 100 };
+    let governed = Site { environments: 30, limit: 10, means: Means::Governor, latency: 100 };
+    let [best, governed] = [fixed, governed].map(|site| usage(site).expect("the function starts"));
+    assert_eq!(governed.violations, [""; 0]);
+    assert!(governed.throughput > 0.88 * best.throughput, "{governed:?}, {best:?}");
+    assert!(governed.fairness > 0.9, "{governed:?}");
+}
+
+#[test]
+fn poison_that_is_refused_by_name_delays_no_one() {
+    let price = |by_name, direct| price(20_000, Refusal { by_name, direct }).expect("the function starts");
+    let (by_name, with_all, sent_off) = (price(true, true), price(false, false), price(false, true));
+    for price in [&by_name, &with_all, &sent_off] {
+        assert_eq!(price.violations, [""; 0]);
+    }
+    assert_eq!((by_name.more_requests, by_name.delays.len()), (0, 0));
+    assert!(sent_off.more_requests < with_all.more_requests, "{sent_off:?}, {with_all:?}");
+}
