@@ -3,7 +3,9 @@
 //! Servers like to quote what they refuse. So every word of the reply that also stands in what was sent
 //! is left out, except the contract's own field names and the message ids, which are no secrets.
 
-use memchr::memmem;
+use std::borrow::Cow;
+
+use memchr::memchr2_iter;
 
 /// The longest excerpt, in bytes.
 const LONGEST: usize = 160;
@@ -27,13 +29,12 @@ const FIELDS: &[&str] = &[
     "body",
 ];
 
-/// The beginning of `reply`, as visible ASCII, without any word that occurs in `private` (in any case)
-/// and not in `public`.
+/// The beginning of `reply`, as visible ASCII, without any word that is `private` and does not occur in `public`.
 pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a str]) -> String {
     let is_word = |b: &u8| b.is_ascii_alphanumeric();
     let mut excerpt = String::new();
-    // A word at the cut would be a part of a word, which is found in `private` as well.
-    let reply = &reply[..reply.len().min(LONGEST)];
+    // A word at the cut would be a part of a word, which is found in what was sent as well.
+    let reply = without_escapes(&reply[..reply.len().min(LONGEST)]);
     for run in reply.chunk_by(|a, b| is_word(a) == is_word(b)) {
         let text = std::str::from_utf8(run).unwrap_or_default();
         if !run.first().is_some_and(is_word) {
@@ -51,9 +52,45 @@ pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a 
     excerpt.trim().to_owned()
 }
 
-/// Whether `word` occurs in `text`.
+/// Whether `word` occurs in `text`, in upper case or lower.
 pub fn occurs(word: &[u8], text: &[u8]) -> bool {
-    memmem::find(text, word).is_some()
+    let Some(&first) = word.first() else { return true };
+    let places = memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text);
+    places
+        .filter_map(|place| text.get(place..place + word.len()))
+        .any(|found| found.eq_ignore_ascii_case(word))
+}
+
+/// Whether `word` is a part of a secret, or has one of the secret's own words in it.
+pub fn tells(word: &[u8], secret: &[u8]) -> bool {
+    let words = secret.split(|b| !b.is_ascii_alphanumeric());
+    occurs(word, secret) || words.filter(|own| own.len() > SHORTEST_WORD).any(|own| occurs(own, word))
+}
+
+/// The text with blanks for what quoting adds to it (`\u0022`, `\n`, `%22`): that would make one word, and an unknown
+/// one, of itself and the word behind it.
+fn without_escapes(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut plain = Cow::Borrowed(text);
+    let mut place = 0;
+    while place < text.len() {
+        let rest = &text[place..];
+        let hex = |from: usize, digits: usize| {
+            rest.get(from..from + digits).is_some_and(|found| found.iter().all(u8::is_ascii_hexdigit))
+        };
+        let length = match rest {
+            [b'%', ..] if hex(1, 2) => 3,
+            [b'\\', b'u', ..] if hex(2, 4) => 6,
+            [b'\\', b'x', ..] if hex(2, 2) => 4,
+            [b'\\', _, ..] => 2,
+            _ => {
+                place += 1;
+                continue;
+            }
+        };
+        plain.to_mut()[place..place + length].fill(b' ');
+        place += length;
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -77,6 +114,37 @@ mod tests {
         let sent = r#"{"messageId":"059f36b4-87a3","body":{"card":"4111 1111","name":"caf\u00e9 Müller"}}"#;
         let reply = r#"cannot take "4111 1111" of café Müller (059f36b4-87a3)"#;
         assert_eq!(of(reply, sent), r#"cannot take "~ ~" of ~   M  ~ (059f36b4-87a3)"#);
+    }
+
+    #[test]
+    fn what_was_sent_is_not_shown_in_other_words_either() {
+        let sent = r#"{"body":{"name":"Hunter","pin":"42"}}"#;
+        for reply in [
+            "HUNTER hunter",
+            r"\u0022Hunter\u0022",
+            r"\nHunter\tHunter\x22Hunter",
+            "%22Hunter%22",
+            r"\u002242",
+            "%2242",
+            r"\\Hunter",
+        ] {
+            let shown = of(reply, sent).to_lowercase();
+            assert!(shown.contains('~') && !shown.contains("hunter") && !shown.contains("42"), "{shown}");
+        }
+        // What only looks like an escape, at the very end too.
+        for reply in ["100%", "100%zz", r"a\", r"\u12", r"\x1", "%4"] {
+            of(reply, sent);
+        }
+    }
+
+    #[test]
+    fn a_word_around_a_secret_tells_it() {
+        for word in ["Hunter2", "hunter", "xHUNTER2x"] {
+            assert!(tells(word.as_bytes(), b"Bearer abc.hunter2"), "{word}");
+        }
+        for word in ["hunting", "abcd", "2hunter"] {
+            assert!(!tells(word.as_bytes(), b"Bearer abc.hunter2"), "{word}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tracing::warn;
 
 use crate::{
     batch::Batch,
-    excerpt::{excerpt, occurs},
+    excerpt::{excerpt, occurs, tells},
     ledger::Ledger,
     record::Record,
     refusal::Refusal,
@@ -120,7 +120,7 @@ impl<'a> Outstanding<'a> {
     /// The beginning of a refusal, without what it repeats of these records or of the secrets.
     pub fn excerpt(&self, reply: &[u8], secrets: &[&[u8]]) -> String {
         let private = |word: &[u8]| {
-            secrets.iter().any(|secret| occurs(word, secret))
+            secrets.iter().any(|secret| tells(word, secret))
                 || self.batch.records.iter().any(|record| occurs(word, &record.wire))
         };
         excerpt(reply, private, &self.ids())

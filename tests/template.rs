@@ -224,6 +224,16 @@ impl Stack<'_> {
     }
 }
 
+/// What an alarm watches: a metric, or those in its expression.
+fn metrics_of(alarm: &Value) -> Vec<Value> {
+    let Some(terms) = alarm.get("Metrics").and_then(Value::as_sequence) else { return vec![alarm.clone()] };
+    let expression = text(&terms[0]["Expression"]);
+    let statistics = &terms[1..];
+    let is_used = |term: &Value| expression.contains(&text(&term["Id"])) && term["ReturnData"] == false;
+    assert!(statistics.iter().all(is_used), "{expression}");
+    statistics.iter().map(|term| term["MetricStat"]["Metric"].clone()).collect()
+}
+
 fn yaml(text: &str) -> Value {
     yaml_serde::from_str(text).expect("YAML")
 }
@@ -477,7 +487,17 @@ fn alarms_watch_metrics_that_exist() {
         let alarms = Stack { template: &template, given }.resources("AWS::CloudWatch::Alarm");
         alarms
             .iter()
-            .map(|(_, alarm)| format!("{}/{}", text(&alarm["Namespace"]), text(&alarm["MetricName"])))
+            .flat_map(|(_, alarm)| metrics_of(alarm))
+            .map(|metric| {
+                let dimensions = metric.get("Dimensions").map(|dimensions| dimensions[0].clone());
+                let of_the_function = yaml("{Name: FunctionName, Value: Forwarder}");
+                match text(&metric["Namespace"]).as_str() {
+                    "PerseusForwarder/stack" => assert_eq!(dimensions, None),
+                    "AWS/SQS" => assert_eq!(dimensions.expect("a queue")["Name"], "QueueName"),
+                    _ => assert_eq!(dimensions, Some(of_the_function)),
+                }
+                format!("{}/{}", text(&metric["Namespace"]), text(&metric["MetricName"]))
+            })
             .collect()
     };
     let of_the_platform = [
@@ -493,7 +513,7 @@ fn alarms_watch_metrics_that_exist() {
     assert_eq!(watched(&[("Metrics", "off")]), BTreeSet::from(of_the_platform.clone()));
     let all = watched(&[]);
     let own: Vec<_> = all.iter().filter(|name| !of_the_platform.contains(name)).collect();
-    assert_eq!(own.len(), 3);
+    assert_eq!(own.len(), 5);
     for name in own {
         assert!(METRICS.contains(&name.strip_prefix("PerseusForwarder/").expect("an own metric")), "{name}");
     }

@@ -11,7 +11,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::bearer;
 use crate::{
@@ -111,18 +111,20 @@ impl Store {
         }
     }
 
-    /// Reads the token, as an `authorization` header. An extension that is not ready is asked until it is, or for
-    /// as long as the caller waits.
+    /// Reads the token, as an `authorization` header. An extension that is not ready is asked until it is, or until
+    /// then.
     ///
     /// # Errors
     ///
     /// If there is none that could be sent.
-    pub async fn fetch(&self) -> Result<HeaderValue, Missing> {
+    pub async fn fetch(&self, until: Instant) -> Result<HeaderValue, Missing> {
         // Made anew each time, which is once in most processes. Nothing is kept of it.
         let client = client_builder().pool_max_idle_per_host(0).build().map_err(Missing::Unreachable)?;
         loop {
             match self.ask(&client).await {
-                Err(Missing::NotReady) => sleep(NOT_READY_PAUSE).await,
+                Err(Missing::NotReady) if Instant::now() + NOT_READY_PAUSE < until => {
+                    sleep(NOT_READY_PAUSE).await;
+                }
                 answer => return answer,
             }
         }
