@@ -1,7 +1,7 @@
 //! A short piece of a refusal for the log, with nothing in it that was private in the request.
 //!
 //! Servers like to quote what they refuse. So every word of the reply that also stands in what was sent
-//! is left out, except the contract's own field names and the message ids, which are no secrets.
+//! is left out, except those of the contract's own field names and the message ids, which are no secrets.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a 
             excerpt.extend(run.iter().map(|&b| if b.is_ascii_punctuation() { char::from(b) } else { ' ' }));
         } else if (run.len() >= SHORTEST_WORD || run.iter().any(u8::is_ascii_digit))
             && private(run)
-            && !FIELDS.contains(&text)
+            && !FIELDS.iter().any(|field| occurs(run, field.as_bytes()))
             && !public.iter().any(|known: &&'a str| known.contains(text))
         {
             excerpt.push('~');
@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn a_plain_refusal_is_shown() {
         assert_eq!(
-            of("missing field `time` in body\n", r#"{"messageId":"x","body":1}"#),
-            "missing field `time` in body"
+            of("missing field `time` in Body\n", r#"{"messageId":"x","sentTimestamp":1,"body":1}"#),
+            "missing field `time` in Body"
         );
     }
 

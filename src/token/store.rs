@@ -11,7 +11,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::bearer;
 use crate::{
@@ -120,14 +120,13 @@ impl Store {
     pub async fn fetch(&self, until: Instant) -> Result<HeaderValue, Missing> {
         // Made anew each time, which is once in most processes. Nothing is kept of it.
         let client = client_builder().pool_max_idle_per_host(0).build().map_err(Missing::Unreachable)?;
-        loop {
-            match self.ask(&client).await {
-                Err(Missing::NotReady) if Instant::now() + NOT_READY_PAUSE < until => {
-                    sleep(NOT_READY_PAUSE).await;
-                }
-                answer => return answer,
-            }
+        let mut why_not = Missing::Timeout;
+        while let Ok(answer) = timeout_at(until, self.ask(&client)).await {
+            let Err(Missing::NotReady) = answer else { return answer };
+            why_not = Missing::NotReady;
+            sleep_until(until.min(Instant::now() + NOT_READY_PAUSE)).await;
         }
+        Err(why_not)
     }
 
     async fn ask(&self, client: &Client) -> Result<HeaderValue, Missing> {
