@@ -282,6 +282,15 @@ fn the_template_sets_every_variable_of_the_function_and_no_other() {
 }
 
 #[test]
+fn a_parameter_has_the_name_of_its_variable_in_other_letters() {
+    let template = Template::read();
+    for (name, parameter) in template.environment().into_iter().filter_map(|(n, v)| Some((n, referred(v)?))) {
+        let words = name.split('_').map(|word| format!("{}{}", &word[..1], word[1..].to_lowercase()));
+        assert_eq!(words.collect::<String>(), parameter);
+    }
+}
+
+#[test]
 fn parameters_default_to_what_the_function_defaults_to() {
     let template = Template::read();
     for (name, value) in template.environment() {
