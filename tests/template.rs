@@ -313,6 +313,25 @@ fn parameters_default_to_what_the_function_defaults_to() {
 }
 
 #[test]
+fn what_a_shell_leaves_of_a_quoted_value_is_no_value() {
+    let template = Template::read();
+    for (parameter, value, left) in [
+        ("PerseusHeaders", "{\n \"x-api-key\": \"a b\"}\n", "{"),
+        ("PerseusCaCert", "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n", "-----BEGIN"),
+        ("PerseusTokenSecret", "team/token#field", "#field"),
+        ("PerseusUrl", "https://perseus.example.com/v1?a=b", "https:"),
+    ] {
+        let pattern = text(&template.parameter(parameter)["AllowedPattern"]);
+        let pattern =
+            jsonschema::validator_for(&serde_json::json!({ "pattern": pattern })).expect("a schema");
+        assert!(pattern.is_valid(&value.into()), "{parameter}");
+        assert!(!pattern.is_valid(&left.into()), "{parameter}");
+        let is_optional = template.parameter(parameter).get("Default").is_some();
+        assert_eq!(pattern.is_valid(&"".into()), is_optional, "{parameter}");
+    }
+}
+
+#[test]
 fn numbers_have_the_limits_that_the_function_has() {
     let template = Template::read();
     let accepts = |name: &str, value: u64| {
