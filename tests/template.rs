@@ -759,6 +759,8 @@ fn the_function_may_consume_its_queue_write_its_logs_and_what_it_is_told_to_do_a
     assert_eq!(extra(&[]), ["sqs:ChangeMessageVisibility on Queue.Arn"]);
     let sends = [off, ("RejectedToDeadLetters", "true")];
     assert_eq!(extra(&sends), ["sqs:SendMessage on DeadLetterQueue.Arn"]);
+    let traces = ["xray:PutTelemetryRecords on *", "xray:PutTraceSegments on *"];
+    assert_eq!(extra(&[off, ("Tracing", "Active")]), traces);
     assert_eq!(
         *template.at(&["Conditions", "ControlsVisibility"]),
         yaml("!Equals [!Ref SqsVisibility, 'on']")
