@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2_iter;
+use memchr::memmem;
 
 /// The longest excerpt, in bytes.
 const LONGEST: usize = 160;
@@ -13,23 +13,25 @@ const LONGEST: usize = 160;
 /// Shorter words are in almost any body, and say nothing; digits do.
 const SHORTEST_WORD: usize = 3;
 
+/// In lower case.
 const FIELDS: &[&str] = &[
     "records",
-    "messageId",
-    "sentTimestamp",
-    "receiveCount",
-    "groupId",
-    "sequenceNumber",
-    "deduplicationId",
-    "traceHeader",
+    "messageid",
+    "senttimestamp",
+    "receivecount",
+    "groupid",
+    "sequencenumber",
+    "deduplicationid",
+    "traceheader",
     "attributes",
-    "dataType",
-    "stringValue",
-    "binaryValue",
+    "datatype",
+    "stringvalue",
+    "binaryvalue",
     "body",
 ];
 
-/// The beginning of `reply`, as visible ASCII, without any word that is `private` and does not occur in `public`.
+/// The beginning of `reply`, as visible ASCII, without any word that, in lower case, is `private` and does not occur in
+/// `public`.
 pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a str]) -> String {
     let is_word = |b: &u8| b.is_ascii_alphanumeric();
     let mut excerpt = String::new();
@@ -37,11 +39,12 @@ pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a 
     let reply = without_escapes(&reply[..reply.len().min(LONGEST)]);
     for run in reply.chunk_by(|a, b| is_word(a) == is_word(b)) {
         let text = std::str::from_utf8(run).unwrap_or_default();
+        let word = run.to_ascii_lowercase();
         if !run.first().is_some_and(is_word) {
             excerpt.extend(run.iter().map(|&b| if b.is_ascii_punctuation() { char::from(b) } else { ' ' }));
         } else if (run.len() >= SHORTEST_WORD || run.iter().any(u8::is_ascii_digit))
-            && private(run)
-            && !FIELDS.iter().any(|field| occurs(run, field.as_bytes()))
+            && private(&word)
+            && !FIELDS.iter().any(|field| occurs(&word, field.as_bytes()))
             && !public.iter().any(|known: &&'a str| known.contains(text))
         {
             excerpt.push('~');
@@ -52,13 +55,9 @@ pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a 
     excerpt.trim().to_owned()
 }
 
-/// Whether `word` occurs in `text`, in upper case or lower.
+/// Whether `word` occurs in `text`.
 pub fn occurs(word: &[u8], text: &[u8]) -> bool {
-    let Some(&first) = word.first() else { return true };
-    let places = memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text);
-    places
-        .filter_map(|place| text.get(place..place + word.len()))
-        .any(|found| found.eq_ignore_ascii_case(word))
+    memmem::find(text, word).is_some()
 }
 
 /// Whether `word` is a part of a secret, or has one of the secret's own words in it.
@@ -98,6 +97,7 @@ mod tests {
     use super::*;
 
     fn of(reply: &str, sent: &str) -> String {
+        let sent = sent.to_lowercase();
         excerpt(reply.as_bytes(), |word| occurs(word, sent.as_bytes()), &["059f36b4-87a3"])
     }
 
@@ -139,11 +139,11 @@ mod tests {
 
     #[test]
     fn a_word_around_a_secret_tells_it() {
-        for word in ["Hunter2", "hunter", "xHUNTER2x"] {
-            assert!(tells(word.as_bytes(), b"Bearer abc.hunter2"), "{word}");
+        for word in ["hunter2", "hunter", "xhunter2x"] {
+            assert!(tells(word.as_bytes(), b"bearer abc.hunter2"), "{word}");
         }
         for word in ["hunting", "abcd", "2hunter"] {
-            assert!(!tells(word.as_bytes(), b"Bearer abc.hunter2"), "{word}");
+            assert!(!tells(word.as_bytes(), b"bearer abc.hunter2"), "{word}");
         }
     }
 
