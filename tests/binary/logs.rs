@@ -42,6 +42,7 @@ async fn an_invocation_is_one_line_with_its_counts() {
     assert_eq!(counts, [4, 1, 2, 1, 0, 3, 5, 2, 1]);
     let left = lines[0]["timeLeftMs"].as_u64().unwrap();
     assert!((1..=30_000).contains(&left), "{left}");
+    assert_eq!(lines[0]["version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[tokio::test]
