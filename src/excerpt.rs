@@ -3,7 +3,7 @@
 //! Servers like to quote what they refuse. So every word of the reply that also stands in what was sent
 //! is left out, except those of the contract's own field names and the message ids, which are no secrets.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Reverse};
 
 use memchr::memmem;
 
@@ -64,6 +64,23 @@ pub fn occurs(word: &[u8], text: &[u8]) -> bool {
 pub fn tells(word: &[u8], secret: &[u8]) -> bool {
     let words = secret.split(|b| !b.is_ascii_alphanumeric());
     occurs(word, secret) || words.filter(|own| own.len() > SHORTEST_WORD).any(|own| occurs(own, word))
+}
+
+/// The text without any of these secrets (in lower case) that it repeats to the letter, however short their words are.
+pub fn without(secrets: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<_> = secrets.iter().flat_map(|secret| secret.split(|b| *b == b' ')).collect();
+    parts.retain(|part| part.len() > SHORTEST_WORD);
+    // Of one that begins like another the rest would remain.
+    parts.sort_by_key(|part| Reverse(part.len()));
+    let lower = text.to_ascii_lowercase();
+    let mut rest = Vec::with_capacity(text.len());
+    let mut place = 0;
+    while place < text.len() {
+        let told = parts.iter().find(|part| lower[place..].starts_with(part));
+        rest.push(if told.is_some() { b'~' } else { text[place] });
+        place += told.map_or(1, |part| part.len());
+    }
+    rest
 }
 
 /// The text with blanks for what quoting adds to it (`\u0022`, `\n`, `%22`): that would make one word, and an unknown
@@ -135,6 +152,14 @@ mod tests {
         for reply in ["100%", "100%zz", r"a\", r"\u12", r"\x1", "%4"] {
             of(reply, sent);
         }
+    }
+
+    #[test]
+    fn a_secret_of_short_words_is_not_shown_either() {
+        let secrets = [b"bearer a-b.cd".to_vec(), b"a-b.cd_ef".to_vec(), b"no".to_vec()];
+        let of = |text: &str| String::from_utf8(without(&secrets, text.as_bytes())).unwrap();
+        assert_eq!(of("no A-B.cd, and xa-b.cd_efy for Bearer"), "no ~, and x~y for ~");
+        assert_eq!(of(""), "");
     }
 
     #[test]

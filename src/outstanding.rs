@@ -6,7 +6,7 @@ use tracing::warn;
 
 use crate::{
     batch::Batch,
-    excerpt::{excerpt, occurs, tells},
+    excerpt::{excerpt, occurs, tells, without},
     ledger::Ledger,
     record::Record,
     refusal::Refusal,
@@ -124,7 +124,7 @@ impl<'a> Outstanding<'a> {
         let private = |word: &[u8]| {
             secrets.iter().any(|secret| tells(word, secret)) || sent.iter().any(|wire| occurs(word, wire))
         };
-        excerpt(reply, private, &self.ids())
+        excerpt(&without(&secrets, reply), private, &self.ids())
     }
 
     fn log(&self, outcome: &str, reason: &str, records: &[Record]) {
