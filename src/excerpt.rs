@@ -1,7 +1,9 @@
 //! A short piece of a refusal for the log, with nothing in it that was private in the request.
 //!
 //! Servers like to quote what they refuse. So every word of the reply that also stands in what was sent
-//! is left out, except the contract's own field names and the message ids, which are no secrets.
+//! is left out, except those of the contract's own field names and the message ids, which are no secrets.
+
+use std::{borrow::Cow, cmp::Reverse};
 
 use memchr::memmem;
 
@@ -11,36 +13,38 @@ const LONGEST: usize = 160;
 /// Shorter words are in almost any body, and say nothing; digits do.
 const SHORTEST_WORD: usize = 3;
 
+/// In lower case.
 const FIELDS: &[&str] = &[
     "records",
-    "messageId",
-    "sentTimestamp",
-    "receiveCount",
-    "groupId",
-    "sequenceNumber",
-    "deduplicationId",
-    "traceHeader",
+    "messageid",
+    "senttimestamp",
+    "receivecount",
+    "groupid",
+    "sequencenumber",
+    "deduplicationid",
+    "traceheader",
     "attributes",
-    "dataType",
-    "stringValue",
-    "binaryValue",
+    "datatype",
+    "stringvalue",
+    "binaryvalue",
     "body",
 ];
 
-/// The beginning of `reply`, as visible ASCII, without any word that occurs in `private` (in any case)
-/// and not in `public`.
+/// The beginning of `reply`, as visible ASCII, without any word that, in lower case, is `private` and does not occur in
+/// `public`.
 pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a str]) -> String {
     let is_word = |b: &u8| b.is_ascii_alphanumeric();
     let mut excerpt = String::new();
-    // A word at the cut would be a part of a word, which is found in `private` as well.
-    let reply = &reply[..reply.len().min(LONGEST)];
+    // A word at the cut would be a part of a word, which is found in what was sent as well.
+    let reply = without_escapes(&reply[..reply.len().min(LONGEST)]);
     for run in reply.chunk_by(|a, b| is_word(a) == is_word(b)) {
         let text = std::str::from_utf8(run).unwrap_or_default();
+        let word = run.to_ascii_lowercase();
         if !run.first().is_some_and(is_word) {
             excerpt.extend(run.iter().map(|&b| if b.is_ascii_punctuation() { char::from(b) } else { ' ' }));
         } else if (run.len() >= SHORTEST_WORD || run.iter().any(u8::is_ascii_digit))
-            && private(run)
-            && !FIELDS.contains(&text)
+            && private(&word)
+            && !FIELDS.iter().any(|field| occurs(&word, field.as_bytes()))
             && !public.iter().any(|known: &&'a str| known.contains(text))
         {
             excerpt.push('~');
@@ -56,19 +60,69 @@ pub fn occurs(word: &[u8], text: &[u8]) -> bool {
     memmem::find(text, word).is_some()
 }
 
+/// Whether `word` is a part of a secret, or has one of the secret's own words in it.
+pub fn tells(word: &[u8], secret: &[u8]) -> bool {
+    let words = secret.split(|b| !b.is_ascii_alphanumeric());
+    occurs(word, secret) || words.filter(|own| own.len() > SHORTEST_WORD).any(|own| occurs(own, word))
+}
+
+/// The text without any of these secrets (in lower case) that it repeats to the letter, however short their words are.
+pub fn without(secrets: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<_> = secrets.iter().flat_map(|secret| secret.split(|b| *b == b' ')).collect();
+    parts.retain(|part| part.len() > SHORTEST_WORD);
+    // Of one that begins like another the rest would remain.
+    parts.sort_by_key(|part| Reverse(part.len()));
+    let lower = text.to_ascii_lowercase();
+    let mut rest = Vec::with_capacity(text.len());
+    let mut place = 0;
+    while place < text.len() {
+        let told = parts.iter().find(|part| lower[place..].starts_with(part));
+        rest.push(if told.is_some() { b'~' } else { text[place] });
+        place += told.map_or(1, |part| part.len());
+    }
+    rest
+}
+
+/// The text with blanks for what quoting adds to it (`\u0022`, `\n`, `%22`): that would make one word, and an unknown
+/// one, of itself and the word behind it.
+fn without_escapes(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut plain = Cow::Borrowed(text);
+    let mut place = 0;
+    while place < text.len() {
+        let rest = &text[place..];
+        let hex = |from: usize, digits: usize| {
+            rest.get(from..from + digits).is_some_and(|found| found.iter().all(u8::is_ascii_hexdigit))
+        };
+        let length = match rest {
+            [b'%', ..] if hex(1, 2) => 3,
+            [b'\\', b'u', ..] if hex(2, 4) => 6,
+            [b'\\', b'x', ..] if hex(2, 2) => 4,
+            [b'\\', _, ..] => 2,
+            _ => {
+                place += 1;
+                continue;
+            }
+        };
+        plain.to_mut()[place..place + length].fill(b' ');
+        place += length;
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn of(reply: &str, sent: &str) -> String {
+        let sent = sent.to_lowercase();
         excerpt(reply.as_bytes(), |word| occurs(word, sent.as_bytes()), &["059f36b4-87a3"])
     }
 
     #[test]
     fn a_plain_refusal_is_shown() {
         assert_eq!(
-            of("missing field `time` in body\n", r#"{"messageId":"x","body":1}"#),
-            "missing field `time` in body"
+            of("missing field `time` in Body\n", r#"{"messageId":"x","sentTimestamp":1,"body":1}"#),
+            "missing field `time` in Body"
         );
     }
 
@@ -77,6 +131,45 @@ mod tests {
         let sent = r#"{"messageId":"059f36b4-87a3","body":{"card":"4111 1111","name":"caf\u00e9 Müller"}}"#;
         let reply = r#"cannot take "4111 1111" of café Müller (059f36b4-87a3)"#;
         assert_eq!(of(reply, sent), r#"cannot take "~ ~" of ~   M  ~ (059f36b4-87a3)"#);
+    }
+
+    #[test]
+    fn what_was_sent_is_not_shown_in_other_words_either() {
+        let sent = r#"{"body":{"name":"Hunter","pin":"42"}}"#;
+        for reply in [
+            "HUNTER hunter",
+            r"\u0022Hunter\u0022",
+            r"\nHunter\tHunter\x22Hunter",
+            "%22Hunter%22",
+            r"\u002242",
+            "%2242",
+            r"\\Hunter",
+        ] {
+            let shown = of(reply, sent).to_lowercase();
+            assert!(shown.contains('~') && !shown.contains("hunter") && !shown.contains("42"), "{shown}");
+        }
+        // What only looks like an escape, at the very end too.
+        for reply in ["100%", "100%zz", r"a\", r"\u12", r"\x1", "%4"] {
+            of(reply, sent);
+        }
+    }
+
+    #[test]
+    fn a_secret_of_short_words_is_not_shown_either() {
+        let secrets = [b"bearer a-b.cd".to_vec(), b"a-b.cd_ef".to_vec(), b"no".to_vec()];
+        let of = |text: &str| String::from_utf8(without(&secrets, text.as_bytes())).unwrap();
+        assert_eq!(of("no A-B.cd, and xa-b.cd_efy for Bearer"), "no ~, and x~y for ~");
+        assert_eq!(of(""), "");
+    }
+
+    #[test]
+    fn a_word_around_a_secret_tells_it() {
+        for word in ["hunter2", "hunter", "xhunter2x"] {
+            assert!(tells(word.as_bytes(), b"bearer abc.hunter2"), "{word}");
+        }
+        for word in ["hunting", "abcd", "2hunter"] {
+            assert!(!tells(word.as_bytes(), b"bearer abc.hunter2"), "{word}");
+        }
     }
 
     #[test]

@@ -250,6 +250,7 @@ fn answer(courier: &Courier<'_>, counts: &Counts) -> SqsBatchResponse {
         retries = courier.tally.retries.load(Relaxed),
         splits = courier.tally.splits.load(Relaxed),
         timeLeftMs = time_left_ms(courier),
+        version = env!("CARGO_PKG_VERSION"),
         "invocation settled"
     );
     let mut response = SqsBatchResponse::default();

@@ -6,7 +6,7 @@ use tracing::warn;
 
 use crate::{
     batch::Batch,
-    excerpt::{excerpt, occurs},
+    excerpt::{excerpt, occurs, tells, without},
     ledger::Ledger,
     record::Record,
     refusal::Refusal,
@@ -119,11 +119,12 @@ impl<'a> Outstanding<'a> {
 
     /// The beginning of a refusal, without what it repeats of these records or of the secrets.
     pub fn excerpt(&self, reply: &[u8], secrets: &[&[u8]]) -> String {
+        let secrets: Vec<_> = secrets.iter().map(|secret| secret.to_ascii_lowercase()).collect();
+        let sent: Vec<_> = self.batch.records.iter().map(|record| record.wire.to_ascii_lowercase()).collect();
         let private = |word: &[u8]| {
-            secrets.iter().any(|secret| occurs(word, secret))
-                || self.batch.records.iter().any(|record| occurs(word, &record.wire))
+            secrets.iter().any(|secret| tells(word, secret)) || sent.iter().any(|wire| occurs(word, wire))
         };
-        excerpt(reply, private, &self.ids())
+        excerpt(&without(&secrets, reply), private, &self.ids())
     }
 
     fn log(&self, outcome: &str, reason: &str, records: &[Record]) {

@@ -129,7 +129,7 @@ impl Token {
             if is_settled(self.known().last()) {
                 return Ok(());
             }
-            let header = store.fetch().await?;
+            let header = store.fetch(until).await?;
             let mut known = self.known();
             if known.last() != Some(&header) {
                 known.push(header);

@@ -229,6 +229,16 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_costs_the_receives_and_the_wait_that_the_run_book_tells() {
+        // A message sent as it begins: how often it has failed at most, and how long it then waits at most.
+        let after = |outage: u64| {
+            let failed = (1..).take_while(|n| sum(Outcome::Errored, n - 1, 0.0) <= outage).last().unwrap();
+            (failed, seconds(Outcome::Errored, failed, OUTAGE, 1.0) / MINUTE)
+        };
+        assert_eq!([HOUR, 4 * HOUR].map(after), [(5, 50), (8, 128)]);
+    }
+
+    #[test]
     fn what_only_met_the_cutoff_comes_back_soon_and_less_soon_each_time() {
         let most: Vec<_> = (1..=7).map(|n| seconds(Outcome::Unattempted, n, WELL, 1.0)).collect();
         assert_eq!(most, [10, 30, 90, 270, 810, 2_430, 5_880]);

@@ -174,6 +174,35 @@ fn every_log_line_is_explained() {
     assert!(gone.is_empty(), "the function does not write {gone:#?}");
 }
 
+/// The strings behind `opening` in the source of a module.
+fn literals(module: &str, opening: &str) -> Vec<String> {
+    let source = read(&root().join("src").join(module));
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let literals = source.split(opening).skip(1).filter_map(|rest| rest.split('"').nth(1));
+    // Of a format the words in front of what is put in.
+    literals.map(|literal| literal.split('{').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_reason_is_explained() {
+    let pages = ["docs/log-lines.md", "docs/token.md"].map(|page| read(&root().join(page))).concat();
+    let reasons = [
+        literals("perseus.rs", "=> f.write_str("),
+        literals("perseus.rs", "=> write!(f,"),
+        literals("token/store.rs", "f.write_str("),
+        literals("token/store.rs", "write!(f,"),
+        literals("outstanding.rs", "log(\"errored\","),
+        literals("deliver.rs", "outstanding.failed("),
+        literals("deliver.rs", "halt.set("),
+        literals("handler.rs", "is_outage() {"),
+    ]
+    .concat();
+    assert!(reasons.len() > 20, "{reasons:?}");
+    for reason in reasons {
+        assert!(pages.contains(&format!("`{reason}")), "{reason} is not explained");
+    }
+}
+
 #[test]
 fn every_variable_is_in_the_readme() {
     let readme = read(&root().join("README.md"));

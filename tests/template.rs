@@ -224,6 +224,16 @@ impl Stack<'_> {
     }
 }
 
+/// What an alarm watches: a metric, or those in its expression.
+fn metrics_of(alarm: &Value) -> Vec<Value> {
+    let Some(terms) = alarm.get("Metrics").and_then(Value::as_sequence) else { return vec![alarm.clone()] };
+    let expression = text(&terms[0]["Expression"]);
+    let statistics = &terms[1..];
+    let is_used = |term: &Value| expression.contains(&text(&term["Id"])) && term["ReturnData"] == false;
+    assert!(statistics.iter().all(is_used), "{expression}");
+    statistics.iter().map(|term| term["MetricStat"]["Metric"].clone()).collect()
+}
+
 fn yaml(text: &str) -> Value {
     yaml_serde::from_str(text).expect("YAML")
 }
@@ -272,6 +282,15 @@ fn the_template_sets_every_variable_of_the_function_and_no_other() {
 }
 
 #[test]
+fn a_parameter_has_the_name_of_its_variable_in_other_letters() {
+    let template = Template::read();
+    for (name, parameter) in template.environment().into_iter().filter_map(|(n, v)| Some((n, referred(v)?))) {
+        let words = name.split('_').map(|word| format!("{}{}", &word[..1], word[1..].to_lowercase()));
+        assert_eq!(words.collect::<String>(), parameter);
+    }
+}
+
+#[test]
 fn parameters_default_to_what_the_function_defaults_to() {
     let template = Template::read();
     for (name, value) in template.environment() {
@@ -290,6 +309,25 @@ fn parameters_default_to_what_the_function_defaults_to() {
             continue;
         }
         assert_eq!(default.as_deref(), variable.default, "{parameter}, {name}");
+    }
+}
+
+#[test]
+fn what_a_shell_leaves_of_a_quoted_value_is_no_value() {
+    let template = Template::read();
+    for (parameter, value, left) in [
+        ("PerseusHeaders", "{\n \"x-api-key\": \"a b\"}\n", "{"),
+        ("PerseusCaCert", "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n", "-----BEGIN"),
+        ("PerseusTokenSecret", "team/token#field", "#field"),
+        ("PerseusUrl", "https://perseus.example.com/v1?a=b", "https:"),
+    ] {
+        let pattern = text(&template.parameter(parameter)["AllowedPattern"]);
+        let pattern =
+            jsonschema::validator_for(&serde_json::json!({ "pattern": pattern })).expect("a schema");
+        assert!(pattern.is_valid(&value.into()), "{parameter}");
+        assert!(!pattern.is_valid(&left.into()), "{parameter}");
+        let is_optional = template.parameter(parameter).get("Default").is_some();
+        assert_eq!(pattern.is_valid(&"".into()), is_optional, "{parameter}");
     }
 }
 
@@ -477,7 +515,17 @@ fn alarms_watch_metrics_that_exist() {
         let alarms = Stack { template: &template, given }.resources("AWS::CloudWatch::Alarm");
         alarms
             .iter()
-            .map(|(_, alarm)| format!("{}/{}", text(&alarm["Namespace"]), text(&alarm["MetricName"])))
+            .flat_map(|(_, alarm)| metrics_of(alarm))
+            .map(|metric| {
+                let dimensions = metric.get("Dimensions").map(|dimensions| dimensions[0].clone());
+                let of_the_function = yaml("{Name: FunctionName, Value: Forwarder}");
+                match text(&metric["Namespace"]).as_str() {
+                    "PerseusForwarder/stack" => assert_eq!(dimensions, None),
+                    "AWS/SQS" => assert_eq!(dimensions.expect("a queue")["Name"], "QueueName"),
+                    _ => assert_eq!(dimensions, Some(of_the_function)),
+                }
+                format!("{}/{}", text(&metric["Namespace"]), text(&metric["MetricName"]))
+            })
             .collect()
     };
     let of_the_platform = [
@@ -493,7 +541,7 @@ fn alarms_watch_metrics_that_exist() {
     assert_eq!(watched(&[("Metrics", "off")]), BTreeSet::from(of_the_platform.clone()));
     let all = watched(&[]);
     let own: Vec<_> = all.iter().filter(|name| !of_the_platform.contains(name)).collect();
-    assert_eq!(own.len(), 3);
+    assert_eq!(own.len(), 5);
     for name in own {
         assert!(METRICS.contains(&name.strip_prefix("PerseusForwarder/").expect("an own metric")), "{name}");
     }
@@ -711,6 +759,8 @@ fn the_function_may_consume_its_queue_write_its_logs_and_what_it_is_told_to_do_a
     assert_eq!(extra(&[]), ["sqs:ChangeMessageVisibility on Queue.Arn"]);
     let sends = [off, ("RejectedToDeadLetters", "true")];
     assert_eq!(extra(&sends), ["sqs:SendMessage on DeadLetterQueue.Arn"]);
+    let traces = ["xray:PutTelemetryRecords on *", "xray:PutTraceSegments on *"];
+    assert_eq!(extra(&[off, ("Tracing", "Active")]), traces);
     assert_eq!(
         *template.at(&["Conditions", "ControlsVisibility"]),
         yaml("!Equals [!Ref SqsVisibility, 'on']")

@@ -11,7 +11,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::bearer;
 use crate::{
@@ -111,21 +111,22 @@ impl Store {
         }
     }
 
-    /// Reads the token, as an `authorization` header. An extension that is not ready is asked until it is, or for
-    /// as long as the caller waits.
+    /// Reads the token, as an `authorization` header. An extension that is not ready is asked until it is, or until
+    /// then.
     ///
     /// # Errors
     ///
     /// If there is none that could be sent.
-    pub async fn fetch(&self) -> Result<HeaderValue, Missing> {
+    pub async fn fetch(&self, until: Instant) -> Result<HeaderValue, Missing> {
         // Made anew each time, which is once in most processes. Nothing is kept of it.
         let client = client_builder().pool_max_idle_per_host(0).build().map_err(Missing::Unreachable)?;
-        loop {
-            match self.ask(&client).await {
-                Err(Missing::NotReady) => sleep(NOT_READY_PAUSE).await,
-                answer => return answer,
-            }
+        let mut why_not = Missing::Timeout;
+        while let Ok(answer) = timeout_at(until, self.ask(&client)).await {
+            let Err(Missing::NotReady) = answer else { return answer };
+            why_not = Missing::NotReady;
+            sleep_until(until.min(Instant::now() + NOT_READY_PAUSE)).await;
         }
+        Err(why_not)
     }
 
     async fn ask(&self, client: &Client) -> Result<HeaderValue, Missing> {

@@ -1,6 +1,8 @@
 //! Contract, section 5: what is logged, and what never is.
 
-use lab::perseus::{Perseus, Reply};
+use std::collections::BTreeSet;
+
+use lab::perseus::{Perseus, Received, Reply};
 use serde_json::json;
 
 use crate::support::*;
@@ -40,6 +42,7 @@ async fn an_invocation_is_one_line_with_its_counts() {
     assert_eq!(counts, [4, 1, 2, 1, 0, 3, 5, 2, 1]);
     let left = lines[0]["timeLeftMs"].as_u64().unwrap();
     assert!((1..=30_000).contains(&left), "{left}");
+    assert_eq!(lines[0]["version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[tokio::test]
@@ -67,9 +70,26 @@ async fn each_failed_batch_is_a_line_with_its_reason_and_ids() {
     assert!(errors[0].contains("PERSEUS_URL"), "{errors:?}");
 }
 
+/// What a Perseus says that quotes all that it was sent, in this manner.
+fn quoted(request: &Received, manner: &str) -> String {
+    let headers = request.headers.values().map(|value| value.to_str().unwrap());
+    let all = format!("{} {}", headers.collect::<Vec<_>>().join(" "), String::from_utf8_lossy(&request.body));
+    // What is private comes first: an excerpt is short.
+    let all = format!("{all} BodyMarker TokenMarker HeaderMarker QueryMarker AttributeMarker");
+    let words = all.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.contains("Marker"));
+    let say = |word: &str| match manner {
+        "upper" => word.to_uppercase(),
+        "lower" => word.to_lowercase(),
+        "escaped" => format!(r"\u0022{word}\u0022"),
+        "percent" => format!("%22{word}%22"),
+        _ => word.to_owned(),
+    };
+    words.collect::<BTreeSet<_>>().into_iter().map(say).collect::<Vec<_>>().join(" ")
+}
+
 #[tokio::test]
 async fn nothing_private_is_logged_at_any_level() {
-    const PRIVATE: [&str; 8] = [
+    const PRIVATE: [&str; 10] = [
         "BodyMarker",
         "AttributeMarker",
         "HandleMarker",
@@ -78,27 +98,36 @@ async fn nothing_private_is_logged_at_any_level() {
         "ReplyMarker",
         "SecretMarker",
         "SessionMarker",
+        "HeaderMarker",
+        "QueryMarker",
     ];
-    for level in ["TRACE", "INFO"] {
+    // Lambda's levels, and the one that Rust's own tools set.
+    let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].map(|level| (level, "trace"));
+    for (level, rust_log) in levels.into_iter().chain([("", "trace"), ("", "")]) {
         let perseus = Perseus::start(|request| {
-            let echo = String::from_utf8_lossy(&request.body).into_owned();
-            match request.number {
-                // Statuses whose replies are logged, if at all, in an excerpt: of what was sent, nothing.
-                0 => Reply::status(400).body(echo),
-                1 => Reply::status(422).body(format!("TokenMarker and {echo}")),
-                // Of what is no refusal, nothing at all.
-                2 => Reply::status(503).body("ReplyMarker"),
-                3 => Reply::ok().body("{\"ReplyMarker\""),
-                4 => Reply::refuse(207, &[("ReplyMarker", None)]),
-                _ => Reply::status(403).body(echo),
+            let id = request.message_ids[0].as_str();
+            match id {
+                // Of what is no refusal, nothing is told at all.
+                "busy" => Reply::status(503).body("ReplyMarker"),
+                "garbled" => Reply::ok().body("{\"ReplyMarker\""),
+                "named" => Reply::refuse(207, &[("ReplyMarker", None)]),
+                "wrong" => Reply::status(403).body(quoted(request, "plain")),
+                // Of a refusal an excerpt, without what was sent.
+                manner => Reply::status(422).body(quoted(request, manner)),
             }
         })
         .await;
+        let url = format!("{}?key=QueryMarker", perseus.url());
         let settings = [
+            ("PERSEUS_URL", url.as_str()),
             ("AWS_LAMBDA_LOG_LEVEL", level),
+            ("RUST_LOG", rust_log),
             ("PERSEUS_TOKEN", "TokenMarker"),
-            ("RETRY_BASE", "1ms"),
-            ("RUST_LOG", "trace"),
+            ("PERSEUS_HEADERS", r#"{"x-api-key":"HeaderMarker"}"#),
+            ("METRICS", "on"),
+            ("BATCH_MAX_RECORDS", "1"),
+            ("MAX_IN_FLIGHT", "1"),
+            ("MAX_ATTEMPTS", "1"),
             // What is asked of SQS fails too, and is told.
             ("SQS_VISIBILITY", "on"),
             ("REJECTED_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"),
@@ -108,8 +137,9 @@ async fn nothing_private_is_logged_at_any_level() {
             ("AWS_SESSION_TOKEN", "SessionMarker"),
         ];
         let environment = environment(&perseus, &settings).await;
-        let mut event = event("a b bad");
-        for record in event["Records"].as_array_mut().unwrap() {
+        let mut event = event("plain upper lower escaped percent busy garbled named wrong late bad");
+        let records = event["Records"].as_array_mut().unwrap();
+        for record in &mut *records {
             record["body"] = json!("{\"BodyMarker\":\"BodyMarker\"}");
             record["receiptHandle"] = json!("HandleMarker");
             record["eventSourceARN"] = json!("arn:aws:sqs:eu-central-1:123456789012:queue");
@@ -117,19 +147,24 @@ async fn nothing_private_is_logged_at_any_level() {
             record["messageAttributes"] =
                 json!({"x": {"dataType": "String", "stringValue": "AttributeMarker"}});
         }
-        event["Records"][2]["messageAttributes"]["x"] =
-            json!({"dataType": "Binary", "binaryValue": "BodyMarker!"});
-        environment.invoke(event.to_string()).await;
+        let bad = records.last_mut().unwrap();
+        bad["messageAttributes"]["x"] = json!({"dataType": "Binary", "binaryValue": "BodyMarker!"});
+        let mut told_to_lambda = vec![environment.invoke(event.to_string()).await];
         event["Records"][0]["messageId"] = json!({"BodyMarker": "HandleMarker"});
-        environment.invoke(event.to_string()).await;
-        environment.invoke("BodyMarker").await;
-        assert!(perseus.received().len() > 4, "{}", perseus.received().len());
-        let logs = environment.logs();
-        for told in ["visibility timeouts not changed", "rejected records not sent"] {
-            assert!(logs.iter().any(|line| line.contains(told)), "{told}: {logs:#?}");
+        told_to_lambda.push(environment.invoke(event.to_string()).await);
+        told_to_lambda.push(environment.invoke("BodyMarker").await);
+        assert_eq!(perseus.received().len(), 9, "{level}");
+        let mut logs = environment.logs();
+        let told = match level {
+            "ERROR" | "FATAL" => &["nothing more is sent in this invocation", "event refused"][..],
+            _ => &["visibility timeouts not changed", "rejected records not sent", "status 422: ~"],
+        };
+        for told in told {
+            assert!(logs.iter().any(|line| line.contains(told)), "{level}: {told}: {logs:#?}");
         }
-        for marker in PRIVATE {
-            let leaks: Vec<_> = logs.iter().filter(|line| line.contains(marker)).collect();
+        logs.extend(told_to_lambda.iter().map(|invocation| format!("{invocation:?}")));
+        for marker in PRIVATE.map(str::to_lowercase) {
+            let leaks: Vec<_> = logs.iter().filter(|line| line.to_lowercase().contains(&marker)).collect();
             assert!(leaks.is_empty(), "{level}: {leaks:#?}");
         }
     }

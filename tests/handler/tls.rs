@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
     ServerConfig,
     crypto::ring::default_provider,
@@ -18,7 +18,10 @@ use crate::support::*;
 
 /// A certificate authority: its own certificate as PEM, and what it signs with.
 fn authority() -> (String, Issuer<'static, KeyPair>) {
-    let mut params = CertificateParams::new([]).unwrap();
+    authority_of(CertificateParams::new([]).unwrap())
+}
+
+fn authority_of(mut params: CertificateParams) -> (String, Issuer<'static, KeyPair>) {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let pem = params.self_signed(&key).unwrap().pem();
@@ -27,8 +30,12 @@ fn authority() -> (String, Issuer<'static, KeyPair>) {
 
 /// What takes TLS connections with a certificate for this host from that authority.
 fn acceptor(issuer: &Issuer<'_, KeyPair>, host: &str) -> TlsAcceptor {
+    acceptor_with(issuer, &CertificateParams::new([host.to_owned()]).unwrap())
+}
+
+fn acceptor_with(issuer: &Issuer<'_, KeyPair>, params: &CertificateParams) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
+    let certificate = params.signed_by(&key, issuer).unwrap();
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
@@ -82,4 +89,18 @@ async fn it_vouches_only_for_the_host_of_the_certificate() {
     let (pem, issuer) = authority();
     let refused = (vec!["a".to_owned()], 0);
     assert_eq!(outcome(acceptor(&issuer, "perseus.example"), &pem).await, refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_perseus_sends_must_be_valid_and_the_authority_may_have_expired() {
+    let expired = |names: &[&str]| {
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.not_after = date_time_ymd(2020, 1, 1);
+        params
+    };
+    let (pem, issuer) = authority_of(expired(&[]));
+    assert_eq!(outcome(acceptor(&issuer, "127.0.0.1"), &pem).await, (vec![], 1));
+    let refused = (vec!["a".to_owned()], 0);
+    assert_eq!(outcome(acceptor_with(&issuer, &expired(&["127.0.0.1"])), &pem).await, refused);
 }
