@@ -170,7 +170,11 @@ impl Courier<'_> {
         outstanding: &mut Outstanding<'_>,
         attempts: &mut Attempts,
     ) -> Option<Result<Reply, Failure>> {
-        let permit = self.turn.acquire().await?;
+        let mut permit = self.turn.acquire().await?;
+        if !self.may_attempt() {
+            return None;
+        }
+        permit.pause().await;
         attempts.authorization = self.access.header().await;
         if !self.may_attempt() {
             return None;

@@ -125,7 +125,7 @@ impl Turn<'_> {
         self.governor.resume().saturating_duration_since(Instant::now())
     }
 
-    /// Waits until a request could be sent at once.
+    /// Waits until less is in flight than may be.
     pub async fn ready(&self) {
         drop(self.governor.permit().await);
     }
@@ -197,12 +197,7 @@ impl Governor {
 
     async fn permit(&self) -> Held<'_> {
         let permit = self.permits.acquire().await.expect("no one closes the semaphore");
-        let held = Held { governor: self, permit: Some(permit) };
-        let resume = self.resume();
-        if resume > Instant::now() {
-            sleep_until(resume).await;
-        }
-        held
+        Held { governor: self, permit: Some(permit) }
     }
 
     /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
@@ -301,6 +296,15 @@ impl Round {
 }
 
 impl Permit<'_> {
+    /// Waits for the end of the pause, if there is one. See [`Turn::pause`] for how long that is.
+    pub async fn pause(&mut self) {
+        let resume = self.held.governor.resume();
+        if resume > self.began {
+            sleep_until(resume).await;
+            self.began = Instant::now();
+        }
+    }
+
     /// Gives the permit back, and tells how the request ended. One that is dropped instead tells nothing.
     pub fn settle(self, signal: Signal) {
         self.held.governor.learn(self.began, signal);

@@ -121,7 +121,7 @@ impl Handler {
         if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
             error!(requestId = courier.request_id, "the delivery panicked; its records are reported");
         }
-        let was_free = !courier.halt.is_set() && !self.governor.is_outage();
+        let was_free = !courier.halt.is_set() && !self.governor.is_outage() && courier.turn.pause().is_zero();
         let had_no_time = was_free && courier.tally.requests.load(Relaxed) == 0;
         if had_no_time && courier.ledger.counts().unattempted > 0 {
             self.pace.doubt();

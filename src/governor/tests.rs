@@ -119,7 +119,8 @@ async fn permits_in_use_when_the_limit_falls_are_taken_back_later() {
 async fn request(governor: &Governor, signal: Signal) -> Duration {
     let start = Instant::now();
     let turn = governor.turn();
-    let permit = turn.acquire().await.unwrap();
+    let mut permit = turn.acquire().await.unwrap();
+    permit.pause().await;
     let pause = start.elapsed();
     advance(100 * MS).await;
     permit.settle(signal);

@@ -72,3 +72,32 @@ async fn what_was_learnt_of_the_capacity_is_kept_for_the_next_invocation() {
     let requests = perseus.received().len() - before;
     assert!(requests < 300, "{requests} requests for 200 records");
 }
+
+#[tokio::test(start_paused = true)]
+async fn below_one_at_a_time_requests_have_pauses_between_them() {
+    let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "1"), ("MAX_ATTEMPTS", "1")];
+    let (perseus, handler) = forwarder(&settings, |request| {
+        if request.number < 3 { Reply::status(429) } else { Reply::ok() }.after(100 * MS)
+    })
+    .await;
+    assert_eq!(report(&handler, &numbered(10)).await.len(), 3);
+    let at: Vec<Instant> = perseus.received().iter().map(|request| request.at).collect();
+    let pauses: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0] - 100 * MS).collect();
+    // A share of a half, a quarter, an eighth of the time; then of more, until it is all.
+    for (pause, share) in pauses.iter().zip([2, 4, 8]) {
+        let expected = 100 * MS * (share - 1);
+        assert!(*pause > expected / 3 && *pause < expected * 2, "{pauses:?}");
+    }
+    assert!(pauses.last().unwrap() < &(20 * MS), "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_does_not_fit_before_the_cutoff_is_not_waited_for() {
+    let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "1"), ("MAX_ATTEMPTS", "1"), ("CUTOFF_RESERVE", "1s")];
+    let (perseus, handler) = forwarder(&settings, |_| Reply::status(429).after(2_000 * MS)).await;
+    let start = Instant::now();
+    // The pause is 1 s at least and the next request takes 2 s: too much for the 2 s that are left then.
+    assert_eq!(report_within(&handler, &numbered(10), 5_000 * MS).await.len(), 10);
+    assert_eq!(perseus.received().len(), 1);
+    assert!(start.elapsed() < 2_100 * MS, "{:?}", start.elapsed());
+}
