@@ -23,6 +23,8 @@ pub(crate) struct Case {
 pub(crate) const CASES: [Case; 4] = [
     Case { name: "10 × 1 KiB", records: 10, body_bytes: 1 << 10 },
     Case { name: "1,000 × 1 KiB", records: 1_000, body_bytes: 1 << 10 },
+    // Ten thousand records are the most that Lambda delivers, but with these bodies they are an event of 7.8 MiB, and
+    // it delivers 6 MB.
     Case { name: "10,000 × 300 B", records: 10_000, body_bytes: 300 },
     Case { name: "5 × 1 MiB", records: 5, body_bytes: 1 << 20 },
 ];

@@ -109,7 +109,7 @@ impl<'a> Message<'a> {
         let mut message = Message {
             bytes: body_bytes,
             left_behind: 0,
-            message_body: body,
+            message_body: serde_json::from_str(body).ok()?,
             message_attributes: BTreeMap::new(),
             message_group_id: None,
             message_deduplication_id: None,
@@ -170,9 +170,8 @@ fn why<'a>(
 /// The message's own attributes, by name. What cannot be read, or would make SQS refuse the message, is not
 /// among them: the body matters more.
 fn own_attributes<'a>(envelope: &Envelope<'a>) -> BTreeMap<Cow<'a, str>, Attribute<'a>> {
-    let raw = envelope.message_attributes.map(RawValue::get);
     let attributes: BTreeMap<String, &RawValue> =
-        raw.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+        envelope.message_attributes.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
     let read = |(name, attribute): (String, &'a RawValue)| {
         let attribute: Attribute<'a> = read_object(attribute.get())?;
         let is_whole = attribute.string_value.is_some() != attribute.binary_value.is_some();

@@ -7,13 +7,14 @@
 
 use std::{borrow::Cow, fmt, str::Utf8Error};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{error::Category, value::RawValue};
+use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
+use serde_json::value::RawValue;
 
-use crate::record::Number;
+use crate::{
+    json::{self, ARRAY, OBJECT, Walk},
+    record::number,
+    unescape,
+};
 
 /// An SQS event: its records' envelopes, in the order of the event.
 #[derive(Debug)]
@@ -32,11 +33,11 @@ pub struct Envelope<'a> {
     /// By what the record is reported; never empty.
     pub message_id: Cow<'a, str>,
     /// The message's text, as a JSON string.
-    pub body: Option<&'a RawValue>,
-    /// What SQS says of the message.
-    pub attributes: Option<&'a RawValue>,
-    /// What the producer says of the message.
-    pub message_attributes: Option<&'a RawValue>,
+    pub body: Option<&'a str>,
+    /// What SQS says of the message, as JSON.
+    pub attributes: Option<&'a str>,
+    /// What the producer says of the message, as JSON.
+    pub message_attributes: Option<&'a str>,
 }
 
 /// Why an invocation's payload cannot be answered record by record: the whole batch returns.
@@ -79,14 +80,10 @@ impl<'a> Event<'a> {
     ///
     /// If it is not an SQS event, or one with a record that could not be reported.
     pub fn parse(payload: &'a [u8]) -> Result<Self, EventError> {
-        let payload = without_mark(payload).map_err(|_| EventError::NotJson)?;
-        let RawEvent { records: Records(event) } =
-            serde_json::from_str(payload).map_err(|error| match error.classify() {
-                Category::Data => EventError::NotAnSqsEvent,
-                Category::Syntax | Category::Eof | Category::Io => EventError::NotJson,
-            })?;
-        // serde takes an array for a struct too.
-        if payload.trim_ascii_start().starts_with('{') { event } else { Err(EventError::NotAnSqsEvent) }
+        let text = without_mark(payload).map_err(|_| EventError::NotJson)?;
+        let mut opening = Opening::default();
+        read(text, |record| opening.take(record))?;
+        opening.finish()
     }
 }
 
@@ -95,9 +92,18 @@ impl<'a> Event<'a> {
 ///
 /// They are needed only of what comes back, and only if a setting asks for it. So they are no part of
 /// [`Event`], where they would take memory in every invocation, and the event is scanned again instead.
-pub fn receipt_handles(payload: &[u8]) -> Vec<Option<&RawValue>> {
-    let event = without_mark(payload).ok().and_then(|payload| serde_json::from_str(payload).ok());
-    event.map(|RawEvent { records: Handles(handles) }| handles).unwrap_or_default()
+pub fn receipt_handles<'a>(payload: &'a [u8]) -> Vec<Option<&'a RawValue>> {
+    let mut handles = Vec::new();
+    let take = |record: RawRecord<'a>| {
+        handles.push(record.receipt_handle);
+        true
+    };
+    match without_mark(payload) {
+        Ok(text) if read(text, take).is_ok() => {
+            handles.into_iter().map(|handle| serde_json::from_str(handle?).ok()).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The payload's text. A byte order mark comes from the tool that saved the event, not from SQS.
@@ -108,24 +114,23 @@ fn without_mark(payload: &[u8]) -> Result<&str, Utf8Error> {
 impl Envelope<'_> {
     /// How often the message has been received, if that can be read.
     pub fn receive_count(&self) -> Option<u64> {
-        #[derive(Deserialize)]
-        struct Attributes {
-            #[serde(rename = "ApproximateReceiveCount")]
-            receive_count: Number,
-        }
-        let attributes = serde_json::from_str::<Attributes>(self.attributes?.get());
-        attributes.ok().map(|Attributes { receive_count: Number(count) }| count)
+        number(self.attribute("ApproximateReceiveCount")?)
     }
 
     /// The message's group, read for its own sake: it is needed even of a record that cannot be read
     /// otherwise, whose group has to wait for it.
     pub fn group(&self) -> Option<Cow<'_, str>> {
-        #[derive(Deserialize)]
-        struct Attributes<'a> {
-            #[serde(rename = "MessageGroupId", borrow)]
-            group: Option<Text<'a>>,
-        }
-        serde_json::from_str::<Attributes<'_>>(self.attributes?.get()).ok()?.group.map(|Text(group)| group)
+        text(self.attribute("MessageGroupId")?)
+    }
+
+    /// What SQS says under this name; none if it says it twice.
+    fn attribute(&self, name: &str) -> Option<&str> {
+        let mut found = None;
+        json::each_entry(self.attributes?, |key, value| {
+            let is_second = key == name && found.replace(value).is_some();
+            (!is_second).then_some(())
+        })?;
+        found
     }
 }
 
@@ -136,87 +141,124 @@ impl fmt::Debug for Envelope<'_> {
     }
 }
 
-#[derive(Deserialize)]
-struct RawEvent<R> {
-    #[serde(rename = "Records")]
-    records: R,
-}
-
-/// The list of records. Each is opened as soon as it is read: what has no id ends the list, and takes no
-/// memory, however much of it there is.
-struct Records<'a>(Result<Event<'a>, EventError>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-
-        impl<'de> Visitor<'de> for List {
-            type Value = Records<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of records")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut event = Event { envelopes: Vec::new(), fifo: false, queue: None };
-                let mut queue = None;
-                while let Some(record) = list.next_element::<RawRecord<'de>>()? {
-                    event.fifo |= record.is_from_fifo_queue();
-                    let arn = record.event_source_arn.map(RawValue::get);
-                    queue = if event.envelopes.is_empty() || queue == arn { arn } else { None };
-                    match record.open(event.envelopes.len()) {
-                        Ok(envelope) => event.envelopes.push(envelope),
-                        Err(error) => {
-                            while list.next_element::<IgnoredAny>()?.is_some() {}
-                            return Ok(Records(Err(error)));
-                        }
-                    }
-                }
-                event.queue = queue.and_then(|arn| serde_json::from_str(arn).ok()).map(|Text(arn)| arn);
-                Ok(Records(Ok(event)))
-            }
-        }
-
-        deserializer.deserialize_seq(List)
+/// Hands the records of an event to `take`, until that returns false.
+fn read<'a>(text: &'a str, take: impl FnMut(RawRecord<'a>) -> bool) -> Result<(), EventError> {
+    let mut reader = Reader { text, walk: Walk::new(text.as_bytes()), take };
+    match reader.event() {
+        Some(()) if reader.walk.is_at_end() => Ok(()),
+        // Only here is the difference worth another walk.
+        _ if json::is_value(text) => Err(EventError::NotAnSqsEvent),
+        _ => Err(EventError::NotJson),
     }
 }
 
-/// The receipt handles of a list of records.
-struct Handles<'a>(Vec<Option<&'a RawValue>>);
+/// Reads an event as far as to its records' fields. None if it is none, or no JSON.
+struct Reader<'a, T> {
+    text: &'a str,
+    walk: Walk<'a>,
+    take: T,
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Handles<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-
-        impl<'de> Visitor<'de> for List {
-            type Value = Handles<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of records")
+impl<'a, T: FnMut(RawRecord<'a>) -> bool> Reader<'a, T> {
+    fn event(&mut self) -> Option<()> {
+        let mut lists = 0;
+        let mut more = self.walk.open(OBJECT)?;
+        while more {
+            if self.key()? == "Records" {
+                self.records()?;
+                lists += 1;
+            } else {
+                self.walk.value()?;
             }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut handles = Vec::new();
-                while let Some(record) = list.next_element::<RawRecord<'de>>()? {
-                    handles.push(record.receipt_handle);
-                }
-                Ok(Handles(handles))
-            }
+            more = self.walk.more(OBJECT)?;
         }
+        (lists == 1).then_some(())
+    }
 
-        deserializer.deserialize_seq(List)
+    fn records(&mut self) -> Option<()> {
+        let mut more = self.walk.open(ARRAY)?;
+        let mut is_wanted = true;
+        while more {
+            if is_wanted {
+                let record = self.record()?;
+                is_wanted = (self.take)(record);
+            } else {
+                self.walk.value()?;
+            }
+            more = self.walk.more(ARRAY)?;
+        }
+        Some(())
+    }
+
+    /// Reads a record. Of two equal keys the last counts.
+    fn record(&mut self) -> Option<RawRecord<'a>> {
+        let mut record = RawRecord::default();
+        let mut more = self.walk.open(OBJECT)?;
+        while more {
+            let key = self.key()?;
+            let value = &self.text[self.walk.value()?];
+            more = self.walk.more(OBJECT)?;
+            let field = match key.as_ref() {
+                "messageId" => &mut record.message_id,
+                "eventSource" => &mut record.event_source,
+                "eventSourceARN" => &mut record.event_source_arn,
+                "receiptHandle" => &mut record.receipt_handle,
+                "body" => &mut record.body,
+                "attributes" => &mut record.attributes,
+                "messageAttributes" => &mut record.message_attributes,
+                _ => continue,
+            };
+            *field = Some(value);
+        }
+        Some(record)
+    }
+
+    fn key(&mut self) -> Option<Cow<'a, str>> {
+        unescape::text(&self.text[self.walk.key()?])
     }
 }
 
+/// What the records say of the event, until one cannot be opened. What follows it takes no memory, however much of it
+/// there is.
+#[derive(Default)]
+struct Opening<'a> {
+    envelopes: Vec<Envelope<'a>>,
+    fifo: bool,
+    /// As JSON, if all records so far name the same queue.
+    queue: Option<&'a str>,
+    error: Option<EventError>,
+}
+
+impl<'a> Opening<'a> {
+    fn take(&mut self, record: RawRecord<'a>) -> bool {
+        let queue = record.event_source_arn;
+        if queue != self.queue || self.envelopes.is_empty() {
+            self.fifo |= record.is_from_fifo_queue();
+            self.queue = queue.filter(|_| self.envelopes.is_empty());
+        }
+        match record.open(self.envelopes.len()) {
+            Ok(envelope) => self.envelopes.push(envelope),
+            Err(error) => self.error = Some(error),
+        }
+        self.error.is_none()
+    }
+
+    fn finish(self) -> Result<Event<'a>, EventError> {
+        let Opening { envelopes, fifo, queue, error } = self;
+        error.map_or_else(|| Ok(Event { envelopes, fifo, queue: queue.and_then(text) }), Err)
+    }
+}
+
+/// A record's fields, each as JSON.
 #[derive(Default)]
 struct RawRecord<'a> {
-    message_id: Option<&'a RawValue>,
-    event_source: Option<&'a RawValue>,
-    event_source_arn: Option<&'a RawValue>,
-    receipt_handle: Option<&'a RawValue>,
-    body: Option<&'a RawValue>,
-    attributes: Option<&'a RawValue>,
-    message_attributes: Option<&'a RawValue>,
+    message_id: Option<&'a str>,
+    event_source: Option<&'a str>,
+    event_source_arn: Option<&'a str>,
+    receipt_handle: Option<&'a str>,
+    body: Option<&'a str>,
+    attributes: Option<&'a str>,
+    message_attributes: Option<&'a str>,
 }
 
 impl<'a> RawRecord<'a> {
@@ -249,51 +291,15 @@ fn is_aws_source(source: &str) -> bool {
         .is_some_and(|service| service.len() <= 20 && service.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-// By hand, because a derived one fails the event on a key that is there twice.
-impl<'de: 'a, 'a> Deserialize<'de> for RawRecord<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-
-        impl<'de> Visitor<'de> for Fields {
-            type Value = RawRecord<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a record")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut record = RawRecord::default();
-                while let Some(Text(key)) = map.next_key()? {
-                    let field = match key.as_ref() {
-                        "messageId" => &mut record.message_id,
-                        "eventSource" => &mut record.event_source,
-                        "eventSourceARN" => &mut record.event_source_arn,
-                        "receiptHandle" => &mut record.receipt_handle,
-                        "body" => &mut record.body,
-                        "attributes" => &mut record.attributes,
-                        "messageAttributes" => &mut record.message_attributes,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *field = Some(map.next_value()?);
-                }
-                Ok(record)
-            }
-        }
-
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-/// The text of a raw JSON string; none if it is another kind of value, or a string that no Unicode
-/// text corresponds to (a lone surrogate).
-pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str(raw.get()).ok().map(|Text(text)| text)
+/// The text of a JSON string; none if it is another kind of value, or a string that no Unicode text corresponds to (a
+/// lone surrogate).
+pub(crate) fn text(value: &str) -> Option<Cow<'_, str>> {
+    unescape::text(json::string(value)?)
 }
 
 /// A JSON string, borrowed unless it has escapes. (serde's own `Cow` is always owned.)
+#[derive(Serialize)]
+#[serde(transparent)]
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -322,7 +328,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use proptest::{collection::vec, prelude::*, sample::select};
+    use serde::de::IgnoredAny;
+
     use super::*;
+    use crate::{record::read_object, specimen};
 
     const SQS: &str = r#""eventSource":"aws:sqs""#;
 
@@ -461,5 +473,70 @@ mod tests {
             format!(r#"{{"x":{deep},"Records":[{{"messageId":"a","y":{deep},"attributes":{deep},{SQS}}}]}}"#);
         let event = parse(&event).unwrap();
         assert_eq!(event.envelopes[0].group(), None);
+    }
+
+    /// The same by way of serde_json: of each record its id, body and attributes.
+    fn by_serde(text: &str) -> Option<Vec<[Option<String>; 4]>> {
+        #[derive(Deserialize)]
+        struct RawEvent<'a> {
+            #[serde(rename = "Records", borrow)]
+            records: Vec<HashMap<String, &'a RawValue>>,
+        }
+        let RawEvent { records } = read_object(text.trim_start_matches([' ', '\n', '\r', '\t']))?;
+        let fields = |record: HashMap<String, &RawValue>| {
+            let raw = |key: &str| record.get(key).map(|value| value.get().to_owned());
+            let string = |key: &str| serde_json::from_str::<String>(&raw(key)?).ok();
+            let id = string("messageId").filter(|id| !id.trim().is_empty())?;
+            let is_from_sqs = string("eventSource")? == "aws:sqs";
+            is_from_sqs.then(|| [Some(id), raw("body"), raw("attributes"), raw("messageAttributes")])
+        };
+        records.into_iter().map(fields).collect()
+    }
+
+    fn record() -> impl Strategy<Value = String> {
+        let names = [
+            "messageId",
+            "eventSource",
+            "body",
+            "attributes",
+            "messageAttributes",
+            r"\u0062ody",
+            "x",
+            r"\ud800",
+        ];
+        let field = (select(names.to_vec()), specimen::value());
+        vec(field, 0..6).prop_map(|fields| {
+            let fields = fields.into_iter().map(|(name, value)| format!(r#","{name}":{value}"#));
+            format!(r#"{{"messageId":"m",{SQS}{}}}"#, fields.collect::<String>())
+        })
+    }
+
+    fn event() -> impl Strategy<Value = String> {
+        let records = vec(prop_oneof![9 => record(), 1 => specimen::value()], 0..4);
+        (records, specimen::value()).prop_map(|(records, other)| {
+            format!(r#" {{"x":{other} , "Records": [{}],"y":{other}}} "#, records.join(" ,\n"))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_is_what_it_is_to_serde(
+            event in event(), change in proptest::option::of(specimen::change()),
+        ) {
+            let event = change.map_or(event.clone(), |change| specimen::changed(&event, &[change]));
+            let opened = parse(&event);
+            if matches!(opened, Err(EventError::NotJson)) {
+                prop_assert!(serde_json::from_str::<IgnoredAny>(&event).is_err());
+            } else {
+                prop_assert!(serde_json::from_str::<IgnoredAny>(&event).is_ok());
+            }
+            let fields = |envelope: &Envelope<'_>| {
+                let raw = |value: Option<&str>| value.map(str::to_owned);
+                let Envelope { message_id, body, attributes, message_attributes } = envelope;
+                [Some(message_id.to_string()), raw(*body), raw(*attributes), raw(*message_attributes)]
+            };
+            let opened = opened.ok().map(|event| event.envelopes.iter().map(fields).collect());
+            prop_assert_eq!(opened, by_serde(&event));
+        }
     }
 }

@@ -29,6 +29,15 @@ pub mod decode;
 pub mod event;
 pub mod record;
 
+mod attributes;
+mod body;
+mod json;
+mod mask;
+mod unescape;
+
+#[cfg(test)]
+mod specimen;
+
 pub mod batch;
 pub mod lane;
 

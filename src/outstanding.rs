@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use tracing::warn;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Member},
     excerpt::{excerpt, occurs, tells, without},
     ledger::Ledger,
-    record::Record,
     refusal::Refusal,
     tally::Tally,
 };
@@ -70,7 +69,7 @@ impl<'a> Outstanding<'a> {
         }
     }
 
-    fn acknowledge(&self, record: &Record, tally: &Tally) {
+    fn acknowledge(&self, record: &Member, tally: &Tally) {
         self.ledger.acknowledge(record.slot);
         tally.acknowledged(record.sent);
     }
@@ -109,7 +108,7 @@ impl<'a> Outstanding<'a> {
 
     /// The halves to go on with; a single record is at fault itself, and rejected.
     pub fn split(&mut self, refusal: &Refusal) -> Option<(Batch, Batch)> {
-        let batch = Batch { records: std::mem::take(&mut self.batch.records) };
+        let batch = self.batch.take();
         let reject = |single: Batch| {
             self.ledger.reject(single.records[0].slot, refusal);
             self.log("rejected", &refusal.to_string(), &single.records);
@@ -120,14 +119,15 @@ impl<'a> Outstanding<'a> {
     /// The beginning of a refusal, without what it repeats of these records or of the secrets.
     pub fn excerpt(&self, reply: &[u8], secrets: &[&[u8]]) -> String {
         let secrets: Vec<_> = secrets.iter().map(|secret| secret.to_ascii_lowercase()).collect();
-        let sent: Vec<_> = self.batch.records.iter().map(|record| record.wire.to_ascii_lowercase()).collect();
+        let lower_case = |record| self.batch.wire(record).to_ascii_lowercase();
+        let sent: Vec<_> = self.batch.records.iter().map(lower_case).collect();
         let private = |word: &[u8]| {
             secrets.iter().any(|secret| tells(word, secret)) || sent.iter().any(|wire| occurs(word, wire))
         };
         excerpt(&without(&secrets, reply), private, &self.ids())
     }
 
-    fn log(&self, outcome: &str, reason: &str, records: &[Record]) {
+    fn log(&self, outcome: &str, reason: &str, records: &[Member]) {
         if records.is_empty() {
             return;
         }
@@ -144,7 +144,7 @@ impl<'a> Outstanding<'a> {
     }
 }
 
-fn ids<'a>(ledger: &'a Ledger<'a>, records: &[Record]) -> Vec<&'a str> {
+fn ids<'a>(ledger: &'a Ledger<'a>, records: &[Member]) -> Vec<&'a str> {
     records.iter().map(|record| ledger.id(record.slot)).collect()
 }
 
@@ -165,7 +165,13 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
-    use crate::{event::Event, ledger::Outcome};
+    use crate::{
+        batch::Batcher,
+        config::{BatchFormat, BatchLimits},
+        event::Event,
+        ledger::Outcome,
+        record::Record,
+    };
 
     const FIFO: &str = r#"{"Records":[
         {"messageId":"a","eventSource":"aws:sqs","eventSourceARN":"q.fifo","attributes":{"MessageGroupId":"g"}},
@@ -177,9 +183,11 @@ mod tests {
     }
 
     fn outstanding<'a>(ledger: &'a Ledger<'a>, slots: &[usize]) -> Outstanding<'a> {
-        let record =
-            |&slot: &usize| Record { slot, group: ledger.group(slot), sent: None, wire: b"1".to_vec() };
-        Outstanding::new(ledger, "request", Batch { records: slots.iter().map(record).collect() })
+        let mut batcher = Batcher::new(BatchLimits { max_records: 9, max_bytes: 99 }, BatchFormat::Array);
+        for &slot in slots {
+            batcher.push(Record { slot, group: ledger.group(slot), sent: None, wire: b"1".to_vec() });
+        }
+        Outstanding::new(ledger, "request", batcher.finish().unwrap())
     }
 
     #[test]

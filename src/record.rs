@@ -3,20 +3,13 @@
 
 use std::{borrow::Cow, fmt};
 
-use base64::{
-    Engine,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
 use crate::{
+    attributes, body,
     config::BatchFormat,
-    event::{Envelope, Text, text},
+    event::{Envelope, text},
+    json,
 };
 
 /// A record on its way to Perseus.
@@ -70,218 +63,130 @@ pub struct Encoded {
 ///
 /// If a part of it that would be posted cannot be read.
 pub fn encode(envelope: &Envelope<'_>, format: BatchFormat) -> Result<Encoded, Unreadable> {
-    let raw_body = envelope.body.ok_or(Unreadable::Body)?;
-    let body_text = text(raw_body).ok_or(Unreadable::Body)?;
-    // A body that is no JSON value goes out as the JSON string that it came in as.
-    let body = serde_json::from_str::<&RawValue>(&body_text).unwrap_or(raw_body);
-
-    // Read for every format: whether a record can be delivered must not depend on it.
-    let system: SystemAttributes<'_> = read(envelope.attributes).ok_or(Unreadable::Attributes)?;
-    let attributes: Attributes<'_> =
-        read(envelope.message_attributes).ok_or(Unreadable::MessageAttributes)?;
-
-    let wire = match format {
-        BatchFormat::Records => records_entry(envelope, &system, attributes, body),
-        BatchFormat::Array => body.get().as_bytes().to_vec(),
-        BatchFormat::Ndjson => on_one_line(body.get()),
-    };
-    Ok(Encoded { wire, sent: system.sent_timestamp.map(|Number(n)| n) })
-}
-
-fn records_entry(
-    envelope: &Envelope<'_>,
-    system: &SystemAttributes<'_>,
-    attributes: Attributes<'_>,
-    body: &RawValue,
-) -> Vec<u8> {
-    let entry = Entry {
-        message_id: &envelope.message_id,
-        sent_timestamp: system.sent_timestamp.map(|Number(n)| n),
-        receive_count: system.receive_count.map(|Number(n)| n),
-        group_id: system.group_id.as_ref(),
-        sequence_number: system.sequence_number.as_ref(),
-        deduplication_id: system.deduplication_id.as_ref(),
-        // No part of the message: without it the record is worth as much.
-        trace_header: system.trace_header.and_then(text).filter(|trace| !trace.is_empty()).map(Text),
-        attributes: (!attributes.0.is_empty()).then_some(attributes),
-        body,
-    };
+    let body = envelope.body.and_then(json::string).ok_or(Unreadable::Body)?;
+    let system = SystemAttributes::read(envelope.attributes).ok_or(Unreadable::Attributes)?;
     // The other fields of a usual entry take about 120 bytes.
-    let mut wire = Vec::with_capacity(body.get().len() + 160);
-    serde_json::to_writer(&mut wire, &entry).expect("strings, numbers and raw JSON always encode");
-    wire
-}
-
-/// A JSON value without line breaks. Between tokens, where alone JSON allows raw ones, a space means
-/// the same.
-fn on_one_line(json: &str) -> Vec<u8> {
-    json.bytes().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }).collect()
-}
-
-/// Reads an object that may be absent or null, which then has its default.
-fn read<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> Option<T> {
-    match raw.map(RawValue::get) {
-        None | Some("null") => Some(T::default()),
-        Some(raw) => read_object(raw),
+    let mut wire = Vec::with_capacity(body.len() + 160);
+    // Made for every format: whether a record can be delivered must not depend on it.
+    wire.extend_from_slice(br#"{"messageId":"#);
+    append_json(envelope.message_id.as_ref(), &mut wire);
+    system.append(&mut wire).ok_or(Unreadable::Attributes)?;
+    attributes::append(envelope.message_attributes, &mut wire).ok_or(Unreadable::MessageAttributes)?;
+    if format == BatchFormat::Records {
+        append_name("body", &mut wire);
+    } else {
+        wire.clear();
     }
+    body::append(body, &mut wire).ok_or(Unreadable::Body)?;
+    match format {
+        BatchFormat::Records => wire.push(b'}'),
+        BatchFormat::Array => {}
+        BatchFormat::Ndjson => put_on_one_line(&mut wire),
+    }
+    Ok(Encoded { wire, sent: system.sent_timestamp.and_then(number) })
+}
+
+/// A JSON value without line breaks. Between tokens, where alone JSON allows raw ones, a space means the same.
+fn put_on_one_line(json: &mut [u8]) {
+    for byte in json {
+        if matches!(*byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
+/// Appends the name of a field that is not the first one.
+pub(crate) fn append_name(name: &str, wire: &mut Vec<u8>) {
+    wire.extend_from_slice(b",\"");
+    wire.extend_from_slice(name.as_bytes());
+    wire.extend_from_slice(b"\":");
+}
+
+/// Appends a JSON value that has to be a string, as serde_json writes it.
+pub(crate) fn append_string(value: &str, wire: &mut Vec<u8>) -> Option<()> {
+    match text(value)? {
+        // There is one way alone to write a string without escapes.
+        Cow::Borrowed(_) => wire.extend_from_slice(value.as_bytes()),
+        Cow::Owned(text) => append_json(text.as_str(), wire),
+    }
+    Some(())
+}
+
+fn append_json(value: impl Serialize, wire: &mut Vec<u8>) {
+    serde_json::to_writer(wire, &value).expect("strings and numbers always encode");
+}
+
+/// A whole number: text in what SQS sends, a plain number in many events made by hand.
+pub(crate) fn number(value: &str) -> Option<u64> {
+    text(value).map_or_else(|| value.parse(), |digits| digits.parse()).ok()
+}
+
+/// What SQS says of a message, as far as it is posted; each as JSON.
+#[derive(Default)]
+struct SystemAttributes<'a> {
+    sent_timestamp: Option<&'a str>,
+    receive_count: Option<&'a str>,
+    group_id: Option<&'a str>,
+    sequence_number: Option<&'a str>,
+    deduplication_id: Option<&'a str>,
+    trace_header: Option<&'a str>,
+}
+
+impl<'a> SystemAttributes<'a> {
+    /// Reads an object that may be absent or null. None if it is no object, or names one of these twice.
+    fn read(attributes: Option<&'a str>) -> Option<Self> {
+        let mut read = SystemAttributes::default();
+        let Some(attributes) = given(attributes) else { return Some(read) };
+        json::each_entry(attributes, |name, value| {
+            let field = match name {
+                "SentTimestamp" => &mut read.sent_timestamp,
+                "ApproximateReceiveCount" => &mut read.receive_count,
+                "MessageGroupId" => &mut read.group_id,
+                "SequenceNumber" => &mut read.sequence_number,
+                "MessageDeduplicationId" => &mut read.deduplication_id,
+                "AWSTraceHeader" => &mut read.trace_header,
+                _ => return Some(()),
+            };
+            field.replace(value).is_none().then_some(())
+        })?;
+        Some(read)
+    }
+
+    /// Appends what is given of it. None if that is of the wrong type.
+    fn append(&self, wire: &mut Vec<u8>) -> Option<()> {
+        for (name, value) in [("sentTimestamp", self.sent_timestamp), ("receiveCount", self.receive_count)] {
+            if let Some(value) = given(value) {
+                append_name(name, wire);
+                append_json(number(value)?, wire);
+            }
+        }
+        for (name, value) in [
+            ("groupId", self.group_id),
+            ("sequenceNumber", self.sequence_number),
+            ("deduplicationId", self.deduplication_id),
+        ] {
+            if let Some(value) = given(value) {
+                append_name(name, wire);
+                append_string(value, wire)?;
+            }
+        }
+        // No part of the message: without it the record is worth as much.
+        if let Some(trace) = self.trace_header.and_then(text).filter(|trace| !trace.is_empty()) {
+            append_name("traceHeader", wire);
+            append_json(trace.as_ref(), wire);
+        }
+        Some(())
+    }
+}
+
+/// A JSON value that is there, and not null.
+pub(crate) fn given(value: Option<&str>) -> Option<&str> {
+    value.filter(|value| *value != "null")
 }
 
 /// Reads an object, and not an array, as which serde would take a struct too.
 pub(crate) fn read_object<'a, T: Deserialize<'a>>(raw: &'a str) -> Option<T> {
     raw.starts_with('{').then(|| serde_json::from_str(raw).ok())?
-}
-
-/// An element of `records` in a request to Perseus.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry<'a> {
-    message_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sent_timestamp: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    receive_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group_id: Option<&'a Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence_number: Option<&'a Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deduplication_id: Option<&'a Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_header: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attributes: Option<Attributes<'a>>,
-    body: &'a RawValue,
-}
-
-/// What SQS says of a message, as far as it is posted.
-#[derive(Default, Deserialize)]
-struct SystemAttributes<'a> {
-    #[serde(rename = "SentTimestamp")]
-    sent_timestamp: Option<Number>,
-    #[serde(rename = "ApproximateReceiveCount")]
-    receive_count: Option<Number>,
-    #[serde(rename = "MessageGroupId", borrow)]
-    group_id: Option<Text<'a>>,
-    #[serde(rename = "SequenceNumber", borrow)]
-    sequence_number: Option<Text<'a>>,
-    #[serde(rename = "MessageDeduplicationId", borrow)]
-    deduplication_id: Option<Text<'a>>,
-    #[serde(rename = "AWSTraceHeader", borrow)]
-    trace_header: Option<&'a RawValue>,
-}
-
-/// A whole number: text in what SQS sends, a plain number in many events made by hand.
-#[derive(Clone, Copy)]
-pub(crate) struct Number(pub(crate) u64);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Digits;
-
-        impl Visitor<'_> for Digits {
-            type Value = Number;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number")
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
-                Ok(Number(number))
-            }
-
-            fn visit_str<E: Error>(self, digits: &str) -> Result<Number, E> {
-                digits.parse().map(Number).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_any(Digits)
-    }
-}
-
-/// More attributes than any message has: SQS takes ten. Decoded they take more memory than in the event.
-const MOST_ATTRIBUTES: usize = 100;
-
-/// What the producer says of a message, in the order of the event.
-#[derive(Default)]
-struct Attributes<'a>(Vec<(Text<'a>, Attribute<'a>)>);
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Attribute<'a> {
-    #[serde(borrow)]
-    data_type: Text<'a>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    string_value: Option<Text<'a>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    binary_value: Option<Base64<'a>>,
-    // Reserved by SQS for later use: null, absent or empty today. Whatever they will be goes along unread.
-    #[serde(borrow, default, skip_serializing_if = "no_values")]
-    string_list_values: Option<&'a RawValue>,
-    #[serde(borrow, default, skip_serializing_if = "no_values")]
-    binary_list_values: Option<&'a RawValue>,
-}
-
-fn no_values(values: &Option<&RawValue>) -> bool {
-    values.is_none_or(|values| values.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty())
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Attributes<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries;
-
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Attributes<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("message attributes by name")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut attributes = Vec::new();
-                while let Some((name, attribute)) = map.next_entry::<_, &RawValue>()? {
-                    if attributes.len() == MOST_ATTRIBUTES {
-                        return Err(A::Error::custom("too many attributes"));
-                    }
-                    let attribute = read_object(attribute.get());
-                    attributes.push((name, attribute.ok_or_else(|| A::Error::custom("no attribute"))?));
-                }
-                Ok(Attributes(attributes))
-            }
-        }
-
-        deserializer.deserialize_map(Entries)
-    }
-}
-
-impl Serialize for Attributes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, attribute)| (name, attribute)))
-    }
-}
-
-/// Binary data as it came and as it goes on: in base64, checked and not decoded.
-#[derive(Serialize)]
-#[serde(transparent)]
-struct Base64<'a>(Text<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Base64<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
-            &STANDARD,
-            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-        );
-        let data = Text::deserialize(deserializer)?;
-        ANY_PADDING.decode(data.0.as_bytes()).map_err(|_| D::Error::custom("not base64"))?;
-        Ok(Base64(data))
-    }
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Text(text): &Text<'_> = self;
-        let text: &Cow<'_, str> = text;
-        serializer.serialize_str(text)
-    }
 }
 
 // Nothing of a message may be printed by accident.

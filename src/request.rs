@@ -31,7 +31,7 @@ impl Request {
     pub fn new(batch: &Batch, ids: &[&str], format: BatchFormat, compression: Compression) -> Self {
         let is_compressed = compression != Compression::None;
         Request {
-            body: compressed(body(batch, Framing::of(format)), compression),
+            body: compressed(batch.body(Framing::of(format)), compression),
             content_encoding: is_compressed.then(|| HeaderValue::from_static(compression.name())),
             content_type: HeaderValue::from_static(match format {
                 BatchFormat::Records | BatchFormat::Array => "application/json",
@@ -42,24 +42,10 @@ impl Request {
     }
 }
 
-fn body(batch: &Batch, framing: Framing) -> Vec<u8> {
-    let bytes = batch.records.iter().map(|record| record.wire.len()).sum();
-    let mut body = Vec::with_capacity(framing.body_len(batch.records.len(), bytes));
-    body.extend_from_slice(framing.open.as_bytes());
-    for (i, record) in batch.records.iter().enumerate() {
-        if i > 0 {
-            body.extend_from_slice(framing.between.as_bytes());
-        }
-        body.extend_from_slice(&record.wire);
-    }
-    body.extend_from_slice(framing.close.as_bytes());
-    body
-}
-
 /// Compresses a body at the fastest level: it is sent once, and every millisecond of CPU is billed.
-fn compressed(body: Vec<u8>, compression: Compression) -> Bytes {
+fn compressed(body: Bytes, compression: Compression) -> Bytes {
     match compression {
-        Compression::None => body.into(),
+        Compression::None => body,
         Compression::Gzip => {
             let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(&body).and_then(|()| encoder.finish()).expect("a vector takes any bytes").into()
@@ -87,12 +73,14 @@ fn idempotency_key(ids: &[&str]) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Record;
+    use crate::{batch::Batcher, config::BatchLimits, record::Record};
 
     fn request(format: BatchFormat, wires: &[&str]) -> Request {
-        let record =
-            |wire: &&str| Record { slot: 0, group: None, sent: None, wire: wire.as_bytes().to_vec() };
-        let batch = Batch { records: wires.iter().map(record).collect() };
+        let mut batcher = Batcher::new(BatchLimits { max_records: 9, max_bytes: 1 << 20 }, format);
+        for wire in wires {
+            batcher.push(Record { slot: 0, group: None, sent: None, wire: wire.as_bytes().to_vec() });
+        }
+        let batch = batcher.finish().unwrap();
         Request::new(&batch, wires, format, Compression::None)
     }
 
