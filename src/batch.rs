@@ -19,6 +19,8 @@ pub struct Batch {
     body: Bytes,
     /// How many that were.
     in_body: usize,
+    /// What stands between them there.
+    framing: Framing,
 }
 
 /// A record of a batch. What it takes of the event is in the batch's body.
@@ -41,13 +43,13 @@ impl Batch {
     }
 
     /// The body that holds the records. Only if some have been taken out is anything copied.
-    pub fn body(&self, framing: Framing) -> Bytes {
+    pub fn body(&self) -> Bytes {
         if self.records.len() == self.in_body {
             return self.body.clone();
         }
         let bytes = self.records.iter().map(|record| record.wire.len()).sum();
-        let mut body = Body::new(framing);
-        body.bytes.reserve_exact(framing.body_len(self.records.len(), bytes));
+        let mut body = Body::new(self.framing);
+        body.bytes.reserve_exact(self.framing.body_len(self.records.len(), bytes));
         for record in &self.records {
             body.push(self.wire(record));
         }
@@ -69,8 +71,8 @@ impl Batch {
         let middle = self.records.len() / 2;
         let is_border = |&at: &usize| self.records[at - 1].group != self.records[at].group;
         let at = (1..self.records.len()).filter(is_border).min_by_key(|at| at.abs_diff(middle));
-        let right = self.records.split_off(at.unwrap_or(middle));
-        let right = Batch { records: right, body: self.body.clone(), in_body: self.in_body };
+        let records = self.records.split_off(at.unwrap_or(middle));
+        let right = self.of(records);
         Ok((self, right))
     }
 
@@ -78,7 +80,12 @@ impl Batch {
     #[must_use]
     pub fn take(&mut self) -> Batch {
         let records = std::mem::take(&mut self.records);
-        Batch { records, body: self.body.clone(), in_body: self.in_body }
+        self.of(records)
+    }
+
+    /// A batch of records that are in this body.
+    fn of(&self, records: Vec<Member>) -> Batch {
+        Batch { records, body: self.body.clone(), ..*self }
     }
 
     /// Whether a record of `self` and one of `later` belong to the same message group.
@@ -96,7 +103,7 @@ impl fmt::Debug for Batch {
 }
 
 /// The bytes that a format puts around and between records.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framing {
     /// Before the first record.
     pub open: &'static str,
@@ -216,7 +223,7 @@ impl Batcher {
         let records = std::mem::take(&mut self.open);
         let body = std::mem::replace(&mut self.body, Body::new(self.framing)).close();
         self.expected = (body.len() + body.len() / 16).min(self.limits.max_bytes);
-        Some(Batch { in_body: records.len(), records, body })
+        Some(Batch { in_body: records.len(), records, body, framing: self.framing })
     }
 }
 
@@ -320,7 +327,7 @@ mod tests {
             for batch in batches(BatchLimits { max_records, max_bytes }, format, &lens) {
                 let records = batch.records.len();
                 prop_assert!((1..=max_records).contains(&records));
-                prop_assert!(records == 1 || batch.body(Framing::of(format)).len() <= max_bytes);
+                prop_assert!(records == 1 || batch.body().len() <= max_bytes);
             }
         }
 
@@ -349,16 +356,15 @@ mod tests {
 
         #[test]
         fn a_body_holds_the_records_that_are_left(kept in vec(any::<bool>(), 1..50)) {
-            let framing = Framing::of(BatchFormat::Array);
             let mut batch = batch_of(kept.iter().enumerate().map(|(slot, _)| (slot, None)));
             batch.records.retain(|record| kept[record.slot]);
             let left: Vec<_> = (0..kept.len()).filter(|&slot| kept[slot]).collect();
             prop_assume!(!left.is_empty());
-            prop_assert_eq!(batch.body(framing), serde_json::to_string(&left).unwrap());
+            prop_assert_eq!(batch.body(), serde_json::to_string(&left).unwrap());
             if let Ok((left_half, right_half)) = batch.split() {
                 for half in [left_half, right_half] {
                     let slots: Vec<_> = half.records.iter().map(|record| record.slot).collect();
-                    prop_assert_eq!(half.body(framing), serde_json::to_string(&slots).unwrap());
+                    prop_assert_eq!(half.body(), serde_json::to_string(&slots).unwrap());
                 }
             }
         }
@@ -366,9 +372,8 @@ mod tests {
 
     #[test]
     fn a_whole_body_is_not_copied() {
-        let framing = Framing::of(BatchFormat::Array);
         let batch = batch_of((0..9).map(|slot| (slot, None)));
-        assert_eq!(batch.body(framing).as_ptr(), batch.body(framing).as_ptr());
+        assert_eq!(batch.body().as_ptr(), batch.body().as_ptr());
     }
 
     #[test]

@@ -23,9 +23,9 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::{
-    event::{Envelope, Event, Text, text},
+    event::{Envelope, Event, text},
+    json::read_object,
     ledger::Ledger,
-    record::read_object,
     refusal::Refusal,
     sqs::{Action, MOST_ENTRIES, Queue, Sqs},
 };
@@ -70,25 +70,25 @@ struct Message<'a> {
 #[serde(rename_all(serialize = "PascalCase", deserialize = "camelCase"))]
 struct Attribute<'a> {
     #[serde(borrow)]
-    data_type: Text<'a>,
+    data_type: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    string_value: Option<Text<'a>>,
+    string_value: Option<Cow<'a, str>>,
     /// In base64 on both sides.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    binary_value: Option<Text<'a>>,
+    binary_value: Option<Cow<'a, str>>,
 }
 
 impl<'a> Attribute<'a> {
     fn new(data_type: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
-        let data_type = Text(Cow::Borrowed(data_type));
-        Attribute { data_type, string_value: Some(Text(value.into())), binary_value: None }
+        let data_type = Cow::Borrowed(data_type);
+        Attribute { data_type, string_value: Some(value.into()), binary_value: None }
     }
 
     fn bytes(&self, name: &str) -> usize {
-        let text = self.string_value.as_ref().map_or(0, |Text(text)| text.len());
+        let text = self.string_value.as_ref().map_or(0, |text| text.len());
         // Base64 takes four letters for three bytes; its padding does not matter here.
-        let binary = self.binary_value.as_ref().map_or(0, |Text(base64)| base64.len().div_ceil(4) * 3);
-        name.len() + self.data_type.0.len() + text + binary
+        let binary = self.binary_value.as_ref().map_or(0, |base64| base64.len().div_ceil(4) * 3);
+        name.len() + self.data_type.len() + text + binary
     }
 }
 

@@ -7,7 +7,6 @@
 
 use std::{borrow::Cow, fmt, str::Utf8Error};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Visitor};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -297,44 +296,15 @@ pub(crate) fn text(value: &str) -> Option<Cow<'_, str>> {
     unescape::text(json::string(value)?)
 }
 
-/// A JSON string, borrowed unless it has escapes. (serde's own `Cow` is always owned.)
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyText;
-
-        impl<'de> Visitor<'de> for AnyText {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(AnyText)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
 
     use proptest::{collection::vec, prelude::*, sample::select};
-    use serde::de::IgnoredAny;
+    use serde::{Deserialize, de::IgnoredAny};
 
     use super::*;
-    use crate::{record::read_object, specimen};
+    use crate::{json::read_object, specimen};
 
     const SQS: &str = r#""eventSource":"aws:sqs""#;
 

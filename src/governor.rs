@@ -52,16 +52,17 @@ pub enum Signal {
 /// The in-flight limit.
 #[derive(Debug)]
 pub struct Governor {
-    most: f64,
     learns: bool,
-    /// Failed rounds in a row that are an outage.
-    patience: u32,
     permits: Semaphore,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// No limit is higher.
+    most: f64,
+    /// Failed rounds in a row that are an outage.
+    patience: u32,
     /// The limit: the whole part of it counts, or if that is zero, all of it.
     allowed: f64,
     /// Where it was before it fell: up to there it doubles.
@@ -152,11 +153,11 @@ impl Governor {
     pub fn new(most: usize, patience: u32) -> Self {
         let most_allowed = f64::from(u32::try_from(most).unwrap_or(u32::MAX));
         Governor {
-            most: most_allowed,
             learns: true,
-            patience,
             permits: Semaphore::new(most),
             state: Mutex::new(State {
+                most: most_allowed,
+                patience,
                 allowed: most_allowed,
                 proven: most_allowed,
                 resume: Instant::now(),
@@ -179,7 +180,7 @@ impl Governor {
 
     /// Whether there is an outage.
     pub fn is_outage(&self) -> bool {
-        self.state().failed_rounds >= self.patience
+        self.state().is_outage()
     }
 
     /// How many requests may be in flight; below one, for what share of the time one may be.
@@ -192,7 +193,7 @@ impl Governor {
     /// would be billed for nothing.
     fn resume(&self) -> Instant {
         let state = self.state();
-        if state.failed_rounds >= self.patience { Instant::now() } else { state.resume }
+        if state.is_outage() { Instant::now() } else { state.resume }
     }
 
     async fn permit(&self) -> Held<'_> {
@@ -211,7 +212,7 @@ impl Governor {
         }
         let mut state = self.state();
         let before = state.concurrency();
-        state.learn(began, signal, self.most, self.patience);
+        state.learn(began, signal);
         let now = state.concurrency();
         if now > before {
             let paid = state.owed.min(now - before);
@@ -230,7 +231,11 @@ impl State {
         self.allowed.max(1.0) as usize
     }
 
-    fn learn(&mut self, began: Instant, signal: Signal, most: f64, patience: u32) {
+    fn is_outage(&self) -> bool {
+        self.failed_rounds >= self.patience
+    }
+
+    fn learn(&mut self, began: Instant, signal: Signal) {
         match signal {
             Signal::Answered => self.round.answered += 1,
             Signal::Overloaded => self.round.overloaded += 1,
@@ -244,7 +249,7 @@ impl State {
         if share > 0.0 {
             self.fall(share);
         } else {
-            self.rise(seen, most, patience);
+            self.rise(seen);
         }
         self.round = Round::new();
         self.resume = self.round.began + self.pause(began.elapsed());
@@ -268,14 +273,14 @@ impl State {
         }
     }
 
-    fn rise(&mut self, seen: f64, most: f64, patience: u32) {
-        let failed_rounds = std::mem::take(&mut self.failed_rounds);
-        if failed_rounds >= patience {
+    fn rise(&mut self, seen: f64) {
+        if self.is_outage() {
             self.allowed = self.allowed.max(RECOVERED);
-        } else if failed_rounds > 0 {
+        } else if self.failed_rounds > 0 {
             // It took nothing for a moment: that was the edge of a Perseus that many others push too.
             self.proven = self.allowed;
         }
+        self.failed_rounds = 0;
         if seen * 2.0 < self.allowed {
             // So few requests say nothing of a limit that they do not come near.
         } else if self.allowed < 1.0 {
@@ -285,7 +290,7 @@ impl State {
         } else {
             self.allowed += 1.0;
         }
-        self.allowed = self.allowed.min(most);
+        self.allowed = self.allowed.min(self.most);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     attributes, body,
@@ -182,11 +182,6 @@ impl<'a> SystemAttributes<'a> {
 /// A JSON value that is there, and not null.
 pub(crate) fn given(value: Option<&str>) -> Option<&str> {
     value.filter(|value| *value != "null")
-}
-
-/// Reads an object, and not an array, as which serde would take a struct too.
-pub(crate) fn read_object<'a, T: Deserialize<'a>>(raw: &'a str) -> Option<T> {
-    raw.starts_with('{').then(|| serde_json::from_str(raw).ok())?
 }
 
 // Nothing of a message may be printed by accident.

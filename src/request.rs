@@ -8,7 +8,7 @@ use reqwest::header::HeaderValue;
 use ring::digest::{Context, SHA256};
 
 use crate::{
-    batch::{Batch, Framing},
+    batch::Batch,
     config::{BatchFormat, Compression},
 };
 
@@ -31,7 +31,7 @@ impl Request {
     pub fn new(batch: &Batch, ids: &[&str], format: BatchFormat, compression: Compression) -> Self {
         let is_compressed = compression != Compression::None;
         Request {
-            body: compressed(batch.body(Framing::of(format)), compression),
+            body: compressed(batch.body(), compression),
             content_encoding: is_compressed.then(|| HeaderValue::from_static(compression.name())),
             content_type: HeaderValue::from_static(match format {
                 BatchFormat::Records | BatchFormat::Array => "application/json",
@@ -73,7 +73,11 @@ fn idempotency_key(ids: &[&str]) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{batch::Batcher, config::BatchLimits, record::Record};
+    use crate::{
+        batch::{Batcher, Framing},
+        config::BatchLimits,
+        record::Record,
+    };
 
     fn request(format: BatchFormat, wires: &[&str]) -> Request {
         let mut batcher = Batcher::new(BatchLimits { max_records: 9, max_bytes: 1 << 20 }, format);

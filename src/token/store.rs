@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::bearer;
 use crate::{
     excerpt::occurs,
+    json::read_object,
     perseus::{client_builder, read_at_most, root_cause},
-    record::read_object,
 };
 
 /// The longest reply that is read: a secret has up to 64 KiB, and JSON inside of JSON takes more.
