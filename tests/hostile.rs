@@ -44,6 +44,10 @@ fn damaged_event() -> impl Strategy<Value = Vec<u8>> {
     (prop::sample::select(&SAMPLES[..]), prop::collection::vec(damage, 1..6)).prop_map(|(sample, damages)| {
         let mut bytes = sample.as_bytes().to_vec();
         for (at, kind, byte) in damages {
+            // There is no place in an empty payload to damage any further.
+            if bytes.is_empty() {
+                break;
+            }
             let at = at.index(bytes.len());
             match kind {
                 0 => bytes[at] = byte,
