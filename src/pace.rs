@@ -3,6 +3,7 @@
 //! Kept for the life of the process: what one invocation learnt, the next one knows.
 
 use std::{
+    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,36 +11,42 @@ use std::{
 /// What an attempt is expected to take before there has been one: a connection and a quick reply.
 const FIRST_GUESS: Duration = Duration::from_millis(50);
 
+/// So many attempts are remembered: those of several invocations, as it is at the end of one that the slow ones come in.
+const MEMORY: usize = 64;
+
+/// One of so many may take longer than is expected. Expecting the worst, a Perseus that lets one request in fifty
+/// hang would keep whole events from being sent, at a receive for each of their messages; expecting much less, more
+/// requests are cut off, each a likely duplicate.
+const STRAGGLERS: usize = 16;
+
 /// The learnt length of an attempt.
 #[derive(Debug, Default)]
-pub struct Pace(Mutex<Option<Estimate>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Estimate {
-    mean: Duration,
-    deviation: Duration,
-}
+pub struct Pace(Mutex<VecDeque<Duration>>);
 
 impl Pace {
-    /// What the next attempt is expected to take.
+    /// What the next attempt is expected to take: what all of those before it took but for a few stragglers, or
+    /// what the slowest took as long as there are not enough to have any.
     pub fn expected(&self) -> Duration {
-        self.lock().map_or(FIRST_GUESS, |estimate| estimate.mean + 2 * estimate.deviation)
+        let mut lengths = [Duration::ZERO; MEMORY];
+        let recent = self.lock();
+        let lengths = &mut lengths[..recent.len()];
+        lengths.iter_mut().zip(recent.iter()).for_each(|(length, &recent)| *length = recent);
+        match lengths {
+            [] => FIRST_GUESS,
+            lengths => {
+                let place = lengths.len() - 1 - lengths.len() / STRAGGLERS;
+                *lengths.select_nth_unstable(place).1
+            }
+        }
     }
 
     /// Learns from an attempt that ended after `took`.
-    ///
-    /// A smoothed mean and deviation as TCP keeps of its round trips (RFC 6298), but quick to rise and
-    /// slow to fall: an attempt that is cut off is a likely duplicate, one not started only comes later.
     pub fn learn(&self, took: Duration) {
-        let mut estimate = self.lock();
-        *estimate = Some(match *estimate {
-            None => Estimate { mean: took, deviation: Duration::ZERO },
-            Some(Estimate { mean, deviation }) => {
-                let error = mean.abs_diff(took);
-                let mean = if took > mean { mean + error / 2 } else { mean - error / 8 };
-                Estimate { mean, deviation: (deviation * 3 + error) / 4 }
-            }
-        });
+        let mut recent = self.lock();
+        if recent.len() == MEMORY {
+            recent.pop_front();
+        }
+        recent.push_back(took);
     }
 
     /// Learns from an attempt that was cut off after `took`: it would have taken longer than that.
@@ -52,13 +59,11 @@ impl Pace {
     /// Halves what was learnt, after an invocation that had no time for a single attempt of that length:
     /// else a slow spell that is long past could keep an environment from ever trying again.
     pub fn doubt(&self) {
-        if let Some(estimate) = self.lock().as_mut() {
-            *estimate = Estimate { mean: estimate.mean / 2, deviation: estimate.deviation / 2 };
-        }
+        self.lock().iter_mut().for_each(|length| *length /= 2);
     }
 
     /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
-    fn lock(&self) -> MutexGuard<'_, Option<Estimate>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Duration>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -80,16 +85,36 @@ mod tests {
     }
 
     #[test]
-    fn a_slower_attempt_counts_at_once_and_a_faster_one_little() {
+    fn of_few_attempts_the_slowest_counts() {
         let pace = Pace::default();
         pace.learn(100 * MS);
         pace.learn(500 * MS);
-        let slowed = pace.expected();
-        assert!(slowed >= 500 * MS, "{slowed:?}");
-        pace.learn(100 * MS);
-        assert!(pace.expected() > slowed / 2);
-        (0..100).for_each(|_| pace.learn(100 * MS));
-        assert!(pace.expected() < 110 * MS);
+        (0..5).for_each(|_| pace.learn(100 * MS));
+        assert_eq!(pace.expected(), 500 * MS);
+    }
+
+    #[test]
+    fn of_many_a_few_stragglers_do_not_count() {
+        let pace = Pace::default();
+        (0..60).for_each(|_| pace.learn(100 * MS));
+        (0..4).for_each(|_| pace.learn_at_least(5_000 * MS));
+        assert_eq!(pace.expected(), 100 * MS);
+    }
+
+    #[test]
+    fn a_server_that_becomes_slow_is_known_after_a_few_attempts() {
+        let pace = Pace::default();
+        (0..60).for_each(|_| pace.learn(100 * MS));
+        (0..5).for_each(|_| pace.learn(500 * MS));
+        assert_eq!(pace.expected(), 500 * MS);
+    }
+
+    #[test]
+    fn a_slow_spell_is_forgotten() {
+        let pace = Pace::default();
+        (0..1_000).for_each(|_| pace.learn(500 * MS));
+        (0..MEMORY).for_each(|_| pace.learn(100 * MS));
+        assert_eq!(pace.expected(), 100 * MS);
     }
 
     #[test]
@@ -99,7 +124,7 @@ mod tests {
         pace.learn_at_least(300 * MS);
         assert_eq!(pace.expected(), 400 * MS);
         pace.learn_at_least(800 * MS);
-        assert!(pace.expected() >= 600 * MS);
+        assert_eq!(pace.expected(), 800 * MS);
     }
 
     #[test]

@@ -83,6 +83,19 @@ async fn a_slow_past_does_not_silence_an_environment_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_now_and_then_does_not_silence_the_invocations_after_it() {
+    let settings = [("BATCH_MAX_RECORDS", "1"), ("REQUEST_TIMEOUT", "60s")];
+    let (_perseus, handler) = forwarder(&settings, |request| {
+        if holds(request, "hangs") { Reply::hang() } else { Reply::ok().after(400 * MS) }
+    })
+    .await;
+    let ids = (0..19).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+    let with_hang = event(&format!("hangs {ids}"));
+    assert_eq!(report_within(&handler, &with_hang, 6 * SECOND).await, ["hangs"]);
+    assert_eq!(report_within(&handler, &event("a b c"), 6 * SECOND).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_was_cut_off_is_remembered_as_a_long_one() {
     let (perseus, handler) = forwarder(&[], |_| Reply::hang()).await;
     assert_eq!(report_within(&handler, &event("a"), 5 * SECOND).await, ["a"]);
