@@ -43,6 +43,32 @@ async fn an_event_of_six_megabytes_is_delivered() {
     assert_eq!(perseus.violations(), [""; 0]);
 }
 
+/// Else each invocation would ask the kernel anew for the pages that its event takes.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[tokio::test]
+async fn memory_is_kept_from_one_event_to_the_next() {
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    let environment = environment(&perseus, &[]).await;
+    let event = generate(1_000, 1 << 10, None);
+    for _ in 0..3 {
+        environment.invoke(event.clone()).await;
+    }
+    let before = page_faults();
+    environment.invoke(event).await;
+    let faults = page_faults() - before;
+    assert!(faults < 100, "{faults} page faults");
+}
+
+/// How many pages the process that this thread has started has asked for.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn page_faults() -> u64 {
+    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/stat", children.trim())).unwrap();
+    // The eighth behind the name, which is in brackets: proc_pid_stat(5).
+    let (_, fields) = status.rsplit_once(") ").unwrap();
+    fields.split(' ').nth(7).unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn what_is_no_sqs_event_is_an_invocation_error() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
