@@ -41,6 +41,8 @@ impl Workspace {
         let built = Command::new(cargo)
             .args(["build", "--quiet", "--locked", "--package", "lab", "--bin", "lab"])
             .env("CARGO_TARGET_DIR", &target)
+            // What the project's dependencies were compiled to is there already.
+            .env("CARGO_BUILD_BUILD_DIR", project.join("target"))
             .current_dir(&copy)
             .status();
         assert!(built.unwrap().success(), "the defects do not build");
