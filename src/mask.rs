@@ -6,12 +6,15 @@ use wide::u8x16;
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 64;
 
+/// Bytes that one instruction takes.
+pub(crate) const STEP: usize = 16;
+
 /// The bytes of which that is so; the first one is the lowest bit.
 #[inline]
 fn of(block: &[u8; BLOCK], is: impl Fn(u8x16) -> u8x16) -> u64 {
-    let (quarters, _) = block.as_chunks::<16>();
+    let (quarters, _) = block.as_chunks::<STEP>();
     let masks = quarters.iter().map(|quarter| u64::from(is(u8x16::new(*quarter)).to_bitmask()));
-    masks.enumerate().fold(0, |mask, (i, quarter)| mask | quarter << (16 * i))
+    masks.enumerate().fold(0, |mask, (i, quarter)| mask | quarter << (STEP * i))
 }
 
 /// The bytes that are this one.
@@ -20,11 +23,17 @@ pub(crate) fn equal(block: &[u8; BLOCK], byte: u8) -> u64 {
     of(block, |bytes| bytes.simd_eq(u8x16::splat(byte)))
 }
 
+/// Whether any byte is this one.
+#[inline]
+pub(crate) fn has(bytes: &[u8; STEP], byte: u8) -> bool {
+    u8x16::new(*bytes).simd_eq(u8x16::splat(byte)).to_bitmask() != 0
+}
+
 /// The bytes that no JSON string has as they are.
 #[inline]
 pub(crate) fn controls(block: &[u8; BLOCK]) -> u64 {
     let last = u8x16::splat(0x1F);
-    let ([a, b, c, d], []) = block.as_chunks::<16>() else { return u64::MAX };
+    let ([a, b, c, d], []) = block.as_chunks::<STEP>() else { return u64::MAX };
     let lowest = u8x16::new(*a).min(u8x16::new(*b)).min(u8x16::new(*c).min(u8x16::new(*d)));
     // Hardly ever is there one: then a quarter of the work will do.
     if lowest.min(last).simd_eq(lowest).to_bitmask() == 0 {
