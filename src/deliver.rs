@@ -184,14 +184,15 @@ impl Courier<'_> {
         outstanding.attempt();
         self.tally.attempt(request.body.len());
         let start = Instant::now();
+        let begun = self.pace.begin();
         let cutoff = self.deadline.cutoff();
         let Attempts { connection, ref authorization, .. } = *attempts;
         let sending = self.perseus.attempt(request, authorization.as_ref(), &self.trace, connection, cutoff);
         let result = sending.await;
         let took = start.elapsed();
         match &result {
-            Ok(_) => self.pace.learn(took),
-            Err(Failure::Timeout) => self.pace.learn_at_least(took),
+            Ok(_) => self.pace.learn(begun, took),
+            Err(Failure::Timeout) => self.pace.learn_at_least(begun, took),
             // A refused connection is no measure of a reply.
             Err(_) => {}
         }

@@ -60,7 +60,7 @@ impl Handler {
             perseus: Perseus::new(&config)?,
             token: Token::new(config.token.clone()),
             governor: Governor::new(config.max_in_flight, (2 * config.max_attempts).max(LEAST_PATIENCE)),
-            pace: Pace::default(),
+            pace: Pace::new(config.request_timeout),
             sqs: config.sqs.clone().map(Sqs::new),
             warned_of_duration: AtomicBool::new(false),
             config,
@@ -121,7 +121,8 @@ impl Handler {
         if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
             error!(requestId = courier.request_id, "the delivery panicked; its records are reported");
         }
-        let was_free = !courier.halt.is_set() && !self.governor.is_outage() && courier.turn.pause().is_zero();
+        // An outage has its probe all the same.
+        let was_free = !courier.halt.is_set() && courier.turn.pause().is_zero();
         let had_no_time = was_free && courier.tally.requests.load(Relaxed) == 0;
         if had_no_time && courier.ledger.counts().unattempted > 0 {
             self.pace.doubt();

@@ -3,7 +3,6 @@
 //! Kept for the life of the process: what one invocation learnt, the next one knows.
 
 use std::{
-    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,7 +10,7 @@ use std::{
 /// What an attempt is expected to take before there has been one: a connection and a quick reply.
 const FIRST_GUESS: Duration = Duration::from_millis(50);
 
-/// So many attempts are remembered: those of several invocations, as it is at the end of one that the slow ones come in.
+/// So many attempts are remembered, the last that began. A slow spell is forgotten when as many have followed it.
 const MEMORY: usize = 64;
 
 /// One of so many may take longer than is expected. Expecting the worst, a Perseus that lets one request in fifty
@@ -19,56 +18,102 @@ const MEMORY: usize = 64;
 /// requests are cut off, each a likely duplicate.
 const STRAGGLERS: usize = 16;
 
-/// What is added for the attempts that take longer than any of those few: one in so many of the length.
-const MARGIN: u32 = 16;
-
 /// The learnt length of an attempt.
-#[derive(Debug, Default)]
-pub struct Pace(Mutex<VecDeque<Duration>>);
+#[derive(Debug)]
+pub struct Pace {
+    /// What no attempt exceeds.
+    longest: Duration,
+    memory: Mutex<Memory>,
+}
+
+/// The attempts that are remembered, each in the place that its number in the order of beginning gives it. In that order, since
+/// those that hang are all among the last to end.
+#[derive(Debug)]
+struct Memory {
+    begun: usize,
+    attempts: [Option<Ended>; MEMORY],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    number: usize,
+    took: Duration,
+}
+
+/// An attempt that has begun.
+#[derive(Debug)]
+pub struct Attempt(usize);
 
 impl Pace {
-    /// What the next attempt is expected to take: what all of those before it took but for a few stragglers, or
-    /// what the slowest took as long as there are not enough to have any.
+    /// Nothing learnt yet; no attempt takes longer than `longest`.
+    pub fn new(longest: Duration) -> Self {
+        Pace { longest, memory: Mutex::new(Memory { begun: 0, attempts: [None; MEMORY] }) }
+    }
+
+    /// What the next attempt is expected to take: what all took but for a few stragglers, or what the
+    /// slowest took as long as there are not enough to have any.
     pub fn expected(&self) -> Duration {
-        let mut lengths = [Duration::ZERO; MEMORY];
-        let recent = self.lock();
-        let lengths = &mut lengths[..recent.len()];
-        lengths.iter_mut().zip(recent.iter()).for_each(|(length, &recent)| *length = recent);
-        match lengths {
-            [] => FIRST_GUESS,
-            lengths => {
-                let place = lengths.len() - 1 - lengths.len() / STRAGGLERS;
-                let length = *lengths.select_nth_unstable(place).1;
-                length + length / MARGIN
-            }
+        self.lock().expected().min(self.longest)
+    }
+
+    /// An attempt begins.
+    pub fn begin(&self) -> Attempt {
+        let mut memory = self.lock();
+        memory.begun += 1;
+        Attempt(memory.begun)
+    }
+
+    /// It has ended after `took`.
+    pub fn learn(&self, attempt: Attempt, took: Duration) {
+        self.lock().learn(attempt, took);
+    }
+
+    /// It was cut off after `took`: it would have taken longer than that.
+    pub fn learn_at_least(&self, attempt: Attempt, took: Duration) {
+        let mut memory = self.lock();
+        if took > memory.expected() {
+            memory.learn(attempt, took);
         }
     }
 
-    /// Learns from an attempt that ended after `took`.
-    pub fn learn(&self, took: Duration) {
-        let mut recent = self.lock();
-        if recent.len() == MEMORY {
-            recent.pop_front();
-        }
-        recent.push_back(took);
-    }
-
-    /// Learns from an attempt that was cut off after `took`: it would have taken longer than that.
-    pub fn learn_at_least(&self, took: Duration) {
-        if took > self.expected() {
-            self.learn(took);
-        }
-    }
-
-    /// Halves what was learnt, after an invocation that had no time for a single attempt of that length:
-    /// else a slow spell that is long past could keep an environment from ever trying again.
+    /// Forgets all but a half of what is expected, after an invocation that had no time for a single attempt of that length:
+    /// else a slow spell that is long past could keep an environment from ever trying again. One attempt is enough to
+    /// know better.
     pub fn doubt(&self) {
-        self.lock().iter_mut().for_each(|length| *length /= 2);
+        let half = self.expected() / 2;
+        let attempt = self.begin();
+        let mut memory = self.lock();
+        memory.attempts = [None; MEMORY];
+        memory.learn(attempt, half);
     }
 
     /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Duration>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    fn learn(&mut self, Attempt(number): Attempt, took: Duration) {
+        let place = &mut self.attempts[number % MEMORY];
+        if place.is_none_or(|ended| ended.number < number) {
+            *place = Some(Ended { number, took });
+        }
+    }
+
+    fn expected(&self) -> Duration {
+        let mut lengths = [Duration::ZERO; MEMORY];
+        let mut count = 0;
+        for ended in self.attempts.iter().flatten() {
+            lengths[count] = ended.took;
+            count += 1;
+        }
+        let lengths = &mut lengths[..count];
+        lengths.sort_unstable();
+        let Some(&slowest) = lengths.iter().rev().nth(count / STRAGGLERS) else { return FIRST_GUESS };
+        let usual = lengths[(count - 1) / 2];
+        // Those that vary vary more than a few have shown.
+        slowest + (slowest - usual) / 2
     }
 }
 
@@ -78,72 +123,101 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// What is expected after attempts of this length.
-    fn with_margin(length: Duration) -> Duration {
-        length * 17 / 16
+    fn pace() -> Pace {
+        Pace::new(Duration::from_secs(60))
+    }
+
+    /// So many attempts one after another, of this length each.
+    fn learn(pace: &Pace, count: usize, took: Duration) {
+        (0..count).for_each(|_| pace.learn(pace.begin(), took));
     }
 
     #[test]
     fn a_steady_server_is_known_exactly() {
-        let pace = Pace::default();
+        let pace = pace();
         assert_eq!(pace.expected(), FIRST_GUESS);
-        for _ in 0..10 {
-            pace.learn(400 * MS);
-            assert_eq!(pace.expected(), with_margin(400 * MS));
+        for _ in 0..100 {
+            learn(&pace, 1, 400 * MS);
+            assert_eq!(pace.expected(), 400 * MS);
         }
     }
 
     #[test]
-    fn of_few_attempts_the_slowest_counts() {
-        let pace = Pace::default();
-        pace.learn(100 * MS);
-        pace.learn(500 * MS);
-        (0..5).for_each(|_| pace.learn(100 * MS));
-        assert_eq!(pace.expected(), with_margin(500 * MS));
+    fn of_few_attempts_the_slowest_counts_and_what_they_vary_by() {
+        let pace = pace();
+        learn(&pace, 1, 100 * MS);
+        learn(&pace, 1, 500 * MS);
+        learn(&pace, 5, 100 * MS);
+        assert_eq!(pace.expected(), 700 * MS);
     }
 
     #[test]
     fn of_many_a_few_stragglers_do_not_count() {
-        let pace = Pace::default();
-        (0..60).for_each(|_| pace.learn(100 * MS));
-        (0..4).for_each(|_| pace.learn_at_least(5_000 * MS));
-        assert_eq!(pace.expected(), with_margin(100 * MS));
+        let pace = pace();
+        learn(&pace, 60, 100 * MS);
+        (0..4).for_each(|_| pace.learn_at_least(pace.begin(), 5_000 * MS));
+        assert_eq!(pace.expected(), 100 * MS);
+    }
+
+    #[test]
+    fn stragglers_are_no_more_for_all_ending_last() {
+        let pace = pace();
+        let attempts: Vec<_> = (0..1_000).map(|number| (number, pace.begin())).collect();
+        let (hanging, quick): (Vec<_>, Vec<_>) =
+            attempts.into_iter().partition(|(number, _)| number % 50 == 0);
+        quick.into_iter().for_each(|(_, attempt)| pace.learn(attempt, 100 * MS));
+        hanging.into_iter().for_each(|(_, attempt)| pace.learn_at_least(attempt, 5_000 * MS));
+        assert_eq!(pace.expected(), 100 * MS);
     }
 
     #[test]
     fn a_server_that_becomes_slow_is_known_after_a_few_attempts() {
-        let pace = Pace::default();
-        (0..60).for_each(|_| pace.learn(100 * MS));
-        (0..5).for_each(|_| pace.learn(500 * MS));
-        assert_eq!(pace.expected(), with_margin(500 * MS));
+        let pace = pace();
+        learn(&pace, 60, 100 * MS);
+        learn(&pace, 5, 500 * MS);
+        assert!(pace.expected() >= 500 * MS);
     }
 
     #[test]
     fn a_slow_spell_is_forgotten() {
-        let pace = Pace::default();
-        (0..1_000).for_each(|_| pace.learn(500 * MS));
-        (0..MEMORY).for_each(|_| pace.learn(100 * MS));
-        assert_eq!(pace.expected(), with_margin(100 * MS));
+        let pace = pace();
+        learn(&pace, 1_000, 500 * MS);
+        learn(&pace, MEMORY, 100 * MS);
+        assert_eq!(pace.expected(), 100 * MS);
     }
 
     #[test]
     fn an_attempt_that_was_cut_off_teaches_only_if_it_was_long() {
-        let pace = Pace::default();
-        pace.learn(400 * MS);
-        pace.learn_at_least(300 * MS);
-        assert_eq!(pace.expected(), with_margin(400 * MS));
-        pace.learn_at_least(800 * MS);
-        assert_eq!(pace.expected(), with_margin(800 * MS));
+        let pace = pace();
+        learn(&pace, 1, 400 * MS);
+        pace.learn_at_least(pace.begin(), 300 * MS);
+        assert_eq!(pace.expected(), 400 * MS);
+        pace.learn_at_least(pace.begin(), 800 * MS);
+        assert_eq!(pace.expected(), 1_000 * MS);
     }
 
     #[test]
-    fn doubt_ends_a_silence() {
-        let pace = Pace::default();
-        pace.learn(Duration::from_secs(20));
+    fn no_attempt_takes_longer_than_it_may() {
+        let pace = Pace::new(700 * MS);
+        learn(&pace, 1, 100 * MS);
+        learn(&pace, 1, 699 * MS);
+        assert_eq!(pace.expected(), 700 * MS);
+    }
+
+    #[test]
+    fn doubt_ends_a_silence_and_does_not_last() {
+        let pace = pace();
+        learn(&pace, MEMORY, Duration::from_secs(20));
         pace.doubt();
-        assert_eq!(pace.expected(), with_margin(Duration::from_secs(10)));
-        let pace = Pace::default();
+        assert_eq!(pace.expected(), Duration::from_secs(10));
+        pace.learn_at_least(pace.begin(), Duration::from_secs(20));
+        assert!(pace.expected() >= Duration::from_secs(20));
+    }
+
+    #[test]
+    fn doubt_of_nothing_is_harmless() {
+        let pace = pace();
         pace.doubt();
-        assert_eq!(pace.expected(), FIRST_GUESS);
+        assert_eq!(pace.expected(), FIRST_GUESS / 2);
     }
 }

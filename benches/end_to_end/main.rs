@@ -31,7 +31,6 @@ const LATENCIES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(20)];
 const BYTES_PER_SAMPLE: usize = 24 << 20;
 const MOST_INVOCATIONS: usize = 50;
 
-// One thread, so that `Process` finds the programs that it starts.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let programs = Programs::build().await?;

@@ -7,17 +7,10 @@ use nix::{
     unistd::Pid,
 };
 
-/// The program that this thread has started last and that still runs.
-pub(crate) struct Process(i32);
+/// A running program, by its id.
+pub(crate) struct Process(pub(crate) i32);
 
 impl Process {
-    /// Finds it.
-    pub(crate) fn of_this_thread() -> io::Result<Self> {
-        let children = fs::read_to_string("/proc/thread-self/children")?;
-        let id = children.split_whitespace().next_back().and_then(|id| id.parse().ok());
-        id.map(Process).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
     /// Keeps it to one core, as Lambda does up to 1,769 MB.
     pub(crate) fn pin(&self) -> io::Result<()> {
         let mut core = CpuSet::new();

@@ -38,7 +38,7 @@ pub(crate) async fn start(program: &Program, perseus: &Perseus) -> Result<Start,
     let began = Instant::now();
     let environment = launch(program, perseus, None).await?;
     let wall = began.elapsed();
-    let cpu = Process::of_this_thread()?.cpu()?;
+    let cpu = Process(environment.process_id()).cpu()?;
     environment.shutdown().await;
     Ok(Start { wall, cpu })
 }
@@ -52,7 +52,7 @@ pub(crate) async fn sample(
     invocations: u32,
 ) -> Result<Sample, Box<dyn Error>> {
     let environment = launch(program, perseus, floor).await?;
-    let process = Process::of_this_thread()?;
+    let process = Process(environment.process_id());
     process.pin()?;
     invoke(&environment, event).await?;
     perseus.take_tally().await;

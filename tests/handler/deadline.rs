@@ -1,8 +1,14 @@
 //! The deadline, the cutoff before it, and what is not begun because of it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use lab::perseus::Reply;
+use lab::perseus::{Received, Reply};
 use tokio::time::Instant;
 
 use crate::support::*;
@@ -86,13 +92,48 @@ async fn a_slow_past_does_not_silence_an_environment_for_good() {
 async fn a_request_that_hangs_now_and_then_does_not_silence_the_invocations_after_it() {
     let settings = [("BATCH_MAX_RECORDS", "1"), ("REQUEST_TIMEOUT", "60s")];
     let (_perseus, handler) = forwarder(&settings, |request| {
-        if holds(request, "hangs") { Reply::hang() } else { Reply::ok().after(400 * MS) }
+        if request.message_ids.iter().any(|id| id.starts_with("hangs")) {
+            Reply::hang()
+        } else {
+            Reply::ok().after(100 * MS)
+        }
     })
     .await;
-    let ids = (0..19).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
-    let with_hang = event(&format!("hangs {ids}"));
-    assert_eq!(report_within(&handler, &with_hang, 6 * SECOND).await, ["hangs"]);
-    assert_eq!(report_within(&handler, &event("a b c"), 6 * SECOND).await, [""; 0]);
+    let ids = |from: usize| (from..from + 49).map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
+    // More hanging ones than could be stragglers if those that end last were all that counts.
+    let hanging = (0..6).map(|number| format!("hangs{number} {}", ids(100 * number)));
+    let event_with_hangs = event(&hanging.collect::<Vec<_>>().join(" "));
+    let reported = report_within(&handler, &event_with_hangs, 20 * SECOND).await;
+    assert_eq!(reported, ["hangs0", "hangs1", "hangs2", "hangs3", "hangs4", "hangs5"]);
+    assert_eq!(report_within(&handler, &event("a b c"), 20 * SECOND).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_nothing_but_hanging_requests_is_survived() {
+    let settings = [("REQUEST_TIMEOUT", "60s"), ("BATCH_MAX_RECORDS", "1")];
+    for quick in [0, 20] {
+        let hangs = Arc::new(AtomicBool::new(false));
+        let does_hang = Arc::clone(&hangs);
+        let reply = move |_: &Received| {
+            if does_hang.load(Relaxed) { Reply::hang() } else { Reply::ok().after(10 * MS) }
+        };
+        let (perseus, handler) = forwarder(&settings, reply).await;
+        let deliver = async || {
+            // The next event comes when there is no pause any more.
+            tokio::time::advance(5 * SECOND).await;
+            report_within(&handler, &event("a"), 6 * SECOND).await.is_empty()
+        };
+        assert_eq!(report_within(&handler, &numbered(quick), 6 * SECOND).await, [""; 0]);
+        hangs.store(true, Relaxed);
+        for _ in 0..40 {
+            assert!(!deliver().await);
+        }
+        let before = perseus.received().len();
+        assert!(!deliver().await && !deliver().await);
+        assert!(perseus.received().len() > before, "Perseus is probed no more");
+        hangs.store(false, Relaxed);
+        assert!(deliver().await || deliver().await);
+    }
 }
 
 #[tokio::test(start_paused = true)]

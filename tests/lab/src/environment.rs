@@ -98,6 +98,11 @@ impl Environment {
         }
     }
 
+    /// The id of the process.
+    pub fn process_id(&self) -> i32 {
+        self.process.id()
+    }
+
     /// Every line of standard output and standard error so far, in the order they were read.
     pub fn logs(&self) -> Vec<String> {
         self.process.logs()

@@ -62,6 +62,10 @@ impl Process {
         Ok(Self { group, lines, exit })
     }
 
+    pub(super) fn id(&self) -> i32 {
+        self.group.as_raw()
+    }
+
     pub(super) fn logs(&self) -> Vec<String> {
         self.lines.get().clone()
     }

@@ -40,6 +40,9 @@ impl Workspace {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
             .args(["build", "--quiet", "--locked", "--package", "lab", "--bin", "lab"])
+            // Cargo would take what is planted for the project's own, if it were not built otherwise.
+            .args(["--config", "profile.dev.package.perseus-forwarder.opt-level=1"])
+            .args(["--config", "profile.dev.package.lab.opt-level=1"])
             .env("CARGO_TARGET_DIR", &target)
             // What the project's dependencies were compiled to is there already.
             .env("CARGO_BUILD_BUILD_DIR", project.join("target"))
