@@ -32,6 +32,8 @@ pub struct Pace {
 struct Memory {
     begun: usize,
     attempts: [Option<Ended>; MEMORY],
+    /// What they let expect; asked for more often than it changes.
+    expected: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,13 +49,14 @@ pub struct Attempt(usize);
 impl Pace {
     /// Nothing learnt yet; no attempt takes longer than `longest`.
     pub fn new(longest: Duration) -> Self {
-        Pace { longest, memory: Mutex::new(Memory { begun: 0, attempts: [None; MEMORY] }) }
+        let memory = Memory { begun: 0, attempts: [None; MEMORY], expected: FIRST_GUESS };
+        Pace { longest, memory: Mutex::new(memory) }
     }
 
     /// What the next attempt is expected to take: what all took but for a few stragglers, or what the
     /// slowest took as long as there are not enough to have any.
     pub fn expected(&self) -> Duration {
-        self.lock().expected().min(self.longest)
+        self.lock().expected.min(self.longest)
     }
 
     /// An attempt begins.
@@ -71,7 +74,7 @@ impl Pace {
     /// It was cut off after `took`: it would have taken longer than that.
     pub fn learn_at_least(&self, attempt: Attempt, took: Duration) {
         let mut memory = self.lock();
-        if took > memory.expected() {
+        if took > memory.expected {
             memory.learn(attempt, took);
         }
     }
@@ -98,23 +101,24 @@ impl Memory {
         let place = &mut self.attempts[number % MEMORY];
         if place.is_none_or(|ended| ended.number < number) {
             *place = Some(Ended { number, took });
+            self.expected = expected(&self.attempts);
         }
     }
+}
 
-    fn expected(&self) -> Duration {
-        let mut lengths = [Duration::ZERO; MEMORY];
-        let mut count = 0;
-        for ended in self.attempts.iter().flatten() {
-            lengths[count] = ended.took;
-            count += 1;
-        }
-        let lengths = &mut lengths[..count];
-        lengths.sort_unstable();
-        let Some(&slowest) = lengths.iter().rev().nth(count / STRAGGLERS) else { return FIRST_GUESS };
-        let usual = lengths[(count - 1) / 2];
-        // Those that vary vary more than a few have shown.
-        slowest + (slowest - usual) / 2
+fn expected(attempts: &[Option<Ended>; MEMORY]) -> Duration {
+    let mut lengths = [Duration::ZERO; MEMORY];
+    let mut count = 0;
+    for ended in attempts.iter().flatten() {
+        lengths[count] = ended.took;
+        count += 1;
     }
+    let lengths = &mut lengths[..count];
+    lengths.sort_unstable();
+    let Some(&slowest) = lengths.iter().rev().nth(count / STRAGGLERS) else { return FIRST_GUESS };
+    let usual = lengths[(count - 1) / 2];
+    // Those that vary vary more than a few have shown.
+    slowest + (slowest - usual) / 2
 }
 
 #[cfg(test)]
