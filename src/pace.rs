@@ -61,9 +61,7 @@ impl Pace {
 
     /// An attempt begins.
     pub fn begin(&self) -> Attempt {
-        let mut memory = self.lock();
-        memory.begun += 1;
-        Attempt(memory.begun)
+        self.lock().begin()
     }
 
     /// It has ended after `took`.
@@ -83,9 +81,9 @@ impl Pace {
     /// else a slow spell that is long past could keep an environment from ever trying again. One attempt is enough to
     /// know better.
     pub fn doubt(&self) {
-        let half = self.expected() / 2;
-        let attempt = self.begin();
         let mut memory = self.lock();
+        let half = memory.expected.min(self.longest) / 2;
+        let attempt = memory.begin();
         memory.attempts = [None; MEMORY];
         memory.learn(attempt, half);
     }
@@ -97,6 +95,11 @@ impl Pace {
 }
 
 impl Memory {
+    fn begin(&mut self) -> Attempt {
+        self.begun += 1;
+        Attempt(self.begun)
+    }
+
     fn learn(&mut self, Attempt(number): Attempt, took: Duration) {
         let place = &mut self.attempts[number % MEMORY];
         if place.is_none_or(|ended| ended.number < number) {
@@ -107,16 +110,10 @@ impl Memory {
 }
 
 fn expected(attempts: &[Option<Ended>; MEMORY]) -> Duration {
-    let mut lengths = [Duration::ZERO; MEMORY];
-    let mut count = 0;
-    for ended in attempts.iter().flatten() {
-        lengths[count] = ended.took;
-        count += 1;
-    }
-    let lengths = &mut lengths[..count];
+    let mut lengths: Vec<_> = attempts.iter().flatten().map(|ended| ended.took).collect();
     lengths.sort_unstable();
-    let Some(&slowest) = lengths.iter().rev().nth(count / STRAGGLERS) else { return FIRST_GUESS };
-    let usual = lengths[(count - 1) / 2];
+    let Some(&slowest) = lengths.iter().rev().nth(lengths.len() / STRAGGLERS) else { return FIRST_GUESS };
+    let usual = lengths[(lengths.len() - 1) / 2];
     // Those that vary vary more than a few have shown.
     slowest + (slowest - usual) / 2
 }
