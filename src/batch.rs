@@ -88,6 +88,11 @@ impl Batch {
         Batch { records, body: self.body.clone(), ..*self }
     }
 
+    /// Whether its records are of a FIFO queue, and have to keep their order.
+    pub fn has_groups(&self) -> bool {
+        self.records.iter().any(|record| record.group.is_some())
+    }
+
     /// Whether a record of `self` and one of `later` belong to the same message group.
     pub fn shares_a_group_with(&self, later: &Batch) -> bool {
         let last = self.records.last().and_then(|record| record.group);

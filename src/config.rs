@@ -41,6 +41,7 @@ variables! {
     PERSEUS_TOKEN_PARAMETER = None;
     PERSEUS_HEADERS = None;
     PERSEUS_CA_CERT = None;
+    PERSEUS_ACK = Some("status");
     PERSEUS_COMPRESSION = Some("none");
     BATCH_FORMAT = Some("records");
     BATCH_MAX_RECORDS = Some("100");
@@ -68,6 +69,8 @@ pub struct Config {
     pub headers: HeaderMap,
     /// Who may vouch for Perseus, besides the public certificate authorities.
     pub authorities: Vec<TrustAnchor<'static>>,
+    /// What acknowledges records.
+    pub ack: Ack,
     /// How a request's body is compressed.
     pub compression: Compression,
     /// What a request's body looks like.
@@ -127,6 +130,15 @@ impl BatchFormat {
     }
 }
 
+/// What of a reply acknowledges records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// Its status, unless the body names failures.
+    Status,
+    /// Only a body that lists what failed.
+    Body,
+}
+
 /// How a request's body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -181,6 +193,9 @@ impl Config {
         let token = reader.token();
         let headers = reader.headers(!matches!(token, Some(Source::Nowhere)));
         let authorities = reader.authorities();
+        let ack = reader.read(&PERSEUS_ACK, "status or body", |v| {
+            choice(v, &[("status", Ack::Status), ("body", Ack::Body)])
+        });
         let compression = reader.read(&PERSEUS_COMPRESSION, "none, gzip or zstd", |v| {
             choice(v, &Compression::ALL.map(|compression| (compression.name(), compression)))
         });
@@ -210,6 +225,7 @@ impl Config {
                 token: token?,
                 headers: headers?,
                 authorities: authorities?,
+                ack: ack?,
                 compression: compression?,
                 format: format?,
                 batch: BatchLimits { max_records: as_usize(max_records?), max_bytes: as_usize(max_bytes?) },

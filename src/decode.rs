@@ -8,6 +8,7 @@ use crate::{
     config::BatchFormat,
     event::Event,
     ledger::Ledger,
+    logs::first_ids,
     record::{Encoded, Record, Unreadable, encode},
     refusal::Refusal,
 };
@@ -65,7 +66,7 @@ impl Drop for Decoder<'_> {
                 outcome = "rejected",
                 reason = unreadable.to_string(),
                 records = ids.len(),
-                messageIds = ids.join(" "),
+                messageIds = first_ids(ids),
                 "records cannot be read"
             );
         }

@@ -9,8 +9,15 @@
 //! Environments cannot see each other, and may outnumber what Perseus takes at once. So a limit can be less
 //! than one: a share of the time in which one request is in flight, with a pause after each.
 //!
-//! Rounds in which nothing but overload was seen, enough of them in a row, are an outage: then each
-//! invocation sends a single request, as a probe, and goes on only if that succeeds.
+//! A round that brought no usable reply at all is a failed one. After it every request of the process waits: 100 ms
+//! after the first, twice as long after each further one. The wait does not depend on how fast a request failed: a
+//! server that restarts refuses connections within a millisecond, and would use up all attempts before it is back.
+//!
+//! Enough failed rounds in a row, over at least two seconds, are an outage: then each invocation sends a single
+//! request, as a probe, and goes on only if that brings a usable reply.
+//!
+//! Perseus can also say itself how long it wants to be left alone (`Retry-After`). That holds for every request
+//! of the process, until one succeeds.
 
 use std::{
     sync::{
@@ -21,7 +28,8 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    select,
+    sync::{Notify, Semaphore, SemaphorePermit},
     time::{Instant, sleep_until},
 };
 
@@ -38,13 +46,32 @@ const RECOVERED: f64 = 1.0;
 /// this often at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The shortest time that a pause is worked out from, however fast a request failed.
+const SHORTEST_BASE: Duration = Duration::from_millis(100);
+
+/// Failed rounds in a row that are an outage, if they lasted as long as this.
+const OUTAGE_ROUNDS: u32 = 6;
+const OUTAGE_TIME: Duration = Duration::from_secs(2);
+
+/// From so many failed rounds in a row on, a reply such as a 500 lowers the limit too. Fewer happen by chance to a
+/// Perseus that answers 500 to one request in five.
+const NOT_BY_CHANCE: u32 = 3;
+
+/// The longest `Retry-After` that other requests wait for.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
 /// How an attempt ended, as far as it tells how hard Perseus may be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Perseus had the capacity to answer.
     Answered,
-    /// It had not: 429, 502, 503, 504, no reply in time, no connection.
+    /// It answered that it has not: 429.
+    Busy,
+    /// There was no usable reply, as happens under too much load: 502, 503, 504, no reply in time, no connection.
     Overloaded,
+    /// There was no usable reply, which by itself says nothing of load: 500, a lost connection, a reply that cannot
+    /// be understood.
+    Failed,
     /// It cannot be told.
     Unclear,
 }
@@ -55,22 +82,28 @@ pub struct Governor {
     learns: bool,
     permits: Semaphore,
     state: Mutex<State>,
+    /// Tells those who wait that they may have to wait less.
+    released: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     /// No limit is higher.
     most: f64,
-    /// Failed rounds in a row that are an outage.
-    patience: u32,
     /// The limit: the whole part of it counts, or if that is zero, all of it.
     allowed: f64,
     /// Where it was before it fell: up to there it doubles.
     proven: f64,
-    /// The end of the pause after the last request, if the limit is below one.
+    /// The end of the pause after the last request, if the limit is below one, or after a failed round.
     resume: Instant,
-    /// Rounds in a row in which nothing but overload was seen.
+    /// The end of the longest `Retry-After` that other requests wait for.
+    hold: Option<Instant>,
+    /// The time before which Perseus, as it last said, does not want to hear of us again, however long that is.
+    retry_at: Option<Instant>,
+    /// Rounds in a row without any usable reply.
     failed_rounds: u32,
+    /// Since when there has been no usable reply; none if the last reply was one.
+    failing_since: Option<Instant>,
     /// Permits to take back from those that are in use.
     owed: usize,
     round: Round,
@@ -80,6 +113,7 @@ struct State {
 struct Round {
     began: Instant,
     answered: u32,
+    busy: u32,
     overloaded: u32,
 }
 
@@ -99,7 +133,7 @@ pub struct Permit<'a> {
     held: Held<'a>,
     began: Instant,
     /// The invocation whose probe this is.
-    probe_of: Option<&'a AtomicBool>,
+    probe_of: Option<&'a Turn<'a>>,
 }
 
 /// A permit that does not come back if the limit has fallen meanwhile.
@@ -110,7 +144,7 @@ struct Held<'a> {
 }
 
 impl Turn<'_> {
-    /// Whether Perseus takes nothing at all, as far as this process has seen.
+    /// Whether Perseus gives no usable reply at all, as far as this process has seen.
     pub fn is_outage(&self) -> bool {
         self.governor.is_outage()
     }
@@ -121,9 +155,29 @@ impl Turn<'_> {
         !self.governor.is_outage() || !self.has_probed.load(Relaxed) || self.is_probing.load(Relaxed)
     }
 
-    /// How long the limit keeps the next request waiting, even if no other is in flight.
+    /// How long the next request has to wait, even if no other is in flight.
     pub fn pause(&self) -> Duration {
         self.governor.resume().saturating_duration_since(Instant::now())
+    }
+
+    /// Whether a `Retry-After` keeps the next request waiting.
+    pub fn is_held(&self) -> bool {
+        self.governor.state().hold.is_some_and(|until| until > Instant::now())
+    }
+
+    /// See [`Governor::retry_after`].
+    pub fn retry_after(&self, delay: Duration) {
+        self.governor.retry_after(delay);
+    }
+
+    /// See [`Governor::succeeded`].
+    pub fn succeeded(&self) {
+        self.governor.succeeded();
+    }
+
+    /// See [`Governor::asked_for`].
+    pub fn asked_for(&self) -> Duration {
+        self.governor.asked_for()
     }
 
     /// Waits until less is in flight than may be.
@@ -139,38 +193,44 @@ impl Turn<'_> {
                 return None;
             }
             self.is_probing.store(true, Relaxed);
-            Some(&self.is_probing)
+            Some(self)
         } else {
             None
         };
         Some(Permit { held, began: Instant::now(), probe_of })
     }
+
+    fn give_probe_back(&self) {
+        self.has_probed.store(false, Relaxed);
+    }
 }
 
 impl Governor {
-    /// A governor that lets `most` requests be in flight, and takes `patience` failed rounds in a row for
-    /// an outage.
-    pub fn new(most: usize, patience: u32) -> Self {
+    /// A governor that lets `most` requests be in flight.
+    pub fn new(most: usize) -> Self {
         let most_allowed = f64::from(u32::try_from(most).unwrap_or(u32::MAX));
         Governor {
             learns: true,
             permits: Semaphore::new(most),
             state: Mutex::new(State {
                 most: most_allowed,
-                patience,
                 allowed: most_allowed,
                 proven: most_allowed,
                 resume: Instant::now(),
+                hold: None,
+                retry_at: None,
                 failed_rounds: 0,
+                failing_since: None,
                 owed: 0,
                 round: Round::new(),
             }),
+            released: Notify::new(),
         }
     }
 
     /// One that lets `most` requests be in flight whatever comes of them.
     pub(crate) fn fixed(most: usize) -> Self {
-        Governor { learns: false, ..Governor::new(most, u32::MAX) }
+        Governor { learns: false, ..Governor::new(most) }
     }
 
     /// The share of a new invocation.
@@ -189,11 +249,45 @@ impl Governor {
         if allowed < 1.0 { allowed } else { allowed.floor() }
     }
 
-    /// The end of the pause. An outage has none: then invocations are pauses enough, and a probe that waited
-    /// would be billed for nothing.
+    /// Notes how long Perseus asks to be left alone. All requests wait for that, unless it is very long: then
+    /// they go on, and only the messages that come back wait.
+    pub fn retry_after(&self, delay: Duration) {
+        // A delay beyond the range of the clock is as good as any other that is longer than SQS can wait.
+        const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+        if !self.learns {
+            return;
+        }
+        let at = Instant::now() + delay.min(LONGEST);
+        let mut state = self.state();
+        state.retry_at = Some(at);
+        if delay <= LONGEST_HOLD {
+            state.hold = state.hold.max(Some(at));
+        }
+    }
+
+    /// A request succeeded: what Perseus asked for before does not hold any more.
+    pub fn succeeded(&self) {
+        let mut state = self.state();
+        let was_held = state.hold.is_some();
+        (state.hold, state.retry_at) = (None, None);
+        drop(state);
+        if was_held {
+            self.released.notify_waiters();
+        }
+    }
+
+    /// How long Perseus, as it last said, does not want to hear of us.
+    pub fn asked_for(&self) -> Duration {
+        let at = self.state().retry_at;
+        at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// The end of all waiting. An outage has no pause: then invocations are pauses enough, and a probe that
+    /// waited would be billed for nothing.
     fn resume(&self) -> Instant {
         let state = self.state();
-        if state.is_outage() { Instant::now() } else { state.resume }
+        let pause = if state.is_outage() { Instant::now() } else { state.resume };
+        state.hold.map_or(pause, |hold| hold.max(pause))
     }
 
     async fn permit(&self) -> Held<'_> {
@@ -232,49 +326,68 @@ impl State {
     }
 
     fn is_outage(&self) -> bool {
-        self.failed_rounds >= self.patience
+        self.failed_rounds >= OUTAGE_ROUNDS
+            && self.failing_since.is_some_and(|since| since.elapsed() >= OUTAGE_TIME)
     }
 
     fn learn(&mut self, began: Instant, signal: Signal) {
+        let was_outage = self.is_outage();
         match signal {
             Signal::Answered => self.round.answered += 1,
+            Signal::Busy => self.round.busy += 1,
             Signal::Overloaded => self.round.overloaded += 1,
+            Signal::Failed => {}
             Signal::Unclear => return,
+        }
+        if matches!(signal, Signal::Answered | Signal::Busy) {
+            self.failing_since = None;
+        } else {
+            self.failing_since.get_or_insert_with(Instant::now);
         }
         if began < self.round.began {
             return;
         }
-        let seen = f64::from(self.round.answered + self.round.overloaded);
-        let share = f64::from(self.round.overloaded) / seen;
-        if share > 0.0 {
-            self.fall(share);
+        let Round { answered, busy, overloaded, .. } = self.round;
+        let mut pause = Duration::ZERO;
+        if answered + busy == 0 {
+            pause = self.round_failed();
+        } else if busy + overloaded > 0 {
+            let seen = f64::from(answered + busy + overloaded);
+            self.fall(f64::from(busy + overloaded) / seen);
+            // The edge of what Perseus can take, and not a Perseus that takes nothing.
+            self.proven = self.allowed;
+            self.failed_rounds = 0;
         } else {
-            self.rise(seen);
+            self.rise(f64::from(answered), was_outage);
         }
         self.round = Round::new();
-        self.resume = self.round.began + self.pause(began.elapsed());
+        self.resume = self.round.began + pause.max(self.pause(began.elapsed()));
     }
 
     /// The pause after a request, with jitter: environments that were refused together must not come back
     /// together.
     fn pause(&self, took: Duration) -> Duration {
         let share = (1.0 / self.allowed - 1.0).max(0.0) * (0.5 + fastrand::f64());
-        took.mul_f64(share).min(LONGEST_PAUSE)
+        took.max(SHORTEST_BASE).mul_f64(share).min(LONGEST_PAUSE)
+    }
+
+    /// Nothing usable came back in the whole round. Returns the pause after it.
+    fn round_failed(&mut self) -> Duration {
+        self.failed_rounds = self.failed_rounds.saturating_add(1);
+        if self.round.overloaded == 0 && self.failed_rounds < NOT_BY_CHANCE {
+            return Duration::ZERO;
+        }
+        self.fall(1.0);
+        let doubled = SHORTEST_BASE.saturating_mul(2_u32.saturating_pow(self.failed_rounds - 1));
+        doubled.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64()).min(LONGEST_PAUSE)
     }
 
     fn fall(&mut self, share: f64) {
         self.allowed = (self.allowed * (1.0 - share / 2.0)).max(LEAST);
-        if share < 1.0 {
-            // The edge of what Perseus can take, and not a Perseus that takes nothing.
-            self.proven = self.allowed;
-            self.failed_rounds = 0;
-        } else {
-            self.failed_rounds = self.failed_rounds.saturating_add(1);
-        }
     }
 
-    fn rise(&mut self, seen: f64) {
-        if self.is_outage() {
+    fn rise(&mut self, seen: f64, was_outage: bool) {
+        if was_outage {
             self.allowed = self.allowed.max(RECOVERED);
         } else if self.failed_rounds > 0 {
             // It took nothing for a moment: that was the edge of a Perseus that many others push too.
@@ -296,30 +409,41 @@ impl State {
 
 impl Round {
     fn new() -> Self {
-        Round { began: Instant::now(), answered: 0, overloaded: 0 }
+        Round { began: Instant::now(), answered: 0, busy: 0, overloaded: 0 }
     }
 }
 
 impl Permit<'_> {
     /// Waits for the end of the pause, if there is one. See [`Turn::pause`] for how long that is.
     pub async fn pause(&mut self) {
-        let resume = self.held.governor.resume();
-        if resume > self.began {
-            sleep_until(resume).await;
-            self.began = Instant::now();
+        let governor = self.held.governor;
+        loop {
+            let released = governor.released.notified();
+            let resume = governor.resume();
+            if resume <= Instant::now() {
+                break;
+            }
+            select! {
+                () = sleep_until(resume) => {}
+                () = released => {}
+            }
         }
+        self.began = Instant::now();
     }
 
     /// Gives the permit back, and tells how the request ended. One that is dropped instead tells nothing.
     pub fn settle(self, signal: Signal) {
+        if let (Signal::Unclear, Some(turn)) = (signal, self.probe_of) {
+            turn.give_probe_back();
+        }
         self.held.governor.learn(self.began, signal);
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Some(is_probing) = self.probe_of {
-            is_probing.store(false, Relaxed);
+        if let Some(turn) = self.probe_of {
+            turn.is_probing.store(false, Relaxed);
         }
     }
 }

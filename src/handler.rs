@@ -3,14 +3,14 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
 use lambda_runtime::Context;
 use tokio::time::timeout_at;
-use tracing::{error, info, warn};
+use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::{
     access::Access,
@@ -22,20 +22,18 @@ use crate::{
     governor::Governor,
     halt::Halt,
     ledger::{Counts, Ledger, Outcome},
+    logs::first_ids,
     metrics::Metrics,
     pace::Pace,
     perseus::Perseus,
     pipeline,
+    refusals::Refusals,
     sqs::{self, Queue, Sqs},
     tally::{Measures, Tally, millis},
     token::Token,
     trace::TraceContext,
     visibility::{self, Circumstances},
 };
-
-/// Rounds of requests in a row that have to fail before it is an outage: the attempts of two batches one
-/// after the other, and not fewer than these.
-const LEAST_PATIENCE: u32 = 8;
 
 /// What is kept from one invocation to the next, and shared by those that run at once.
 #[derive(Debug)]
@@ -44,6 +42,7 @@ pub struct Handler {
     perseus: Perseus,
     token: Token,
     governor: Governor,
+    refusals: Refusals,
     pace: Pace,
     sqs: Option<Sqs>,
     warned_of_duration: AtomicBool,
@@ -59,7 +58,8 @@ impl Handler {
         Ok(Handler {
             perseus: Perseus::new(&config)?,
             token: Token::new(config.token.clone()),
-            governor: Governor::new(config.max_in_flight, (2 * config.max_attempts).max(LEAST_PATIENCE)),
+            governor: Governor::new(config.max_in_flight),
+            refusals: Refusals::new(),
             pace: Pace::new(config.request_timeout),
             sqs: config.sqs.clone().map(Sqs::new),
             warned_of_duration: AtomicBool::new(false),
@@ -76,7 +76,7 @@ impl Handler {
     #[doc(hidden)]
     pub fn ungoverned(config: Config) -> Result<Self, reqwest::Error> {
         let governor = Governor::fixed(config.max_in_flight);
-        Ok(Handler { governor, ..Handler::new(config)? })
+        Ok(Handler { governor, refusals: Refusals::uncounted(), ..Handler::new(config)? })
     }
 
     /// Delivers the records of an event and answers with those that were not delivered, before the
@@ -121,6 +121,9 @@ impl Handler {
         if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
             error!(requestId = courier.request_id, "the delivery panicked; its records are reported");
         }
+        if self.refusals.are_all() {
+            courier.ledger.reconsider();
+        }
         // An outage has its probe all the same.
         let was_free = !courier.halt.is_set() && courier.turn.pause().is_zero();
         let had_no_time = was_free && courier.tally.requests.load(Relaxed) == 0;
@@ -139,6 +142,7 @@ impl Handler {
             perseus: &self.perseus,
             access: Access::new(&self.token, &context.request_id),
             turn: self.governor.turn(),
+            refusals: &self.refusals,
             pace: &self.pace,
             config: &self.config,
             ledger,
@@ -150,6 +154,8 @@ impl Handler {
                 ..Tally::default()
             },
             halt: Halt::default(),
+            told_of_stranger: AtomicBool::new(false),
+            told_of_refusals: AtomicBool::new(false),
         }
     }
 
@@ -163,6 +169,7 @@ impl Handler {
             is_misconfigured: courier.halt.is_set(),
             limit: self.governor.limit(),
             is_outage: self.governor.is_outage(),
+            refuses_all: self.refusals.are_all(),
             headroom_ms: time_left_ms(courier),
         };
         if let Err(error) = metrics.publish(measures) {
@@ -203,23 +210,45 @@ async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier
     if sqs.settings.visibility {
         let counts = ledger.counts();
         // Who refuses data for what is in it is up.
-        let is_up = counts.acknowledged > 0 || courier.tally.splits.load(Relaxed) > 0;
+        let is_up = counts.acknowledged > 0 || courier.tally.has_refused.load(Relaxed);
+        let is_down = counts.errored > 0 || courier.halt.is_set() || courier.turn.is_outage();
         let circumstances = Circumstances {
-            outage: !is_up && (counts.errored > 0 || courier.halt.is_set() || courier.turn.is_outage()),
-            retry_after: courier.tally.retry_at.remaining(),
+            outage: courier.refusals.are_all() || !is_up && is_down,
+            retry_after: courier.turn.asked_for(),
         };
         let until = sqs::until(deadline);
         visibility::change(sqs, payload, event, ledger, circumstances, request_id, until).await;
     }
 }
 
-fn why_unattempted(courier: &Courier<'_>) -> &'static str {
+/// Why records were not sent. Told once sending has ended, with the time that was left then.
+fn why_unattempted(courier: &Courier<'_>) -> String {
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    let pause = courier.turn.pause();
     if let Some(reason) = courier.halt.reason() {
-        reason
+        reason.to_owned()
+    } else if courier.refusals.are_all() {
+        "Perseus refuses everything, and is only probed".to_owned()
     } else if courier.turn.is_outage() {
-        "Perseus is down, and only probed"
+        "Perseus is down, and only probed".to_owned()
+    } else if courier.turn.is_held() {
+        format!("Perseus asked to be left alone (Retry-After) for another {}", seconds(pause))
+    } else if !pause.is_zero() {
+        format!("Perseus is overloaded: the next request has to wait {}", seconds(pause))
     } else {
-        "no time left, or held back"
+        let takes = courier.pace.expected();
+        format!("no time left for an attempt, which is expected to take {}", seconds(takes))
+    }
+}
+
+/// The ids of all that is reported, for who wants to know each of them.
+fn list_reported(request_id: &str, ids: &[&str]) {
+    /// A line of them takes about 18 KiB.
+    const IN_A_LINE: usize = 500;
+    if enabled!(Level::DEBUG) {
+        for ids in ids.chunks(IN_A_LINE) {
+            debug!(requestId = request_id, records = ids.len(), messageIds = ids.join(" "), "records reported");
+        }
     }
 }
 
@@ -233,11 +262,12 @@ fn answer(courier: &Courier<'_>, counts: &Counts) -> SqsBatchResponse {
             outcome = "unattempted",
             reason = why_unattempted(courier),
             records = unattempted.len(),
-            messageIds = unattempted.join(" "),
+            messageIds = first_ids(&unattempted),
             "records not sent"
         );
     }
     let outstanding = ledger.outstanding();
+    list_reported(courier.request_id, &outstanding);
     info!(
         requestId = courier.request_id,
         received = counts.received,

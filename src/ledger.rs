@@ -23,7 +23,9 @@ pub enum Outcome {
     Unattempted,
     /// It was sent, and no one knows better than that: it may be taken another time.
     Errored,
-    /// It will never be taken.
+    /// The function itself cannot read it.
+    Unreadable,
+    /// Perseus will never take it.
     Rejected,
     /// It will never be taken, and is in the queue for such records.
     DeadLettered,
@@ -112,10 +114,17 @@ impl<'a> Ledger<'a> {
 
     /// Notes that a record will never be taken, and why.
     pub fn reject(&self, slot: usize, refusal: &Refusal) {
-        self.note(slot, Outcome::Rejected);
+        self.note(slot, if refusal.status().is_some() { Outcome::Rejected } else { Outcome::Unreadable });
         self.fail(slot);
         if let Some(refusals) = &self.refusals {
             refusals.lock().unwrap_or_else(PoisonError::into_inner).insert(slot, refusal.clone());
+        }
+    }
+
+    /// Takes back that Perseus will never take the records that it has refused: it refuses everything.
+    pub fn reconsider(&self) {
+        for slot in self.slots_of(Outcome::Rejected) {
+            self.note(slot, Outcome::Errored);
         }
     }
 
@@ -143,6 +152,7 @@ impl<'a> Ledger<'a> {
         [
             Outcome::Unattempted,
             Outcome::Errored,
+            Outcome::Unreadable,
             Outcome::Rejected,
             Outcome::DeadLettered,
             Outcome::Acknowledged,
@@ -185,14 +195,13 @@ impl<'a> Ledger<'a> {
     pub fn dead_letters(&self) -> Vec<usize> {
         let mut broken = HashSet::new();
         let is_first = |&slot: &usize| self.group(slot).is_none_or(|group| broken.insert(group));
-        let rejected = |slot: &usize| self.outcome(*slot) == Outcome::Rejected;
+        let rejected = |slot: &usize| matches!(self.outcome(*slot), Outcome::Rejected | Outcome::Unreadable);
         self.reported().into_iter().filter(is_first).filter(rejected).collect()
     }
 
     /// The groups whose first failure has left the queue.
     pub fn freed_groups(&self) -> HashSet<usize> {
-        let dead_lettered = (0..self.ids.len()).filter(|&slot| self.outcome(slot) == Outcome::DeadLettered);
-        dead_lettered.filter_map(|slot| self.group(slot)).collect()
+        self.slots_of(Outcome::DeadLettered).filter_map(|slot| self.group(slot)).collect()
     }
 
     /// Why a record was rejected, if that is kept.
@@ -203,7 +212,11 @@ impl<'a> Ledger<'a> {
 
     /// The ids of the records that came to an outcome.
     pub fn ids_of(&self, outcome: Outcome) -> Vec<&str> {
-        (0..self.ids.len()).filter(|&slot| self.outcome(slot) == outcome).map(|slot| self.id(slot)).collect()
+        self.slots_of(outcome).map(|slot| self.id(slot)).collect()
+    }
+
+    fn slots_of(&self, outcome: Outcome) -> impl Iterator<Item = usize> {
+        (0..self.ids.len()).filter(move |&slot| self.outcome(slot) == outcome)
     }
 
     /// How many records came to each outcome.
@@ -213,7 +226,7 @@ impl<'a> Ledger<'a> {
             *match self.outcome(slot) {
                 Outcome::Unattempted => &mut counts.unattempted,
                 Outcome::Errored => &mut counts.errored,
-                Outcome::Rejected => &mut counts.rejected,
+                Outcome::Unreadable | Outcome::Rejected => &mut counts.rejected,
                 Outcome::DeadLettered => {
                     counts.dead_lettered += 1;
                     &mut counts.rejected
@@ -285,6 +298,19 @@ mod tests {
         };
         check("a b c d", "q", settle, &["a", "b", "d"]);
         check("a b", "q", |l| (0..2).for_each(|slot| l.acknowledge(slot)), &[]);
+    }
+
+    #[test]
+    fn a_refusal_can_be_taken_back_and_what_cannot_be_read_stays_rejected() {
+        let event = event("a b", "q");
+        let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
+        ledger.reject(0, &REFUSAL);
+        ledger.reject(1, &Refusal::Unreadable(crate::record::Unreadable::Body));
+        assert_eq!(ledger.dead_letters(), [0, 1]);
+        ledger.reconsider();
+        assert_eq!(ledger.dead_letters(), [1]);
+        let counts = ledger.counts();
+        assert_eq!((counts.errored, counts.rejected), (1, 1));
     }
 
     #[test]

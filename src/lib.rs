@@ -57,6 +57,7 @@ pub mod trace;
 
 pub mod excerpt;
 pub mod refusal;
+pub mod refusals;
 pub mod reply;
 pub mod retry;
 

@@ -36,6 +36,15 @@ pub fn init(platform: &Platform) {
     }));
 }
 
+/// So many ids are named in a line. CloudWatch takes 1 MiB, and ten thousand ids are a third of that.
+const NAMED: usize = 20;
+
+/// The first of these message ids, for a log line that tells their number beside them. All that are reported are in the
+/// function's answer, and in the log at debug level.
+pub(crate) fn first_ids(ids: &[&str]) -> String {
+    ids[..ids.len().min(NAMED)].join(" ")
+}
+
 /// Lambda's application log levels (`FATAL` included), or Rust's.
 fn level(name: Option<&str>) -> LevelFilter {
     let name = name.unwrap_or_default();

@@ -43,8 +43,10 @@ pub struct Metrics<'a> {
     pub is_misconfigured: bool,
     /// How many requests may be in flight; below one, for what share of the time one may be.
     pub limit: f64,
-    /// Whether Perseus takes nothing at all.
+    /// Whether Perseus gives no usable reply at all.
     pub is_outage: bool,
+    /// Whether Perseus refuses everything.
+    pub refuses_all: bool,
     /// What is left of the time, in milliseconds.
     pub headroom_ms: u64,
 }
@@ -137,6 +139,7 @@ impl Metrics<'_> {
             Metric { name: "Headroom", unit: "Milliseconds", value: Value::Number(self.headroom_ms) },
             Metric { name: "InFlightLimit", unit: "Count", value: Value::Fraction(self.limit) },
             count("Outage", self.is_outage.into()),
+            count("RefusesAll", self.refuses_all.into()),
             count("SetUpErrors", self.is_misconfigured.into()),
         ];
         metrics.extend(distribution("PerseusLatency", &measures.latency));
@@ -164,6 +167,7 @@ mod tests {
             is_misconfigured: true,
             limit: 10.0,
             is_outage: false,
+            refuses_all: false,
             headroom_ms: 900,
         };
         serde_json::from_slice(&metrics.document(&measures)).unwrap()

@@ -1,6 +1,6 @@
 //! The records of one batch that no one has answered for yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tracing::warn;
 
@@ -8,6 +8,7 @@ use crate::{
     batch::{Batch, Member},
     excerpt::{excerpt, occurs, tells, without},
     ledger::Ledger,
+    logs::first_ids,
     refusal::Refusal,
     tally::Tally,
 };
@@ -23,12 +24,14 @@ pub struct Outstanding<'a> {
     batch: Batch,
     attempted: bool,
     reason: String,
+    /// Perseus' status, if that is the reason.
+    status: Option<u16>,
 }
 
 impl<'a> Outstanding<'a> {
     /// All records of a batch.
     pub fn new(ledger: &'a Ledger<'a>, request_id: &'a str, batch: Batch) -> Self {
-        Outstanding { ledger, request_id, batch, attempted: false, reason: String::new() }
+        Outstanding { ledger, request_id, batch, attempted: false, reason: String::new(), status: None }
     }
 
     /// The records.
@@ -51,15 +54,21 @@ impl<'a> Outstanding<'a> {
     /// Notes that they are being sent.
     pub fn attempt(&mut self) {
         self.attempted = true;
-        "cut off by the deadline".clone_into(&mut self.reason);
+        self.failed(None, "cut off by the deadline");
         for record in &self.batch.records {
             self.ledger.attempt(record.slot);
         }
     }
 
-    /// Notes why they have not been taken so far.
-    pub fn failed(&mut self, reason: String) {
-        self.reason = reason;
+    /// Notes why they have not been taken so far, and Perseus' status if there was one.
+    pub fn failed(&mut self, status: Option<u16>, reason: impl Into<String>) {
+        self.reason = reason.into();
+        self.status = status;
+    }
+
+    /// Whether Perseus has any of them, if it refused these.
+    pub fn has_any_but(&self, refused: &HashMap<String, bool>) -> bool {
+        self.batch.records.iter().any(|record| !refused.contains_key(self.ledger.id(record.slot)))
     }
 
     /// Perseus has all of them.
@@ -82,7 +91,7 @@ impl<'a> Outstanding<'a> {
     pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16, tally: &Tally) {
         let mut rejected = Vec::new();
         let mut overtook = Vec::new();
-        let mut refused_groups = Vec::new();
+        let mut refused_groups = HashSet::new();
         for record in std::mem::take(&mut self.batch.records) {
             match refused.get(self.ledger.id(record.slot)) {
                 None if record.group.is_some_and(|group| refused_groups.contains(&group)) => {
@@ -102,8 +111,8 @@ impl<'a> Outstanding<'a> {
         for record in &overtook {
             self.ledger.fail(record.slot);
         }
-        self.log("rejected", &refusal.to_string(), &rejected);
-        self.log("errored", "taken before one that was refused", &overtook);
+        self.log("rejected", Some(status), &refusal.to_string(), &rejected);
+        self.log("errored", Some(status), "taken before one that was refused", &overtook);
     }
 
     /// The halves to go on with; a single record is at fault itself, and rejected.
@@ -111,7 +120,7 @@ impl<'a> Outstanding<'a> {
         let batch = self.batch.take();
         let reject = |single: Batch| {
             self.ledger.reject(single.records[0].slot, refusal);
-            self.log("rejected", &refusal.to_string(), &single.records);
+            self.log("rejected", refusal.status(), &refusal.to_string(), &single.records);
         };
         batch.split().map_err(reject).ok()
     }
@@ -127,15 +136,16 @@ impl<'a> Outstanding<'a> {
         excerpt(&without(&secrets, reply), private, &self.ids())
     }
 
-    fn log(&self, outcome: &str, reason: &str, records: &[Member]) {
+    fn log(&self, outcome: &str, status: Option<u16>, reason: &str, records: &[Member]) {
         if records.is_empty() {
             return;
         }
-        let message_ids = ids(self.ledger, records).join(" ");
+        let message_ids = first_ids(&ids(self.ledger, records));
         let request_id = self.request_id;
         warn!(
             requestId = request_id,
             outcome,
+            status,
             reason,
             records = records.len(),
             messageIds = message_ids,
@@ -155,7 +165,7 @@ impl Drop for Outstanding<'_> {
         }
         // What was never sent is told in one line for the whole invocation.
         if self.attempted {
-            self.log("errored", &self.reason, &self.batch.records);
+            self.log("errored", self.status, &self.reason, &self.batch.records);
         }
     }
 }

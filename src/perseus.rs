@@ -2,8 +2,11 @@
 
 use std::{
     cell::Cell,
-    error, fmt,
-    sync::{Arc, OnceLock},
+    error, fmt, io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -16,6 +19,7 @@ use reqwest::{
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::TrustAnchor};
 use tokio::{
+    net::TcpStream,
     task_local,
     time::{Instant, timeout, timeout_at},
 };
@@ -44,6 +48,10 @@ const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 /// How long what was sent may remain without even the kernel's acknowledgement: a peer that is gone for
 /// good without a word, as behind a gateway that forgot the connection, is noticed before
 /// `REQUEST_TIMEOUT`, while there is time for a retry.
+///
+/// Linux takes a full receive window for the same (tcp(7), `TCP_USER_TIMEOUT`), which is only a server that is slow to
+/// read. So once a new connection was given up for this, and the server still accepts connections, the process
+/// does without, until that costs a whole `REQUEST_TIMEOUT`.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
 /// Which connection an attempt uses.
@@ -58,14 +66,22 @@ pub enum Connection {
 /// The server that batches are posted to.
 #[derive(Debug)]
 pub struct Perseus {
-    pooling: Client,
-    /// Keeps no connections. Made when it is first needed, which is rare.
-    connecting: OnceLock<Client>,
-    /// Those that all requests have.
-    headers: HeaderMap,
-    authorities: Vec<TrustAnchor<'static>>,
+    clients: Clients,
     url: Url,
     request_timeout: Duration,
+    /// Whether the server is known to be slow to read, and is given [`UNACKNOWLEDGED`] no more.
+    is_slow_reader: AtomicBool,
+}
+
+/// The HTTP clients for the server, which have the same headers and trust the same authorities. All but the first are
+/// made when they are first needed, which is rare.
+#[derive(Debug)]
+struct Clients {
+    headers: HeaderMap,
+    authorities: Vec<TrustAnchor<'static>>,
+    max_in_flight: usize,
+    /// By connection (any, new), and by whether unacknowledged data is waited for.
+    made: [[OnceLock<Client>; 2]; 2],
 }
 
 task_local! {
@@ -81,6 +97,8 @@ pub struct Reply {
     pub status: StatusCode,
     /// How long it asks to be left alone.
     pub retry_after: Option<Duration>,
+    /// Whether it calls its body HTML.
+    pub is_html: bool,
     /// Its body: whole if the attempt succeeded, else as much of it as came at once.
     pub body: Vec<u8>,
 }
@@ -121,8 +139,8 @@ impl fmt::Display for Failure {
 }
 
 /// The innermost error: the outer ones only say that there is one, and can name the URL.
-pub(crate) fn root_cause(error: &reqwest::Error) -> &dyn error::Error {
-    let mut cause: &dyn error::Error = error;
+pub(crate) fn root_cause(error: &reqwest::Error) -> &(dyn error::Error + 'static) {
+    let mut cause: &(dyn error::Error + 'static) = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
@@ -136,14 +154,18 @@ impl Perseus {
     ///
     /// If TLS cannot be set up.
     pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let headers = headers(&config.headers);
-        Ok(Perseus {
-            pooling: client(&headers, &config.authorities, config.max_in_flight)?,
-            connecting: OnceLock::new(),
-            headers,
+        let clients = Clients {
+            headers: headers(&config.headers),
             authorities: config.authorities.clone(),
+            max_in_flight: config.max_in_flight,
+            made: Default::default(),
+        };
+        clients.get(Connection::Any, false)?;
+        Ok(Perseus {
+            clients,
             url: config.url.clone(),
             request_timeout: config.request_timeout,
+            is_slow_reader: AtomicBool::new(false),
         })
     }
 
@@ -160,10 +182,8 @@ impl Perseus {
         connection: Connection,
         cutoff: Instant,
     ) -> Result<Reply, Failure> {
-        let client = match connection {
-            Connection::Any => &self.pooling,
-            Connection::New => self.connecting()?,
-        };
+        let is_patient = self.is_slow_reader.load(Relaxed);
+        let client = self.clients.get(connection, is_patient).map_err(Failure::Connect)?;
         let until = cutoff.min(Instant::now() + self.request_timeout);
         let exchange = CONNECTS.scope(Cell::new(false), async {
             match self.post(client, request, authorization, trace).await {
@@ -172,15 +192,26 @@ impl Perseus {
                 Err(error) => Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error }),
             }
         });
-        timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout))
+        let result = timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout));
+        match &result {
+            Err(Failure::Timeout | Failure::Connect(_)) if is_patient => {
+                self.is_slow_reader.store(false, Relaxed);
+            }
+            Err(Failure::Lost { pooled: false, error }) if is_unacknowledged(error) => {
+                if timeout_at(until, self.accepts()).await.unwrap_or(false) {
+                    self.is_slow_reader.store(true, Relaxed);
+                }
+            }
+            _ => {}
+        }
+        result
     }
 
-    fn connecting(&self) -> Result<&Client, Failure> {
-        if let Some(client) = self.connecting.get() {
-            return Ok(client);
-        }
-        let client = client(&self.headers, &self.authorities, 0).map_err(Failure::Connect)?;
-        Ok(self.connecting.get_or_init(|| client))
+    /// Whether the server accepts a connection.
+    async fn accepts(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        let address = format!("{host}:{}", self.url.port_or_known_default().unwrap_or_default());
+        timeout(UNACKNOWLEDGED, TcpStream::connect(address)).await.is_ok_and(|connected| connected.is_ok())
     }
 
     async fn post(
@@ -209,24 +240,41 @@ impl Perseus {
     }
 }
 
-/// A client that keeps up to this many unused connections.
-fn client(
-    headers: &HeaderMap,
-    authorities: &[TrustAnchor<'static>],
-    most_idle: usize,
-) -> Result<Client, reqwest::Error> {
-    let builder = trusting(authorities)
-        .default_headers(headers.clone())
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(most_idle)
-        .connector_layer(MapRequestLayer::new(|destination| {
-            // Out of scope is a connection that outlives the attempt for which it was begun.
-            let _ = CONNECTS.try_with(|connects| connects.set(true));
-            destination
-        }));
-    #[cfg(target_os = "linux")]
-    let builder = builder.tcp_user_timeout(UNACKNOWLEDGED);
-    builder.build()
+impl Clients {
+    /// The client for such a connection; a patient one waits for data that is not acknowledged.
+    fn get(&self, connection: Connection, is_patient: bool) -> Result<&Client, reqwest::Error> {
+        let made = &self.made[usize::from(connection == Connection::New)][usize::from(is_patient)];
+        if let Some(client) = made.get() {
+            return Ok(client);
+        }
+        let client = self.make(connection, is_patient)?;
+        Ok(made.get_or_init(|| client))
+    }
+
+    fn make(&self, connection: Connection, is_patient: bool) -> Result<Client, reqwest::Error> {
+        let most_idle = match connection {
+            Connection::Any => self.max_in_flight,
+            Connection::New => 0,
+        };
+        let builder = trusting(&self.authorities)
+            .default_headers(self.headers.clone())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(most_idle)
+            .connector_layer(MapRequestLayer::new(|destination| {
+                // Out of scope is a connection that outlives the attempt for which it was begun.
+                let _ = CONNECTS.try_with(|connects| connects.set(true));
+                destination
+            }));
+        #[cfg(target_os = "linux")]
+        let builder = builder.tcp_user_timeout((!is_patient).then_some(UNACKNOWLEDGED));
+        builder.build()
+    }
+}
+
+/// Whether a connection was given up because what was sent remained unacknowledged.
+fn is_unacknowledged(error: &reqwest::Error) -> bool {
+    let cause = root_cause(error).downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 /// A client as every part of the function needs it: no redirects (a 302 turns a POST into a GET whose
@@ -260,9 +308,15 @@ fn headers(set: &HeaderMap) -> HeaderMap {
 async fn read(response: Response) -> Result<Reply, Failure> {
     let status = response.status();
     #[expect(clippy::disallowed_methods, reason = "a Retry-After may be a date")]
-    let retry_after = retry::retry_after(response.headers(), SystemTime::now());
+    let retry_after = retry::retry_after(status, response.headers(), SystemTime::now());
+    let is_html = is_html(response.headers());
     let body = if status.is_success() { whole(response).await? } else { beginning(response).await };
-    Ok(Reply { status, retry_after, body })
+    Ok(Reply { status, retry_after, is_html, body })
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html")
 }
 
 /// The whole body. On success every byte of it matters: it may name records that were not accepted.

@@ -3,7 +3,7 @@
 //! Each stage owns what it holds, and all run in the invocation's own task: when that is dropped at the
 //! cutoff, so is everything in flight.
 
-use std::{future::ready, panic::AssertUnwindSafe, time::Duration};
+use std::{future::ready, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use futures_util::{
     FutureExt, Stream, StreamExt,
@@ -26,7 +26,8 @@ use crate::{
 
 /// Delivers the records of an event until all are settled or it is dropped.
 pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
-    if courier.may_attempt() && !courier.has_access().await {
+    let is_probe = courier.refusals.are_all();
+    if courier.may_attempt(is_probe) && !courier.has_access().await {
         return;
     }
     let format = courier.config.format;
@@ -39,11 +40,17 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
         let flush_at = move |opened| flush_at(opened, longest_wait, cutoff, courier.pace.expected());
         batches(iter(records), batcher, flush_at).map(Lane::from).right_stream()
     };
+    let mut lanes = pin!(lanes);
+    if is_probe
+        && let Some(lane) = lanes.next().await
+    {
+        contained(probe(lane, courier), courier.request_id).await;
+    }
     lanes
-        .take_while(|_| ready(courier.may_attempt()))
+        .take_while(|_| ready(courier.may_deliver()))
         .then(|lane| courier.turn.ready().map(|()| lane))
         // Bounded by the limit: what waits for a retry is in nobody's way.
-        .for_each_concurrent(None, |lane| contained(deliver(lane, courier)))
+        .for_each_concurrent(None, |lane| contained(deliver(lane, courier), courier.request_id))
         .await;
 }
 
@@ -89,6 +96,14 @@ fn batches(
     })
 }
 
+/// Finds out with the first batch whether Perseus still refuses everything. If not, the others follow.
+async fn probe(Lane(batches): Lane, courier: &Courier<'_>) {
+    let mut batches = batches.into_iter();
+    let Some(first) = batches.next() else { return };
+    let rest = courier.probe(first).await;
+    deliver(Lane(rest.into_iter().chain(batches).collect()), courier).await;
+}
+
 async fn deliver(lane: Lane, courier: &Courier<'_>) {
     for batch in lane.0 {
         courier.deliver(batch).await;
@@ -96,9 +111,9 @@ async fn deliver(lane: Lane, courier: &Courier<'_>) {
 }
 
 /// Runs a delivery such that its panic ends it alone. What it held stays outstanding, and is reported.
-async fn contained(delivery: impl Future<Output = ()>) {
+async fn contained(delivery: impl Future<Output = ()>, request_id: &str) {
     if AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-        error!("a delivery panicked; its records are reported");
+        error!(requestId = request_id, "a delivery panicked; its records are reported");
     }
 }
 
@@ -163,6 +178,6 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_its_delivery_alone() {
-        contained(async { panic!("a bug") }).await;
+        contained(async { panic!("a bug") }, "request").await;
     }
 }

@@ -1,6 +1,6 @@
 //! What a reply says of the records that were sent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -17,25 +17,39 @@ pub enum Verdict {
 
 /// What the reply with this body says of the records with these ids.
 ///
-/// `must_tell` is set where the status alone says nothing (207); `ids` is empty where the request
-/// carried none, so that any that the reply names is one that was not sent.
+/// `must_tell` is set where the status alone says nothing (207, or `PERSEUS_ACK=body`); `ids` is empty where the
+/// request carried none, so that any that the reply names is one that was not sent.
 pub fn verdict(body: &[u8], ids: &[&str], must_tell: bool) -> Verdict {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
-    let Some(failures) = failures(body) else {
+    let Some(failures) = failures(trimmed(body)) else {
         return Verdict::Unknown("a reply that cannot be read");
     };
     match failures {
-        None if must_tell => Verdict::Unknown("a 207 without batchItemFailures"),
+        None if must_tell => Verdict::Unknown(WITHOUT_FAILURES),
         None => Verdict::Accepted,
         Some(failures) if failures.is_empty() => Verdict::Accepted,
         Some(failures) => refused(failures, ids),
     }
 }
 
+/// Why a reply that has to say what failed acknowledges nothing.
+pub const WITHOUT_FAILURES: &str = "a reply without batchItemFailures";
+
+/// Whether a reply is a page of HTML: a sign-in page, a web server's default site. Perseus sends none.
+///
+/// Some frameworks call whatever they answer `text/html`, so the body has to look like it too.
+pub fn is_page(is_html: bool, body: &[u8]) -> bool {
+    is_html && trimmed(body).starts_with(b"<")
+}
+
+fn trimmed(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii()
+}
+
 fn refused(failures: Vec<Failure>, ids: &[&str]) -> Verdict {
+    let ids: HashSet<&str> = ids.iter().copied().collect();
     let mut refused = HashMap::with_capacity(failures.len());
     for Failure { id, retryable } in failures {
-        if !ids.contains(&id.as_str()) {
+        if !ids.contains(id.as_str()) {
             return Verdict::Unknown("a reply that names an id that was not sent");
         }
         *refused.entry(id).or_insert(true) &= retryable.unwrap_or(true);
@@ -97,6 +111,17 @@ mod tests {
         }
         assert_eq!(verdict(br#"{"batchItemFailures":null}"#, IDS, false), Verdict::Accepted);
         assert_eq!(verdict(b"\xff\xfe", IDS, false), Verdict::Accepted);
+    }
+
+    #[test]
+    fn a_page_is_called_one_and_looks_like_one() {
+        for body in ["<!DOCTYPE html>", "\u{feff}\r\n <html>", "<"] {
+            assert!(is_page(true, body.as_bytes()), "{body}");
+            assert!(!is_page(false, body.as_bytes()), "{body}");
+        }
+        for body in ["", "OK", "{}", r#"{"batchItemFailures":[]}"#, "x<html>"] {
+            assert!(!is_page(true, body.as_bytes()), "{body}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use reqwest::header::HeaderValue;
 use ring::digest::{Context, SHA256};
+use twox_hash::xxhash3_128;
 
 use crate::{
     batch::Batch,
@@ -21,8 +22,8 @@ pub struct Request {
     pub content_encoding: Option<HeaderValue>,
     /// The `content-type` header.
     pub content_type: HeaderValue,
-    /// The `idempotency-key` header: made of the message ids, so that the same records have the same
-    /// key in each attempt, and any other records another.
+    /// The `idempotency-key` header: the same for each attempt with the same records and body, and another one for
+    /// any other.
     pub idempotency_key: HeaderValue,
 }
 
@@ -30,14 +31,15 @@ impl Request {
     /// Builds the request for a batch whose records have these ids.
     pub fn new(batch: &Batch, ids: &[&str], format: BatchFormat, compression: Compression) -> Self {
         let is_compressed = compression != Compression::None;
+        let body = compressed(batch.body(), compression);
         Request {
-            body: compressed(batch.body(), compression),
+            idempotency_key: idempotency_key(ids, &body),
+            body,
             content_encoding: is_compressed.then(|| HeaderValue::from_static(compression.name())),
             content_type: HeaderValue::from_static(match format {
                 BatchFormat::Records | BatchFormat::Array => "application/json",
                 BatchFormat::Ndjson => "application/x-ndjson",
             }),
-            idempotency_key: idempotency_key(ids),
         }
     }
 }
@@ -54,8 +56,14 @@ fn compressed(body: Bytes, compression: Compression) -> Bytes {
     }
 }
 
-fn idempotency_key(ids: &[&str]) -> HeaderValue {
+/// The ids alone are not enough: a message that comes again has another receive count, and servers that know the
+/// key refuse it with another body. Nor is the body: in formats without ids two messages can have the same one.
+///
+/// The body is hashed at memory speed, by an algorithm for which one can make two bodies with the same hash. That is of no
+/// use here, since such bodies would also need the same message ids, which SQS makes.
+fn idempotency_key(ids: &[&str], body: &[u8]) -> HeaderValue {
     let mut context = Context::new(&SHA256);
+    context.update(&xxhash3_128::Hasher::oneshot(body).to_le_bytes());
     for id in ids {
         // With its length, or "ab" + "c" would be "a" + "bc".
         context.update(&(id.len() as u64).to_le_bytes());
@@ -104,13 +112,36 @@ mod tests {
     }
 
     #[test]
-    fn the_key_belongs_to_the_records() {
-        let key = |ids: &[&str]| idempotency_key(ids);
+    fn the_key_belongs_to_the_records_and_the_body() {
+        let key = |ids: &[&str]| idempotency_key(ids, b"body");
         assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
         assert_eq!(key(&["a"]).len(), 32);
-        let keys = [key(&["a"]), key(&["b"]), key(&["a", "b"]), key(&["ab"]), key(&["a", "", "b"]), key(&[])];
+        let keys = [
+            key(&["a"]),
+            key(&["b"]),
+            key(&["a", "b"]),
+            key(&["ab"]),
+            key(&["a", "", "b"]),
+            key(&[]),
+            idempotency_key(&["a"], b"other"),
+            idempotency_key(&["a"], b""),
+        ];
         for (i, one) in keys.iter().enumerate() {
             assert!(keys.iter().skip(i + 1).all(|other| one != other));
         }
+    }
+
+    #[test]
+    fn the_key_changes_with_the_encoding_too() {
+        let key = |compression| {
+            let mut batcher =
+                Batcher::new(BatchLimits { max_records: 9, max_bytes: 1 << 20 }, BatchFormat::Array);
+            batcher.push(Record { slot: 0, group: None, sent: None, wire: b"1".to_vec() });
+            let batch = batcher.finish().unwrap();
+            Request::new(&batch, &["a"], BatchFormat::Array, compression).idempotency_key
+        };
+        let keys = Compression::ALL.map(key);
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[2] != keys[0]);
+        assert_eq!(keys, Compression::ALL.map(key));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -10,7 +9,6 @@ use reqwest::{
     StatusCode,
     header::{HeaderMap, RETRY_AFTER},
 };
-use tokio::time::Instant;
 
 /// What a status asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +30,11 @@ pub enum Action {
 pub struct Misconfigured(StatusCode);
 
 impl Misconfigured {
+    /// The status that told it.
+    pub fn status(self) -> u16 {
+        self.0.as_u16()
+    }
+
     /// The settings to look at; `credentials` are those with which the function shows who it is.
     pub fn look_at(self, credentials: &str) -> &str {
         match self.0.as_u16() {
@@ -58,7 +61,8 @@ pub fn action(status: StatusCode) -> Action {
     match status.as_u16() {
         200 | 201 | 202 | 204 => Action::Accept,
         207 => Action::Read,
-        408 | 425 | 429 => Action::Again,
+        // 409: a request with this key is still being worked on.
+        408 | 409 | 425 | 429 => Action::Again,
         400 | 413 | 422 => Action::Split,
         300..=499 | 501 => Action::Stop(Misconfigured(status)),
         _ => Action::Again,
@@ -87,32 +91,14 @@ impl Backoff {
     }
 }
 
-/// The time before which Perseus, as it last said, does not want to hear of us again.
-#[derive(Debug, Default)]
-pub struct RetryAt(Mutex<Option<Instant>>);
-
-impl RetryAt {
-    /// Notes the delay that a reply asks for, if it asks for one.
-    pub fn note(&self, retry_after: Option<Duration>) {
-        // A delay beyond the range of the clock is as good as any other that is longer than SQS can wait.
-        const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-        if let Some(delay) = retry_after {
-            let at = Instant::now() + delay.min(LONGEST);
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
-        }
-    }
-
-    /// How long that is from now.
-    pub fn remaining(&self) -> Duration {
-        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
-    }
-}
-
 /// The delay that a reply asks for, in seconds or until a date; `now` is the wall clock.
 ///
-/// None if it asks for none, or in words that no one defined.
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+/// None if it asks for none, or in words that no one defined. It counts on 429 and 503 alone: elsewhere it is a
+/// proxy's, or means something else.
+pub fn retry_after(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than a u64 has are a long time, not nonsense.
@@ -126,6 +112,8 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use reqwest::header::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -136,9 +124,9 @@ mod tests {
                 200 | 201 | 202 | 204 => Action::Accept,
                 207 => Action::Read,
                 400 | 413 | 422 => Action::Split,
-                408 | 425 | 429 | 500 | 502 | 503 | 504 => Action::Again,
+                408 | 409 | 425 | 429 | 500 | 502 | 503 | 504 => Action::Again,
                 401 | 403 | 404 | 405 | 501 => Action::Stop(Misconfigured(status)),
-                300..=399 | 402 | 406..=499 => Action::Stop(Misconfigured(status)),
+                300..=399 | 402 | 406 | 407 | 410..=499 => Action::Stop(Misconfigured(status)),
                 505..=599 => Action::Again,
                 // Not in the contract: nothing is acknowledged.
                 _ => Action::Again,
@@ -207,8 +195,19 @@ mod tests {
             ("1.5", None),
         ] {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
-            assert_eq!(retry_after(&headers, now), delay.map(Duration::from_secs), "{value:?}");
+            for status in [429, 503].map(|status| StatusCode::from_u16(status).unwrap()) {
+                assert_eq!(retry_after(status, &headers, now), delay.map(Duration::from_secs), "{value:?}");
+            }
         }
-        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+        assert_eq!(retry_after(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn retry_after_counts_on_429_and_503_alone() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
+        let counts = |status: &u16| {
+            retry_after(StatusCode::from_u16(*status).unwrap(), &headers, UNIX_EPOCH).is_some()
+        };
+        assert_eq!((100..=999).filter(counts).collect::<Vec<_>>(), [429, 503]);
     }
 }

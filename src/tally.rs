@@ -1,13 +1,13 @@
 //! What the deliveries of an invocation took.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::time::Instant;
 
-use crate::{distribution::Distribution, retry::RetryAt};
+use crate::distribution::Distribution;
 
 /// What the deliveries of an invocation took.
 #[derive(Debug, Default)]
@@ -20,8 +20,8 @@ pub struct Tally {
     pub splits: AtomicUsize,
     /// Bytes of the bodies of all attempts, as they were sent.
     pub bytes: AtomicUsize,
-    /// When Perseus, as it last said, wants to hear of us again.
-    pub retry_at: RetryAt,
+    /// Whether Perseus refused a record for what is in it: who does that is up.
+    pub has_refused: AtomicBool,
     /// What is measured of each attempt and record, if anyone wants to know.
     pub measures: Option<Measures>,
 }

@@ -35,13 +35,13 @@ async fn rounds(governor: &Governor, capacity: usize, rounds: usize) -> Vec<usiz
 
 #[tokio::test(start_paused = true)]
 async fn a_perseus_that_answers_is_not_held_back() {
-    assert_eq!(rounds(&Governor::new(10, 8), 10, 3).await, [10, 10, 10]);
+    assert_eq!(rounds(&Governor::new(10), 10, 3).await, [10, 10, 10]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_finds_the_capacity_and_stays_near() {
     for capacity in [3, 7, 20, 45] {
-        let governor = Governor::new(50, 8);
+        let governor = Governor::new(50);
         rounds(&governor, capacity, 40).await;
         let sent = rounds(&governor, capacity, 100).await;
         let useful: usize = sent.iter().map(|sent| sent.min(&capacity)).sum();
@@ -52,7 +52,7 @@ async fn it_finds_the_capacity_and_stays_near() {
 
 #[tokio::test(start_paused = true)]
 async fn a_storm_of_refusals_halves_the_limit_each_round() {
-    let governor = Governor::new(10, 8);
+    let governor = Governor::new(10);
     assert_eq!(rounds(&governor, 0, 7).await, [10, 5, 2, 1, 1, 1, 1]);
     assert!(!governor.is_outage());
     round(&governor, 0).await;
@@ -61,7 +61,7 @@ async fn a_storm_of_refusals_halves_the_limit_each_round() {
 
 #[tokio::test(start_paused = true)]
 async fn in_an_outage_an_invocation_has_one_probe() {
-    let governor = Governor::new(10, 2);
+    let governor = Governor::new(10);
     rounds(&governor, 0, 6).await;
     for _ in 0..3 {
         let turn = governor.turn();
@@ -75,7 +75,7 @@ async fn in_an_outage_an_invocation_has_one_probe() {
 
 #[tokio::test(start_paused = true)]
 async fn a_recovery_is_quick() {
-    let governor = Governor::new(10, 2);
+    let governor = Governor::new(10);
     rounds(&governor, 0, 6).await;
     let turn = governor.turn();
     let probe = turn.acquire().await.unwrap();
@@ -87,7 +87,7 @@ async fn a_recovery_is_quick() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_that_say_nothing_of_capacity_change_nothing() {
-    let governor = Governor::new(10, 8);
+    let governor = Governor::new(10);
     let turn = governor.turn();
     for _ in 0..50 {
         turn.acquire().await.unwrap().settle(Signal::Unclear);
@@ -99,7 +99,7 @@ async fn failures_that_say_nothing_of_capacity_change_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn permits_in_use_when_the_limit_falls_are_taken_back_later() {
-    let governor = Governor::new(4, 8);
+    let governor = Governor::new(4);
     let turn = governor.turn();
     let mut permits = Vec::new();
     for _ in 0..4 {
@@ -129,7 +129,7 @@ async fn request(governor: &Governor, signal: Signal) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn below_one_the_limit_is_a_pause() {
-    let governor = Governor::new(1, 100);
+    let governor = Governor::new(1);
     request(&governor, Signal::Overloaded).await;
     request(&governor, Signal::Overloaded).await;
     assert_eq!(governor.limit(), 0.25);
@@ -147,7 +147,7 @@ async fn below_one_the_limit_is_a_pause() {
 
 #[tokio::test(start_paused = true)]
 async fn pauses_are_bounded_and_spread() {
-    let governor = Governor::new(1, u32::MAX);
+    let governor = Governor::new(1);
     let mut pauses = Vec::new();
     for _ in 0..100 {
         pauses.push(request(&governor, Signal::Overloaded).await);
@@ -160,7 +160,7 @@ async fn pauses_are_bounded_and_spread() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_does_not_wait() {
-    let governor = Governor::new(1, 3);
+    let governor = Governor::new(1);
     for _ in 0..3 {
         request(&governor, Signal::Overloaded).await;
     }
@@ -170,7 +170,7 @@ async fn a_probe_does_not_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_one_by_one_are_the_edge_and_not_an_outage() {
-    let governor = Governor::new(10, 8);
+    let governor = Governor::new(10);
     // It goes as low as 10, 5, 2, 1 ... and a success now and then does not bring it back to 10 at once.
     rounds(&governor, 0, 5).await;
     assert!(governor.limit() < 1.0);
