@@ -140,12 +140,17 @@ impl Courier<'_> {
     /// Delivers a batch, with all that it takes. Every outcome is in the ledger as soon as it is known.
     pub fn deliver(&self, batch: Batch) -> BoxFuture<'_, ()> {
         async move {
+            if self.refusals.are_many() {
+                let search = self.refusals.search().await;
+                let rest = self.follow_one_path(batch, false).await;
+                drop(search);
+                return self.deliver_in_order(rest).await;
+            }
             let Some((left, right)) = self.settle(batch, false).await else {
                 return;
             };
             if left.shares_a_group_with(&right) {
-                self.deliver(left).await;
-                self.deliver(right).await;
+                self.deliver_in_order([left, right]).await;
             } else {
                 join(self.deliver(left), self.deliver(right)).await;
             }
@@ -153,27 +158,39 @@ impl Courier<'_> {
         .boxed()
     }
 
-    /// Finds out with a batch whether Perseus still refuses everything. While it does, the batch is halved along one path,
-    /// down to a single record: a batch with one bad record in it must not keep up the belief that all are.
+    /// Delivers batches one after the other.
+    pub async fn deliver_in_order(&self, batches: impl IntoIterator<Item = Batch>) {
+        for batch in batches {
+            self.deliver(batch).await;
+        }
+    }
+
+    /// Finds out with this batch whether Perseus still refuses everything. If not, delivers what is left of it.
+    pub async fn probe(&self, batch: Batch) {
+        let rest = self.follow_one_path(batch, true).await;
+        self.deliver_in_order(rest).await;
+    }
+
+    /// Attempts a batch, and while everything is refused, halves it along one path, down to a single record. So a batch with
+    /// one bad record in it does not keep up the belief that all are bad.
     ///
     /// Returns what of the batch is left to deliver, in its order.
-    pub async fn probe(&self, mut batch: Batch) -> Vec<Batch> {
-        let mut put_off = Vec::new();
-        while self.refusals.are_all() {
-            // With a FIFO queue the first half goes first. Otherwise a bad record in front must not decide each time.
+    async fn follow_one_path(&self, mut batch: Batch, is_probe: bool) -> Vec<Batch> {
+        let mut rest = Vec::new();
+        while self.refusals.are_many() {
+            // On a FIFO queue the first half goes first. Elsewhere the same bad record must not decide each time.
             let keeps_order = batch.has_groups();
-            let Some((left, right)) = self.settle(batch, true).await else {
-                put_off.reverse();
-                return put_off;
+            let Some((left, right)) = self.settle(batch, is_probe).await else {
+                rest.reverse();
+                return rest;
             };
-            let (next, other) =
-                if keeps_order || fastrand::bool() { (left, right) } else { (right, left) };
-            put_off.push(other);
+            let (next, later) = if keeps_order || fastrand::bool() { (left, right) } else { (right, left) };
+            rest.push(later);
             batch = next;
         }
-        put_off.push(batch);
-        put_off.reverse();
-        put_off
+        rest.push(batch);
+        rest.reverse();
+        rest
     }
 
     /// Attempts a batch until all its records are settled; returns the halves to go on with, if it is
@@ -320,21 +337,23 @@ impl Courier<'_> {
         if let Some(delay) = result.as_ref().ok().and_then(|reply| reply.retry_after) {
             self.turn.retry_after(delay);
         }
-        let (is_success, is_refusal) = match answer {
-            Answer::Accepted => (true, false),
-            Answer::AcceptedBut(refused) if outstanding.has_any_but(refused) => (true, false),
-            Answer::AcceptedBut(refused) => (false, refused.values().all(|is_retryable| !is_retryable)),
-            Answer::Refused(_) => (false, true),
-            _ => (false, false),
+        let is_accepted = match answer {
+            Answer::Accepted => true,
+            Answer::AcceptedBut(refused) => outstanding.has_any_but(refused),
+            _ => false,
         };
-        if is_success {
+        if is_accepted {
             self.turn.succeeded();
             self.refusals.accepted();
+            return;
         }
-        if is_refusal {
-            self.refusals.refused();
-            self.tally.has_refused.store(true, Relaxed);
-        }
+        let is_single = match answer {
+            Answer::AcceptedBut(refused) if refused.values().all(|is_retryable| !is_retryable) => true,
+            Answer::Refused(_) => outstanding.batch().records.len() == 1,
+            _ => return,
+        };
+        self.refusals.refused(is_single);
+        self.tally.has_refused.store(true, Relaxed);
     }
 
     /// Settles what an answer settles.

@@ -10,8 +10,9 @@
 //! than one: a share of the time in which one request is in flight, with a pause after each.
 //!
 //! A round that brought no usable reply at all is a failed one. After it every request of the process waits: 100 ms
-//! after the first, twice as long after each further one. The wait does not depend on how fast a request failed: a
-//! server that restarts refuses connections within a millisecond, and would use up all attempts before it is back.
+//! after the first, twice as long after each further one, or until a usable reply comes. The wait does not depend on
+//! how fast a request failed: a server that restarts refuses connections within a millisecond, and would use up all
+//! attempts before it is back.
 //!
 //! Enough failed rounds in a row, over at least two seconds, are an outage: then each invocation sends a single
 //! request, as a probe, and goes on only if that brings a usable reply.
@@ -76,6 +77,13 @@ pub enum Signal {
     Unclear,
 }
 
+impl Signal {
+    /// Whether Perseus is there and knows what it is asked.
+    fn is_usable(self) -> bool {
+        matches!(self, Signal::Answered | Signal::Busy)
+    }
+}
+
 /// The in-flight limit.
 #[derive(Debug)]
 pub struct Governor {
@@ -94,8 +102,10 @@ struct State {
     allowed: f64,
     /// Where it was before it fell: up to there it doubles.
     proven: f64,
-    /// The end of the pause after the last request, if the limit is below one, or after a failed round.
+    /// The end of the pause after the last request, if the limit is below one.
     resume: Instant,
+    /// The end of the wait after a failed round.
+    back_off: Option<Instant>,
     /// The end of the longest `Retry-After` that other requests wait for.
     hold: Option<Instant>,
     /// The time before which Perseus, as it last said, does not want to hear of us again, however long that is.
@@ -217,6 +227,7 @@ impl Governor {
                 allowed: most_allowed,
                 proven: most_allowed,
                 resume: Instant::now(),
+                back_off: None,
                 hold: None,
                 retry_at: None,
                 failed_rounds: 0,
@@ -286,8 +297,8 @@ impl Governor {
     /// waited would be billed for nothing.
     fn resume(&self) -> Instant {
         let state = self.state();
-        let pause = if state.is_outage() { Instant::now() } else { state.resume };
-        state.hold.map_or(pause, |hold| hold.max(pause))
+        let pause = (!state.is_outage()).then(|| state.back_off.map_or(state.resume, |end| end.max(state.resume)));
+        pause.max(state.hold).unwrap_or_else(Instant::now)
     }
 
     async fn permit(&self) -> Held<'_> {
@@ -306,6 +317,9 @@ impl Governor {
         }
         let mut state = self.state();
         let before = state.concurrency();
+        if signal.is_usable() && state.back_off.take().is_some() {
+            self.released.notify_waiters();
+        }
         state.learn(began, signal);
         let now = state.concurrency();
         if now > before {
@@ -339,7 +353,7 @@ impl State {
             Signal::Failed => {}
             Signal::Unclear => return,
         }
-        if matches!(signal, Signal::Answered | Signal::Busy) {
+        if signal.is_usable() {
             self.failing_since = None;
         } else {
             self.failing_since.get_or_insert_with(Instant::now);
@@ -348,9 +362,8 @@ impl State {
             return;
         }
         let Round { answered, busy, overloaded, .. } = self.round;
-        let mut pause = Duration::ZERO;
         if answered + busy == 0 {
-            pause = self.round_failed();
+            self.round_failed();
         } else if busy + overloaded > 0 {
             let seen = f64::from(answered + busy + overloaded);
             self.fall(f64::from(busy + overloaded) / seen);
@@ -361,7 +374,7 @@ impl State {
             self.rise(f64::from(answered), was_outage);
         }
         self.round = Round::new();
-        self.resume = self.round.began + pause.max(self.pause(began.elapsed()));
+        self.resume = self.round.began + self.pause(began.elapsed());
     }
 
     /// The pause after a request, with jitter: environments that were refused together must not come back
@@ -371,15 +384,16 @@ impl State {
         took.max(SHORTEST_BASE).mul_f64(share).min(LONGEST_PAUSE)
     }
 
-    /// Nothing usable came back in the whole round. Returns the pause after it.
-    fn round_failed(&mut self) -> Duration {
+    /// Nothing usable came back in the whole round.
+    fn round_failed(&mut self) {
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         if self.round.overloaded == 0 && self.failed_rounds < NOT_BY_CHANCE {
-            return Duration::ZERO;
+            return;
         }
         self.fall(1.0);
         let doubled = SHORTEST_BASE.saturating_mul(2_u32.saturating_pow(self.failed_rounds - 1));
-        doubled.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64()).min(LONGEST_PAUSE)
+        let wait = doubled.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64()).min(LONGEST_PAUSE);
+        self.back_off = Some(Instant::now() + wait);
     }
 
     fn fall(&mut self, share: f64) {

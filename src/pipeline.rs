@@ -50,7 +50,7 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
         .take_while(|_| ready(courier.may_deliver()))
         .then(|lane| courier.turn.ready().map(|()| lane))
         // Bounded by the limit: what waits for a retry is in nobody's way.
-        .for_each_concurrent(None, |lane| contained(deliver(lane, courier), courier.request_id))
+        .for_each_concurrent(None, |lane| contained(courier.deliver_in_order(lane.0), courier.request_id))
         .await;
 }
 
@@ -97,17 +97,12 @@ fn batches(
 }
 
 /// Finds out with the first batch whether Perseus still refuses everything. If not, the others follow.
-async fn probe(Lane(batches): Lane, courier: &Courier<'_>) {
-    let mut batches = batches.into_iter();
-    let Some(first) = batches.next() else { return };
-    let rest = courier.probe(first).await;
-    deliver(Lane(rest.into_iter().chain(batches).collect()), courier).await;
-}
-
-async fn deliver(lane: Lane, courier: &Courier<'_>) {
-    for batch in lane.0 {
-        courier.deliver(batch).await;
+async fn probe(Lane(mut batches): Lane, courier: &Courier<'_>) {
+    let later = batches.split_off(1);
+    for batch in batches {
+        courier.probe(batch).await;
     }
+    courier.deliver_in_order(later).await;
 }
 
 /// Runs a delivery such that its panic ends it alone. What it held stays outstanding, and is reported.

@@ -50,39 +50,187 @@ async fn it_finds_the_capacity_and_stays_near() {
     }
 }
 
+/// A governor that takes `signal` for an outage by now.
+async fn in_outage(most: usize, signal: Signal) -> Governor {
+    let governor = Governor::new(most);
+    while !governor.is_outage() {
+        request(&governor, signal).await;
+    }
+    governor
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_storm_of_refusals_halves_the_limit_each_round() {
     let governor = Governor::new(10);
     assert_eq!(rounds(&governor, 0, 7).await, [10, 5, 2, 1, 1, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rounds_without_a_usable_reply_for_two_seconds_are_an_outage() {
+    for signal in [Signal::Overloaded, Signal::Failed] {
+        let governor = Governor::new(10);
+        let start = Instant::now();
+        let mut requests = 0;
+        while !governor.is_outage() {
+            // Refused within a millisecond.
+            let turn = governor.turn();
+            let mut permit = turn.acquire().await.unwrap();
+            permit.pause().await;
+            advance(MS).await;
+            permit.settle(signal);
+            requests += 1;
+        }
+        assert!(start.elapsed() >= OUTAGE_TIME, "{signal:?}: {:?}", start.elapsed());
+        assert!((6..=9).contains(&requests), "{signal:?}: {requests}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_failure_is_no_outage_however_fast_requests_fail() {
+    let governor = Governor::new(10);
+    let start = Instant::now();
+    let mut requests = 0;
+    while start.elapsed() < 500 * MS {
+        let turn = governor.turn();
+        let mut permit = turn.acquire().await.unwrap();
+        permit.pause().await;
+        advance(MS).await;
+        permit.settle(Signal::Overloaded);
+        requests += 1;
+    }
     assert!(!governor.is_outage());
-    round(&governor, 0).await;
-    assert!(governor.is_outage());
+    assert!((3..=6).contains(&requests), "{requests} attempts in half a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_usable_reply_of_any_kind_is_no_outage() {
+    for usable in [Signal::Answered, Signal::Busy] {
+        let governor = Governor::new(1);
+        for number in 1..100 {
+            request(&governor, if number % 5 == 0 { usable } else { Signal::Failed }).await;
+            assert!(!governor.is_outage());
+        }
+    }
+    let governor = Governor::new(10);
+    for _ in 0..20 {
+        request(&governor, Signal::Busy).await;
+    }
+    assert!(!governor.is_outage());
+    assert!(governor.limit() < 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failure_in_five_that_says_nothing_of_load_leaves_the_limit_alone() {
+    let governor = Governor::new(10);
+    for number in 0..200 {
+        let signal = if number % 5 == 0 { Signal::Failed } else { Signal::Answered };
+        assert_eq!(request(&governor, signal).await, Duration::ZERO, "{number}");
+        assert_eq!(governor.limit(), 10.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_is_learnt_from_failures_alone_lowers_the_limit_too() {
+    let governor = in_outage(10, Signal::Failed).await;
+    assert!(governor.limit() < 2.0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn in_an_outage_an_invocation_has_one_probe() {
-    let governor = Governor::new(10);
-    rounds(&governor, 0, 6).await;
+    let governor = in_outage(10, Signal::Overloaded).await;
     for _ in 0..3 {
         let turn = governor.turn();
         let probe = turn.acquire().await.unwrap();
         assert!(turn.allows(), "it is not known yet what comes of the probe");
-        probe.settle(Signal::Overloaded);
+        probe.settle(Signal::Failed);
         assert!(!turn.allows());
         assert!(turn.acquire().await.is_none());
     }
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_on_a_connection_that_was_dead_already_is_none() {
+    let governor = in_outage(10, Signal::Overloaded).await;
+    let turn = governor.turn();
+    turn.acquire().await.unwrap().settle(Signal::Unclear);
+    assert!(turn.allows());
+    turn.acquire().await.unwrap().settle(Signal::Overloaded);
+    assert!(!turn.allows());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_recovery_is_quick() {
-    let governor = Governor::new(10);
-    rounds(&governor, 0, 6).await;
+    let governor = in_outage(10, Signal::Overloaded).await;
     let turn = governor.turn();
     let probe = turn.acquire().await.unwrap();
     advance(MS).await;
     probe.settle(Signal::Answered);
     assert!(turn.allows() && turn.acquire().await.is_some());
     assert_eq!(rounds(&governor, 10, 4).await, [2, 4, 8, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_short_failure_the_limit_comes_back() {
+    let governor = Governor::new(10);
+    for _ in 0..4 {
+        request(&governor, Signal::Overloaded).await;
+    }
+    let start = Instant::now();
+    while governor.limit() < 10.0 {
+        rounds(&governor, 10, 1).await;
+    }
+    assert!(start.elapsed() < 2_000 * MS, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_holds_every_request() {
+    let governor = Governor::new(10);
+    governor.retry_after(3_000 * MS);
+    assert!(governor.turn().is_held());
+    assert_eq!(governor.turn().pause(), 3_000 * MS);
+    let pause = request(&governor, Signal::Answered).await;
+    assert!((3_000 * MS..3_002 * MS).contains(&pause), "{pause:?}");
+    assert!(!governor.turn().is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_holds_the_probe_of_an_outage_too() {
+    let governor = in_outage(10, Signal::Overloaded).await;
+    governor.retry_after(3_000 * MS);
+    let pause = request(&governor, Signal::Overloaded).await;
+    assert!((3_000 * MS..3_002 * MS).contains(&pause), "{pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_ends_what_perseus_asked_for() {
+    let governor = Governor::new(10);
+    governor.retry_after(30_000 * MS);
+    governor.retry_after(3_600_000 * MS);
+    assert_eq!(governor.asked_for(), 3_600_000 * MS);
+    let start = Instant::now();
+    let waiting = async {
+        governor.turn().acquire().await.unwrap().pause().await;
+        start.elapsed()
+    };
+    let success = async {
+        tokio::time::sleep(50 * MS).await;
+        governor.succeeded();
+    };
+    let (waited, ()) = tokio::join!(waiting, success);
+    assert!(waited < 60 * MS, "{waited:?}");
+    assert_eq!((governor.asked_for(), governor.turn().pause()), (Duration::ZERO, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_very_long_retry_after_holds_no_other_request() {
+    let governor = Governor::new(10);
+    for seconds in [61, 3_600, u64::MAX] {
+        governor.retry_after(Duration::from_secs(seconds));
+        assert_eq!(governor.turn().pause(), Duration::ZERO, "{seconds}");
+        assert!(governor.asked_for() > Duration::from_secs(60));
+    }
+    governor.retry_after(Duration::from_secs(60));
+    assert_eq!(governor.turn().pause(), Duration::from_secs(60));
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,8 +278,8 @@ async fn request(governor: &Governor, signal: Signal) -> Duration {
 #[tokio::test(start_paused = true)]
 async fn below_one_the_limit_is_a_pause() {
     let governor = Governor::new(1);
-    request(&governor, Signal::Overloaded).await;
-    request(&governor, Signal::Overloaded).await;
+    request(&governor, Signal::Busy).await;
+    request(&governor, Signal::Busy).await;
     assert_eq!(governor.limit(), 0.25);
     let due = governor.turn().pause();
     assert!((150 * MS..450 * MS).contains(&due), "{due:?}");
@@ -150,7 +298,7 @@ async fn pauses_are_bounded_and_spread() {
     let governor = Governor::new(1);
     let mut pauses = Vec::new();
     for _ in 0..100 {
-        pauses.push(request(&governor, Signal::Overloaded).await);
+        pauses.push(request(&governor, Signal::Busy).await);
     }
     assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE + MS), "{pauses:?}");
     pauses.sort_unstable();
@@ -160,11 +308,7 @@ async fn pauses_are_bounded_and_spread() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_does_not_wait() {
-    let governor = Governor::new(1);
-    for _ in 0..3 {
-        request(&governor, Signal::Overloaded).await;
-    }
-    assert!(governor.is_outage());
+    let governor = in_outage(1, Signal::Overloaded).await;
     assert_eq!(request(&governor, Signal::Overloaded).await, Duration::ZERO);
 }
 

@@ -14,7 +14,7 @@ const ONE_BY_ONE: (&str, &str) = ("BATCH_MAX_RECORDS", "1");
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_met_with_one_probe_an_invocation_and_the_rest_comes_back_at_once() {
-    for status in [429, 502, 503, 504] {
+    for status in [500, 502, 503, 504, 505, 520, 599, 207] {
         let (perseus, handler) = forwarder(&[ONE_BY_ONE], move |_| Reply::status(status)).await;
         assert_eq!(report(&handler, &numbered(200)).await.len(), 200);
         let first = perseus.received().len();

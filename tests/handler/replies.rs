@@ -38,7 +38,7 @@ async fn retryable_records_are_sent_again_within_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_by_name_can_ask_for_a_pause() {
+async fn a_retry_after_on_any_other_status_is_no_reason_to_wait() {
     let (perseus, handler) = forwarder(&[], |request| match request.number {
         0 => Reply::refuse(207, &[("b", None)]).header("retry-after", "9"),
         _ => Reply::ok(),
@@ -46,7 +46,7 @@ async fn a_refusal_by_name_can_ask_for_a_pause() {
     .await;
     assert_eq!(report(&handler, &event("a b")).await, [""; 0]);
     let at: Vec<_> = perseus.received().iter().map(|request| request.at).collect();
-    assert!(at[1] - at[0] >= 9 * SECOND);
+    assert!(at[1] - at[0] < SECOND);
 }
 
 #[tokio::test(start_paused = true)]

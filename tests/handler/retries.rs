@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::*;
 
-const AGAIN: [u16; 13] = [408, 425, 429, 500, 502, 503, 504, 505, 507, 508, 511, 520, 599];
+const AGAIN: [u16; 14] = [408, 409, 425, 429, 500, 502, 503, 504, 505, 507, 508, 511, 520, 599];
 
 #[tokio::test(start_paused = true)]
 async fn a_passing_failure_costs_a_retry() {
@@ -96,7 +96,7 @@ async fn a_refused_connection_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_wrong_set_up_ends_all_sending() {
     for status in [
-        300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405, 406, 409, 410, 411, 415, 418, 431, 451,
+        300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405, 406, 410, 411, 415, 418, 431, 451,
         501,
     ] {
         let settings = [("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
