@@ -141,9 +141,9 @@ impl Courier<'_> {
     pub fn deliver(&self, batch: Batch) -> BoxFuture<'_, ()> {
         async move {
             if self.refusals.are_many() {
-                let search = self.refusals.search().await;
-                let rest = self.follow_one_path(batch, false).await;
-                drop(search);
+                let right = self.refusals.search().await;
+                let rest = self.search(batch, false).await;
+                drop(right);
                 return self.deliver_in_order(rest).await;
             }
             let Some((left, right)) = self.settle(batch, false).await else {
@@ -167,30 +167,31 @@ impl Courier<'_> {
 
     /// Finds out with this batch whether Perseus still refuses everything. If not, delivers what is left of it.
     pub async fn probe(&self, batch: Batch) {
-        let rest = self.follow_one_path(batch, true).await;
+        let rest = self.search(batch, true).await;
         self.deliver_in_order(rest).await;
     }
 
-    /// Attempts a batch, and while everything is refused, halves it along one path, down to a single record. So a batch with
-    /// one bad record in it does not keep up the belief that all are bad.
+    /// Searches a batch for a record that is accepted, the smallest part first, for as long as many are refused. So a
+    /// bad record in each batch does not keep up the belief that all are bad. A probe goes down one path alone.
     ///
     /// Returns what of the batch is left to deliver, in its order.
-    async fn follow_one_path(&self, mut batch: Batch, is_probe: bool) -> Vec<Batch> {
-        let mut rest = Vec::new();
-        while self.refusals.are_many() {
+    async fn search(&self, batch: Batch, is_probe: bool) -> Vec<Batch> {
+        // The next part is the last one.
+        let mut parts = vec![batch];
+        while self.refusals.are_many()
+            && let Some(part) = parts.pop()
+        {
             // On a FIFO queue the first half goes first. Elsewhere the same bad record must not decide each time.
-            let keeps_order = batch.has_groups();
-            let Some((left, right)) = self.settle(batch, is_probe).await else {
-                rest.reverse();
-                return rest;
-            };
-            let (next, later) = if keeps_order || fastrand::bool() { (left, right) } else { (right, left) };
-            rest.push(later);
-            batch = next;
+            let keeps_order = part.has_groups();
+            match self.settle(part, is_probe).await {
+                Some((left, right)) if keeps_order || fastrand::bool() => parts.extend([right, left]),
+                Some((left, right)) => parts.extend([left, right]),
+                None if is_probe => break,
+                None => {}
+            }
         }
-        rest.push(batch);
-        rest.reverse();
-        rest
+        parts.reverse();
+        parts
     }
 
     /// Attempts a batch until all its records are settled; returns the halves to go on with, if it is
@@ -347,12 +348,12 @@ impl Courier<'_> {
             self.refusals.accepted();
             return;
         }
-        let is_single = match answer {
-            Answer::AcceptedBut(refused) if refused.values().all(|is_retryable| !is_retryable) => true,
-            Answer::Refused(_) => outstanding.batch().records.len() == 1,
+        let single = match answer {
+            Answer::AcceptedBut(refused) if refused.values().all(|is_retryable| !is_retryable) => refused.len(),
+            Answer::Refused(_) => usize::from(outstanding.batch().records.len() == 1),
             _ => return,
         };
-        self.refusals.refused(is_single);
+        self.refusals.refused(single);
         self.tally.has_refused.store(true, Relaxed);
     }
 

@@ -70,6 +70,96 @@ async fn each_failed_batch_is_a_line_with_its_reason_and_ids() {
     assert!(errors[0].contains("PERSEUS_URL"), "{errors:?}");
 }
 
+#[tokio::test]
+async fn what_is_not_perseus_is_an_error_that_says_where_to_look() {
+    let page = |_: &Received| Reply::ok().header("content-type", "text/html").body("<html>Sign in</html>");
+    let perseus = Perseus::start(page).await;
+    let environment = environment(&perseus, &[("MAX_ATTEMPTS", "2"), ("BATCH_MAX_RECORDS", "1")]).await;
+    let answer = environment.invoke(event("a b").to_string()).await.answer;
+    assert_eq!(answer.failed_ids(), ["a", "b"]);
+    let errors = lines(&environment, "a reply that is not Perseus': nothing in it counts as acknowledged");
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!((&error["level"], &error["status"]), (&json!("ERROR"), &json!(200)));
+    assert_eq!(error["reason"], "an HTML page");
+    assert!(error["lookAt"].as_str().unwrap().contains("PERSEUS_URL"), "{error}");
+    assert_eq!(lines(&environment, "batch failed")[0]["reason"], "status 200 with an HTML page");
+}
+
+#[tokio::test]
+async fn in_the_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() {
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    let environment = environment(&perseus, &[("MAX_ATTEMPTS", "1"), ("PERSEUS_ACK", "body")]).await;
+    let answer = environment.invoke(event("a b").to_string()).await.answer;
+    assert_eq!(answer.failed_ids(), ["a", "b"]);
+    let errors = lines(&environment, "a reply that is not Perseus': nothing in it counts as acknowledged");
+    assert!(errors[0]["lookAt"].as_str().unwrap().contains("PERSEUS_ACK"), "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
+    let nginx = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>";
+    for (body, content_type, look_at) in [
+        ("unknown version", "text/plain", "new version or schema"),
+        (nginx, "text/html", "PERSEUS_URL"),
+    ] {
+        let perseus = Perseus::start(move |_| {
+            Reply::status(400).header("content-type", content_type).body(body)
+        })
+        .await;
+        let environment = environment(&perseus, &[("BATCH_MAX_RECORDS", "1"), ("METRICS", "on")]).await;
+        let ids: Vec<_> = (0..100).map(|number| format!("m{number}")).collect();
+        let answer = environment.invoke(event(&ids.join(" ")).to_string()).await.answer;
+        assert_eq!(answer.failed_ids().len(), 100);
+        let errors = lines(
+            &environment,
+            "Perseus refuses everything: no record is rejected, and one batch is tried in each invocation",
+        );
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!((&error["level"], &error["status"]), (&json!("ERROR"), &json!(400)));
+        assert!(error["lookAt"].as_str().unwrap().contains(look_at), "{error}");
+        let reason = error["reason"].as_str().unwrap();
+        assert!(reason.contains("unknown version") || reason.contains("No required SSL certificate"), "{error}");
+        let settled = &lines(&environment, "invocation settled")[0];
+        assert_eq!((&settled["rejected"], &settled["received"]), (&json!(0), &json!(100)));
+        assert!(documents(&environment).any(|document| document["RefusesAll"] == 1));
+        assert_eq!(lines(&environment, "records not sent")[0]["reason"], "Perseus refuses everything, and is only probed");
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_a_number_in_every_line() {
+    for status in [200, 207, 400, 401, 413, 429, 501, 503] {
+        let perseus = Perseus::start(move |_| Reply::status(status).body("{")).await;
+        let environment = environment(&perseus, &[("MAX_ATTEMPTS", "1")]).await;
+        environment.invoke(event("a").to_string()).await;
+        let with_status: Vec<_> =
+            documents(&environment).filter(|line| !line["status"].is_null()).collect();
+        assert!(!with_status.is_empty(), "{status}");
+        assert!(with_status.iter().all(|line| line["status"] == status), "{with_status:?}");
+    }
+}
+
+#[tokio::test]
+async fn lines_name_the_first_ids_and_the_debug_level_all_of_them() {
+    let ids: Vec<_> = (0..1_200).map(|number| format!("m{number}")).collect();
+    for (level, status) in [("INFO", 500), ("DEBUG", 500)] {
+        let perseus = Perseus::start(move |_| Reply::status(status)).await;
+        let settings =
+            [("AWS_LAMBDA_LOG_LEVEL", level), ("MAX_ATTEMPTS", "1"), ("BATCH_MAX_RECORDS", "10000")];
+        let environment = environment(&perseus, &settings).await;
+        environment.invoke(event(&ids.join(" ")).to_string()).await;
+        let failed = &lines(&environment, "batch failed")[0];
+        assert_eq!(failed["records"], 1_200);
+        assert_eq!(failed["messageIds"], ids[..20].join(" "));
+        let reported: Vec<_> = lines(&environment, "records reported")
+            .iter()
+            .flat_map(|line| line["messageIds"].as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(reported, if level == "DEBUG" { ids.clone() } else { Vec::new() });
+        assert!(environment.logs().iter().all(|line| line.len() < 64 << 10));
+    }
+}
+
 /// What a Perseus says that quotes all that it was sent, in this manner.
 fn quoted(request: &Received, manner: &str) -> String {
     let headers = request.headers.values().map(|value| value.to_str().unwrap());

@@ -82,6 +82,39 @@ async fn the_idempotency_key_belongs_to_the_records() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_body_has_another_idempotency_key() {
+    for format in ["records", "array", "ndjson"] {
+        for compression in ["none", "gzip", "zstd"] {
+            let settings = [("BATCH_FORMAT", format), ("PERSEUS_COMPRESSION", compression)];
+            let (perseus, handler) = forwarder(&settings, |_| Reply::ok()).await;
+            let original = event("a b");
+            let mut received_again = original.clone();
+            received_again["Records"][1]["attributes"]["ApproximateReceiveCount"] = "2".into();
+            let mut other_body = original.clone();
+            other_body["Records"][1]["body"] = "{\"n\":2}".into();
+            // Two messages may say the same.
+            let other_ids = event("c d");
+            for event in [&original, &received_again, &other_body, &other_ids, &original] {
+                report(&handler, event).await;
+            }
+            let sent: Vec<_> = perseus
+                .received()
+                .into_iter()
+                .map(|request| {
+                    let ids = if request.number == 3 { "c d" } else { "a b" };
+                    (request.headers["idempotency-key"].clone(), (request.body, ids))
+                })
+                .collect();
+            for (key, body) in &sent {
+                for (other_key, other_body) in &sent {
+                    assert_eq!(key == other_key, body == other_body, "{format}, {compression}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_body_is_as_in_the_contract() {
     let mut sent = record("059f36b4", r#"{"any":"JSON"}"#);
     sent["attributes"] = json!({

@@ -73,6 +73,37 @@ async fn retry_after_is_the_least_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn retry_after_holds_for_every_request_of_the_process() {
+    let settings = [("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "1")];
+    let (perseus, handler) = forwarder(&settings, |request| match request.number {
+        0 => Reply::status(503).header("retry-after", "5"),
+        _ => Reply::ok(),
+    })
+    .await;
+    assert_eq!(report(&handler, &event("a b c")).await, [""; 0]);
+    let at: Vec<_> = perseus.received().iter().map(|request| request.at).collect();
+    assert!(at[1] - at[0] >= 5 * SECOND, "{:?}", at[1] - at[0]);
+    assert!(at[3] - at[1] < SECOND, "the first success ends it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_kept_from_one_invocation_to_the_next() {
+    let settings = [("MAX_ATTEMPTS", "1")];
+    let (perseus, handler) = forwarder(&settings, |request| match request.number {
+        0 => Reply::status(429).header("retry-after", "9"),
+        _ => Reply::ok(),
+    })
+    .await;
+    assert_eq!(report(&handler, &event("a")).await, ["a"]);
+    // There is not enough time to wait.
+    assert_eq!(report_within(&handler, &event("a"), 5 * SECOND).await, ["a"]);
+    assert_eq!(perseus.received().len(), 1);
+    let start = Instant::now();
+    assert_eq!(report(&handler, &event("a")).await, [""; 0]);
+    assert!((8 * SECOND..10 * SECOND).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_after_that_makes_no_sense_is_no_reason_to_wait() {
     for value in ["soon", "-5", "Sun, 06 Nov 1994 08:49:37 GMT"] {
         let (_perseus, handler) = forwarder(&[], move |request| {

@@ -89,6 +89,32 @@ async fn perseus_says_when_it_wants_to_hear_of_it_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_success_ends_what_perseus_asked_for() {
+    let sqs = Sqs::start(|_| Answer::Confirm).await;
+    let settings = [ON, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
+    let (_perseus, handler) = between(&sqs, &settings, |request| match request.number {
+        0 => Reply::status(429).header("retry-after", "3600"),
+        _ => Reply::ok().after(400 * MS),
+    })
+    .await;
+    assert_eq!(report_within(&handler, &received(event("a b c d"), 1), 2 * SECOND).await, ["a", "d"]);
+    let mut timeouts: Vec<_> = sqs.timeouts().into_iter().map(|(_, seconds)| seconds).collect();
+    timeouts.sort_unstable();
+    assert!(matches!(timeouts[..], [1..=10, 90..=120]), "{timeouts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_perseus_asked_for_in_an_earlier_invocation_counts() {
+    let sqs = Sqs::start(|_| Answer::Confirm).await;
+    let (perseus, handler) =
+        between(&sqs, &[ON, ONCE], |_| Reply::status(503).header("retry-after", "50")).await;
+    for _ in 0..2 {
+        report(&handler, &received(event("a"), 1)).await;
+    }
+    assert_eq!(perseus.received().len(), 1, "the second invocation would have to wait for too long");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_only_met_the_cutoff_comes_back_soon() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [ON, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
