@@ -495,10 +495,12 @@ mod tests {
         ) {
             let event = change.map_or(event.clone(), |change| specimen::changed(&event, &[change]));
             let opened = parse(&event);
+            // A mark in front is taken off here, and is an error to serde.
+            let event = event.strip_prefix('\u{feff}').unwrap_or(&event);
             if matches!(opened, Err(EventError::NotJson)) {
-                prop_assert!(serde_json::from_str::<IgnoredAny>(&event).is_err());
+                prop_assert!(serde_json::from_str::<IgnoredAny>(event).is_err());
             } else {
-                prop_assert!(serde_json::from_str::<IgnoredAny>(&event).is_ok());
+                prop_assert!(serde_json::from_str::<IgnoredAny>(event).is_ok());
             }
             let fields = |envelope: &Envelope<'_>| {
                 let raw = |value: Option<&str>| value.map(str::to_owned);
@@ -506,7 +508,7 @@ mod tests {
                 [Some(message_id.to_string()), raw(*body), raw(*attributes), raw(*message_attributes)]
             };
             let opened = opened.ok().map(|event| event.envelopes.iter().map(fields).collect());
-            prop_assert_eq!(opened, by_serde(&event));
+            prop_assert_eq!(opened, by_serde(event));
         }
     }
 }

@@ -433,6 +433,13 @@ mod tests {
     }
 
     #[test]
+    fn brackets_close_what_they_opened() {
+        for text in ["[1}", r#"{"a":1]"#, r#"{"a":[1}}"#, r#"[{"a":1]]"#, "[[1}]", "[}", "{]", r#"[{"a":1},2}"#] {
+            assert!(!is_value(text), "{text}");
+        }
+    }
+
+    #[test]
     fn nesting_has_no_bottom() {
         for depth in [1, 63, 64, 65, 128, 129, 1_000, 100_000] {
             let nested = "[{\"a\":".repeat(depth) + "1" + &"}]".repeat(depth);

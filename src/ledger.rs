@@ -340,6 +340,17 @@ mod tests {
     }
 
     #[test]
+    fn the_first_failure_of_a_group_counts_whichever_is_known_first() {
+        for order in [[0, 1], [1, 0]] {
+            let event = event("a@1 b@1 c@1", "q.fifo");
+            let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
+            order.into_iter().for_each(|slot| ledger.fail(slot));
+            let withheld: Vec<_> = (0..3).filter(|&slot| ledger.is_withheld(slot)).collect();
+            assert_eq!(withheld, [1, 2], "{order:?}");
+        }
+    }
+
+    #[test]
     fn nothing_is_withheld_on_a_standard_queue() {
         let event = event("a@1 b@1", "q");
         let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());

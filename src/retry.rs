@@ -144,8 +144,13 @@ mod tests {
             (405, "PERSEUS_URL"),
             (501, "PERSEUS_URL"),
             (302, "PERSEUS_URL"),
-            (415, "BATCH_FORMAT"),
+            (406, "BATCH_FORMAT and PERSEUS_COMPRESSION"),
+            (407, "CREDENTIALS"),
+            (411, "does not take this function's requests"),
+            (415, "BATCH_FORMAT and PERSEUS_COMPRESSION"),
             (418, "PERSEUS_URL"),
+            (426, "does not take this function's requests"),
+            (307, "redirects are not followed"),
         ] {
             let Action::Stop(wrong) = action(StatusCode::from_u16(status).unwrap()) else {
                 panic!("{status}")

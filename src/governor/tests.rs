@@ -263,6 +263,55 @@ async fn permits_in_use_when_the_limit_falls_are_taken_back_later() {
     assert_eq!(governor.permits.available_permits(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn permits_that_are_owed_when_the_limit_rises_again_are_not_given_twice() {
+    let governor = Governor::new(8);
+    let turn = governor.turn();
+    let mut permits = Vec::new();
+    for _ in 0..8 {
+        permits.extend(turn.acquire().await);
+    }
+    advance(MS).await;
+    // The limit falls to four while seven requests are in flight: three permits are owed.
+    permits.pop().unwrap().settle(Signal::Busy);
+    assert_eq!((governor.limit(), governor.permits.available_permits()), (4.0, 0));
+    // It rises while they still are. Each request of a round of its own counts alone.
+    for _ in 0..3 {
+        governor.state().round = Round::new();
+        governor.state().round.answered = 7;
+        let began = Instant::now();
+        governor.learn(began, Signal::Answered);
+        assert!(governor.permits.available_permits() <= 1);
+    }
+    let limit = governor.limit();
+    assert!(limit > 4.0);
+    drop(permits);
+    assert_eq!(governor.permits.available_permits().to_string(), limit.to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rounds_that_are_refused_in_part_are_no_outage() {
+    let governor = Governor::new(10);
+    for _ in 0..100 {
+        round(&governor, 1).await;
+        advance(100 * MS).await;
+        assert!(!governor.is_outage());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_requests_say_nothing_of_a_limit_that_they_do_not_come_near() {
+    let governor = Governor::new(10);
+    rounds(&governor, 4, 20).await;
+    request(&governor, Signal::Answered).await;
+    let limit = governor.limit();
+    assert!((3.0..9.0).contains(&limit));
+    for _ in 0..50 {
+        request(&governor, Signal::Answered).await;
+    }
+    assert_eq!(governor.limit(), limit);
+}
+
 /// One request of 100 ms by itself, after the pause that this returns.
 async fn request(governor: &Governor, signal: Signal) -> Duration {
     let start = Instant::now();

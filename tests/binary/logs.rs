@@ -127,6 +127,44 @@ async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
 }
 
 #[tokio::test]
+async fn records_refused_by_name_out_of_order_and_unreadable_are_told() {
+    let perseus = Perseus::start(|request| match request.number {
+        0 => Reply::refuse(207, &[("a1", Some(true)), ("b1", Some(false))]),
+        _ => Reply::ok(),
+    })
+    .await;
+    let environment = environment(&perseus, &[]).await;
+    let mut event = event("a1 a2 b1 c1 d1");
+    for record in event["Records"].as_array_mut().unwrap() {
+        record["eventSourceARN"] = json!("arn:aws:sqs:eu-central-1:123456789012:queue.fifo");
+        record["attributes"] = json!({"MessageGroupId": record["messageId"].as_str().unwrap()[..1]});
+    }
+    event["Records"][3]["body"] = json!(null);
+    event["Records"][4]["attributes"]["SentTimestamp"] = json!("yesterday");
+    environment.invoke(event.to_string()).await;
+    let told: Vec<_> = lines(&environment, "batch failed")
+        .iter()
+        .chain(&lines(&environment, "records cannot be read"))
+        .map(|line| {
+            let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            (field("outcome"), field("reason"), field("messageIds"), line["status"].as_u64())
+        })
+        .collect();
+    let line = |outcome: &str, reason: &str, ids: &str, status| {
+        (outcome.to_owned(), reason.to_owned(), ids.to_owned(), status)
+    };
+    assert_eq!(
+        told,
+        [
+            line("rejected", "refused by name", "b1", Some(207)),
+            line("errored", "taken before one that was refused", "a2", Some(207)),
+            line("rejected", "its attributes cannot be read", "d1", None),
+            line("rejected", "its body is missing or no text", "c1", None),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_status_is_a_number_in_every_line() {
     for status in [200, 207, 400, 401, 413, 429, 501, 503] {
         let perseus = Perseus::start(move |_| Reply::status(status).body("{")).await;

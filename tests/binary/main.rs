@@ -6,5 +6,6 @@ mod configuration;
 mod invocations;
 mod logs;
 mod metrics;
+mod proxy;
 mod support;
 mod token;

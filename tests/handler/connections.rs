@@ -1,7 +1,7 @@
 //! Bad connections, on raw sockets.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -32,6 +32,39 @@ async fn a_connection_that_died_while_it_was_pooled_costs_a_retry_at_once_and_no
         assert_eq!(report(&handler, &event("b")).await, [""; 0], "resets: {resets}");
         assert!(start.elapsed() < 50 * MS, "{:?}", start.elapsed());
         assert_eq!(server.requests(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_on_a_new_connection_has_the_same_headers() {
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&heads);
+    let server = RawServer::start(move |_, mut connection| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let Some((head, _)) = connection.receive().await else { return };
+            seen.lock().unwrap().push(head);
+            connection.write(OK).await;
+            // The next one is lost on the connection from the pool.
+            connection.request().await;
+        }
+    })
+    .await;
+    let settings = [
+        ("MAX_ATTEMPTS", "1"),
+        ("PERSEUS_HEADERS", r#"{"x-api-key":"key"}"#),
+        ("PERSEUS_TOKEN", "token"),
+        ("PERSEUS_COMPRESSION", "gzip"),
+    ];
+    let handler = handler(&server.url, &settings);
+    for _ in 0..2 {
+        assert_eq!(report(&handler, &event("a")).await, [""; 0]);
+    }
+    let heads = heads.lock().unwrap();
+    assert_eq!(heads.len(), 2);
+    assert_eq!(heads[0], heads[1]);
+    for header in ["x-api-key: key", "authorization: Bearer token", "accept: application/json", "user-agent: "] {
+        assert!(heads[1].contains(header), "{header}: {}", heads[1]);
     }
 }
 

@@ -175,3 +175,44 @@ async fn splits_that_have_no_time_left_are_reported_and_their_acknowledged_halve
     .await;
     assert_eq!(report_within(&handler, &event("a b c d"), 5 * SECOND).await, ["c", "d"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_that_waits_for_its_turn_ends_at_its_own_cutoff() {
+    let (perseus, handler) = forwarder(&[("MAX_IN_FLIGHT", "1")], |_| Reply::hang()).await;
+    let start = Instant::now();
+    let (one, other) = (event("a"), event("b"));
+    let first = report_within(&handler, &one, 30 * SECOND);
+    let second = async {
+        tokio::time::sleep(10 * MS).await;
+        let reported = report_within(&handler, &other, 3 * SECOND).await;
+        (reported, start.elapsed())
+    };
+    let (first, (second, ended)) = futures_util::future::join(first, second).await;
+    assert_eq!((first, second), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    assert!((2_000 * MS..2_100 * MS).contains(&ended), "{ended:?}");
+    assert_eq!(perseus.received().iter().filter(|request| holds(request, "b")).count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "deadlines are dates")]
+async fn the_time_of_day_is_read_in_each_invocation() {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    let in_a_while = |left: Duration| {
+        let mut context = context(SECOND);
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + left;
+        context.deadline = u64::try_from(at.as_millis()).unwrap();
+        context
+    };
+    let (perseus, handler) = forwarder(&[("CUTOFF_RESERVE", "1s")], |_| Reply::ok()).await;
+    handler.handle(event("a").to_string().as_bytes(), &in_a_while(60 * SECOND)).await.unwrap();
+    assert_eq!(perseus.received().len(), 1);
+    // The paused clock does not move the time of day.
+    let start = SystemTime::now();
+    while start.elapsed().unwrap() < 150 * MS {
+        std::hint::spin_loop();
+    }
+    let response = handler.handle(event("b").to_string().as_bytes(), &in_a_while(SECOND)).await.unwrap();
+    assert_eq!(response.batch_item_failures.len(), 1, "with the time of before there would be 150 ms left");
+    assert_eq!(perseus.received().len(), 1);
+}

@@ -104,3 +104,30 @@ async fn what_perseus_sends_must_be_valid_and_the_authority_may_have_expired() {
     let refused = (vec!["a".to_owned()], 0);
     assert_eq!(outcome(acceptor_with(&issuer, &expired(&["127.0.0.1"])), &pem).await, refused);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_again_on_a_new_connection_trusts_the_same_authorities() {
+    let (pem, issuer) = authority();
+    let acceptor = acceptor(&issuer, "127.0.0.1");
+    let server = RawServer::start(move |_, connection| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(connection.stream).await else { return };
+            let mut bytes = Vec::new();
+            while !String::from_utf8_lossy(&bytes).contains("\"messageId\":") {
+                if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            // The next request is lost on this connection.
+            let _ = stream.read_buf(&mut bytes).await;
+        }
+    })
+    .await;
+    let url = server.url.replace("http:", "https:");
+    let handler = handler(&url, &[("PERSEUS_CA_CERT", &pem), ("MAX_ATTEMPTS", "1")]);
+    for _ in 0..2 {
+        assert_eq!(report(&handler, &event("a")).await, [""; 0]);
+    }
+}
