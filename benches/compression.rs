@@ -14,6 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 use perseus_forwarder::{
     batch::Batch, config::Compression, decode::Decoder, event::Event, ledger::Ledger, request::Request,
 };
+use tokio::runtime::Builder;
 
 use self::{
     batches::{FORMAT, batches},
@@ -71,9 +72,10 @@ fn print_line(case: Case, compression: Compression, cpu_per_mb: f64, left: f64) 
 
 /// The CPU that it takes to make the requests, and the bytes of their bodies.
 fn requests(batches: &[Batch], compression: Compression) -> Result<(Duration, usize), Box<dyn Error>> {
+    let tokio = Builder::new_current_thread().build()?;
     let began = cpu()?;
     let bytes = batches.iter().map(|batch| {
-        let request = Request::new(batch, &[], FORMAT, compression);
+        let request = tokio.block_on(Request::new(batch, &[], FORMAT, compression));
         black_box(request.body).len()
     });
     let bytes = bytes.sum();

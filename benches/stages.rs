@@ -6,6 +6,7 @@ mod batches;
 mod event;
 
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
+use futures_util::FutureExt;
 use perseus_forwarder::{
     batch::Batch, config::Compression, decode::Decoder, event::Event, ledger::Ledger, record::Record,
     reply::verdict, request::Request,
@@ -59,7 +60,9 @@ fn request(bencher: Bencher<'_, '_>, case: Case) {
     let batches = batches(records(&event, &ledger));
     bencher.counter(ItemsCount::new(case.records)).bench(|| {
         for batch in &batches {
-            black_box(Request::new(batch, &ids(&ledger, batch), FORMAT, Compression::None));
+            let ids = ids(&ledger, batch);
+            let request = Request::new(batch, &ids, FORMAT, Compression::None);
+            black_box(request.now_or_never().expect("nothing is waited for without compression"));
         }
     });
 }

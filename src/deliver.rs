@@ -131,10 +131,12 @@ impl Attempts {
 }
 
 /// What to look at if Perseus refuses everything.
-const REFUSES_ALL: &str = "what Perseus expects (a new version or schema?), BATCH_FORMAT, PERSEUS_COMPRESSION and PERSEUS_HEADERS";
+const REFUSES_ALL: &str =
+    "what Perseus expects (a new version or schema?), BATCH_FORMAT, PERSEUS_COMPRESSION and PERSEUS_HEADERS";
 
 /// And if it is not Perseus that refuses.
-const REFUSED_BY_STRANGER: &str = "PERSEUS_URL (a proxy or web server answers with a page of HTML, before Perseus has seen anything)";
+const REFUSED_BY_STRANGER: &str =
+    "PERSEUS_URL (a proxy or web server answers with a page of HTML, before Perseus has seen anything)";
 
 impl Courier<'_> {
     /// Delivers a batch, with all that it takes. Every outcome is in the ledger as soon as it is known.
@@ -274,7 +276,7 @@ impl Courier<'_> {
             return None;
         }
         let Config { format, compression, .. } = *self.config;
-        let request = Request::new(outstanding.batch(), &outstanding.ids(), format, compression);
+        let request = Request::new(outstanding.batch(), &outstanding.ids(), format, compression).await;
         outstanding.attempt();
         self.tally.attempt(request.body.len());
         let start = Instant::now();
@@ -349,7 +351,9 @@ impl Courier<'_> {
             return;
         }
         let single = match answer {
-            Answer::AcceptedBut(refused) if refused.values().all(|is_retryable| !is_retryable) => refused.len(),
+            Answer::AcceptedBut(refused) if refused.values().all(|is_retryable| !is_retryable) => {
+                refused.len()
+            }
             Answer::Refused(_) => usize::from(outstanding.batch().records.len() == 1),
             _ => return,
         };

@@ -297,7 +297,8 @@ impl Governor {
     /// waited would be billed for nothing.
     fn resume(&self) -> Instant {
         let state = self.state();
-        let pause = (!state.is_outage()).then(|| state.back_off.map_or(state.resume, |end| end.max(state.resume)));
+        let pause =
+            (!state.is_outage()).then(|| state.back_off.map_or(state.resume, |end| end.max(state.resume)));
         pause.max(state.hold).unwrap_or_else(Instant::now)
     }
 

@@ -247,7 +247,12 @@ fn list_reported(request_id: &str, ids: &[&str]) {
     const IN_A_LINE: usize = 500;
     if enabled!(Level::DEBUG) {
         for ids in ids.chunks(IN_A_LINE) {
-            debug!(requestId = request_id, records = ids.len(), messageIds = ids.join(" "), "records reported");
+            debug!(
+                requestId = request_id,
+                records = ids.len(),
+                messageIds = ids.join(" "),
+                "records reported"
+            );
         }
     }
 }

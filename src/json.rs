@@ -434,7 +434,9 @@ mod tests {
 
     #[test]
     fn brackets_close_what_they_opened() {
-        for text in ["[1}", r#"{"a":1]"#, r#"{"a":[1}}"#, r#"[{"a":1]]"#, "[[1}]", "[}", "{]", r#"[{"a":1},2}"#] {
+        for text in
+            ["[1}", r#"{"a":1]"#, r#"{"a":[1}}"#, r#"[{"a":1]]"#, "[[1}]", "[}", "{]", r#"[{"a":1},2}"#]
+        {
             assert!(!is_value(text), "{text}");
         }
     }

@@ -193,18 +193,21 @@ impl Perseus {
             }
         });
         let result = timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout));
-        match &result {
-            Err(Failure::Timeout | Failure::Connect(_)) if is_patient => {
-                self.is_slow_reader.store(false, Relaxed);
-            }
-            Err(Failure::Lost { pooled: false, error }) if is_unacknowledged(error) => {
-                if timeout_at(until, self.accepts()).await.unwrap_or(false) {
-                    self.is_slow_reader.store(true, Relaxed);
-                }
-            }
-            _ => {}
-        }
+        self.note_slow_reader(&result, is_patient, until).await;
         result
+    }
+
+    /// Learns from an attempt whether the server is slow to read. See [`UNACKNOWLEDGED`].
+    async fn note_slow_reader(&self, result: &Result<Reply, Failure>, was_patient: bool, until: Instant) {
+        if was_patient && matches!(result, Err(Failure::Timeout | Failure::Connect(_))) {
+            self.is_slow_reader.store(false, Relaxed);
+        }
+        if let Err(Failure::Lost { pooled: false, error }) = result
+            && is_unacknowledged(error)
+            && timeout_at(until, self.accepts()).await.unwrap_or(false)
+        {
+            self.is_slow_reader.store(true, Relaxed);
+        }
     }
 
     /// Whether the server accepts a connection.

@@ -41,9 +41,7 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
         batches(iter(records), batcher, flush_at).map(Lane::from).right_stream()
     };
     let mut lanes = pin!(lanes);
-    if is_probe
-        && let Some(lane) = lanes.next().await
-    {
+    if is_probe && let Some(lane) = lanes.next().await {
         contained(probe(lane, courier), courier.request_id).await;
     }
     lanes

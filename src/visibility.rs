@@ -87,7 +87,9 @@ pub fn timeout(
             (Duration::from_secs(1), soon)
         }
         Outcome::Unattempted | Outcome::Errored => (backoff * 3 / 4, backoff),
-        Outcome::Unreadable | Outcome::Rejected | Outcome::DeadLettered | Outcome::Acknowledged => return None,
+        Outcome::Unreadable | Outcome::Rejected | Outcome::DeadLettered | Outcome::Acknowledged => {
+            return None;
+        }
     };
     // All that Perseus sent away would come back in the same second without some spread here too.
     let asked_for = circumstances.retry_after.min(LONGEST).mul_f64(1.0 + jitter / 10.0);

@@ -98,14 +98,11 @@ async fn in_the_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() 
 #[tokio::test]
 async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
     let nginx = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>";
-    for (body, content_type, look_at) in [
-        ("unknown version", "text/plain", "new version or schema"),
-        (nginx, "text/html", "PERSEUS_URL"),
-    ] {
-        let perseus = Perseus::start(move |_| {
-            Reply::status(400).header("content-type", content_type).body(body)
-        })
-        .await;
+    for (body, content_type, look_at) in
+        [("unknown version", "text/plain", "new version or schema"), (nginx, "text/html", "PERSEUS_URL")]
+    {
+        let perseus =
+            Perseus::start(move |_| Reply::status(400).header("content-type", content_type).body(body)).await;
         let environment = environment(&perseus, &[("BATCH_MAX_RECORDS", "1"), ("METRICS", "on")]).await;
         let ids: Vec<_> = (0..100).map(|number| format!("m{number}")).collect();
         let answer = environment.invoke(event(&ids.join(" ")).to_string()).await.answer;
@@ -118,11 +115,17 @@ async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
         assert_eq!((&error["level"], &error["status"]), (&json!("ERROR"), &json!(400)));
         assert!(error["lookAt"].as_str().unwrap().contains(look_at), "{error}");
         let reason = error["reason"].as_str().unwrap();
-        assert!(reason.contains("unknown version") || reason.contains("No required SSL certificate"), "{error}");
+        assert!(
+            reason.contains("unknown version") || reason.contains("No required SSL certificate"),
+            "{error}"
+        );
         let settled = &lines(&environment, "invocation settled")[0];
         assert_eq!((&settled["rejected"], &settled["received"]), (&json!(0), &json!(100)));
         assert!(documents(&environment).any(|document| document["RefusesAll"] == 1));
-        assert_eq!(lines(&environment, "records not sent")[0]["reason"], "Perseus refuses everything, and is only probed");
+        assert_eq!(
+            lines(&environment, "records not sent")[0]["reason"],
+            "Perseus refuses everything, and is only probed"
+        );
     }
 }
 
@@ -170,8 +173,7 @@ async fn a_status_is_a_number_in_every_line() {
         let perseus = Perseus::start(move |_| Reply::status(status).body("{")).await;
         let environment = environment(&perseus, &[("MAX_ATTEMPTS", "1")]).await;
         environment.invoke(event("a").to_string()).await;
-        let with_status: Vec<_> =
-            documents(&environment).filter(|line| !line["status"].is_null()).collect();
+        let with_status: Vec<_> = documents(&environment).filter(|line| !line["status"].is_null()).collect();
         assert!(!with_status.is_empty(), "{status}");
         assert!(with_status.iter().all(|line| line["status"] == status), "{with_status:?}");
     }
@@ -191,7 +193,9 @@ async fn lines_name_the_first_ids_and_the_debug_level_all_of_them() {
         assert_eq!(failed["messageIds"], ids[..20].join(" "));
         let reported: Vec<_> = lines(&environment, "records reported")
             .iter()
-            .flat_map(|line| line["messageIds"].as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>())
+            .flat_map(|line| {
+                line["messageIds"].as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()
+            })
             .collect();
         assert_eq!(reported, if level == "DEBUG" { ids.clone() } else { Vec::new() });
         assert!(environment.logs().iter().all(|line| line.len() < 64 << 10));

@@ -43,9 +43,10 @@ async fn neither_perseus_nor_the_tokens_extension_is_reached_by_a_proxy() {
     let (extension, to_extension) = server(&mut tasks, reply).await;
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let (proxy, extension) = (format!("http://127.0.0.1:{proxy}"), extension.to_string());
-    let mut settings: Vec<_> = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
-        .map(|name| (name, proxy.as_str()))
-        .to_vec();
+    let mut settings: Vec<_> =
+        ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+            .map(|name| (name, proxy.as_str()))
+            .to_vec();
     settings.extend([
         ("PERSEUS_TOKEN_SECRET", "perseus/token"),
         ("AWS_SESSION_TOKEN", "session"),

@@ -63,7 +63,9 @@ async fn what_is_sent_again_on_a_new_connection_has_the_same_headers() {
     let heads = heads.lock().unwrap();
     assert_eq!(heads.len(), 2);
     assert_eq!(heads[0], heads[1]);
-    for header in ["x-api-key: key", "authorization: Bearer token", "accept: application/json", "user-agent: "] {
+    for header in
+        ["x-api-key: key", "authorization: Bearer token", "accept: application/json", "user-agent: "]
+    {
         assert!(heads[1].contains(header), "{header}: {}", heads[1]);
     }
 }

@@ -57,7 +57,9 @@ async fn whatever_gives_no_usable_reply_is_probed_once_an_invocation() {
         Broken::Closes,
         Broken::Says("garbage\r\n\r\n"),
         Broken::Says("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}"),
-        Broken::Says("HTTP/1.1 500 Internal Server Error\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n"),
+        Broken::Says(
+            "HTTP/1.1 500 Internal Server Error\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
+        ),
         Broken::Says(
             "HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>",
         ),
@@ -92,11 +94,17 @@ async fn a_connection_that_is_closed_at_once_is_an_outage_too() {
 }
 
 /// A Perseus that fails in this way until it is so old.
-async fn fails_for(time: std::time::Duration, failure: impl Fn() -> Reply + Send + 'static) -> (Perseus, Handler) {
+async fn fails_for(
+    time: std::time::Duration,
+    failure: impl Fn() -> Reply + Send + 'static,
+) -> (Perseus, Handler) {
     let start = Instant::now();
-    forwarder(&[], move |request| {
-        if request.at - start < time { failure() } else { Reply::ok().after(20 * MS) }
-    })
+    forwarder(
+        &[],
+        move |request| {
+            if request.at - start < time { failure() } else { Reply::ok().after(20 * MS) }
+        },
+    )
     .await
 }
 
@@ -116,7 +124,11 @@ async fn a_short_failure_costs_no_record() {
             for records in [fewest, 10_000] {
                 let (_perseus, handler) = fails_for(time, failure).await;
                 let reported = report_within(&handler, &numbered(records), TIME).await;
-                assert!(reported.len() * 50 <= records, "{number}, {time:?}: {} of {records}", reported.len());
+                assert!(
+                    reported.len() * 50 <= records,
+                    "{number}, {time:?}: {} of {records}",
+                    reported.len()
+                );
             }
         }
     }

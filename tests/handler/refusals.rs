@@ -86,7 +86,10 @@ async fn refusals_of_each_record_by_name_count_too() {
 }
 
 /// Refuses all until it is told to be good again; then only requests with a bad record in it.
-async fn refusing(is_bad: fn(usize) -> bool, settings: &[(&str, &str)]) -> (Perseus, Handler, Arc<AtomicBool>) {
+async fn refusing(
+    is_bad: fn(usize) -> bool,
+    settings: &[(&str, &str)],
+) -> (Perseus, Handler, Arc<AtomicBool>) {
     let refuses_all = Arc::new(AtomicBool::new(true));
     let refuses = Arc::clone(&refuses_all);
     let (perseus, handler) = forwarder(settings, move |request| {
@@ -113,7 +116,8 @@ async fn the_first_acceptance_ends_it_even_if_every_batch_has_a_bad_record() {
             break;
         }
     }
-    let bad: Vec<_> = (0..1_000).filter(|&number| is_bad(number)).map(|number| format!("m{number}")).collect();
+    let bad: Vec<_> =
+        (0..1_000).filter(|&number| is_bad(number)).map(|number| format!("m{number}")).collect();
     assert_eq!(reported, bad);
 }
 
@@ -163,7 +167,8 @@ async fn the_order_of_a_group_survives_the_probe() {
     }
     refuses_all.store(false, Relaxed);
     assert_eq!(report(&handler, &event).await, [""; 0]);
-    let of = |group: &str| perseus.committed().into_iter().filter(|id| id.starts_with(group)).collect::<Vec<_>>();
+    let of =
+        |group: &str| perseus.committed().into_iter().filter(|id| id.starts_with(group)).collect::<Vec<_>>();
     assert!(of("a").is_sorted() && of("b").is_sorted(), "{:?}", perseus.committed());
 }
 

@@ -126,10 +126,9 @@ async fn a_refused_connection_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_set_up_ends_all_sending() {
-    for status in [
-        300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405, 406, 410, 411, 415, 418, 431, 451,
-        501,
-    ] {
+    for status in
+        [300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405, 406, 410, 411, 415, 418, 431, 451, 501]
+    {
         let settings = [("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
         let (perseus, handler) = forwarder(&settings, move |request| match request.number {
             0 => Reply::ok(),
