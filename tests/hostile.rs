@@ -14,7 +14,10 @@ use perseus_forwarder::{
     retry::retry_after,
 };
 use proptest::prelude::*;
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{
+    StatusCode,
+    header::{HeaderMap, HeaderValue, RETRY_AFTER},
+};
 
 const SAMPLES: [&str; 3] = [
     include_str!("../events/attributes.json"),
@@ -147,7 +150,11 @@ proptest! {
         "[0-9]{0,30}", "\\PC{0,40}", "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
     ]) {
         if let Ok(value) = HeaderValue::from_str(&value) {
-            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]), std::time::UNIX_EPOCH);
+            retry_after(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &HeaderMap::from_iter([(RETRY_AFTER, value)]),
+                std::time::UNIX_EPOCH,
+            );
         }
     }
 
