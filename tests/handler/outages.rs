@@ -111,7 +111,8 @@ async fn fails_for(
 #[tokio::test(start_paused = true)]
 async fn a_short_failure_costs_no_record() {
     // A single batch waits longer only for what a restart looks like.
-    let failures: [(fn() -> Reply, &[usize]); 6] = [
+    type Failure = (fn() -> Reply, &'static [usize]);
+    let failures: [Failure; 6] = [
         (|| Reply::status(503), &[10, 1_000, 10_000]),
         (|| Reply::status(502), &[10, 1_000]),
         (|| Reply::status(429), &[1_000]),
@@ -124,7 +125,11 @@ async fn a_short_failure_costs_no_record() {
             for &records in events {
                 let (_perseus, handler) = fails_for(time, failure).await;
                 let reported = report_within(&handler, &numbered(records), TIME).await;
-                assert!(reported.len() * 50 <= records, "{number}, {time:?}: {} of {records}", reported.len());
+                assert!(
+                    reported.len() * 50 <= records,
+                    "{number}, {time:?}: {} of {records}",
+                    reported.len()
+                );
             }
         }
     }
