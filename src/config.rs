@@ -565,7 +565,9 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_is_a_status_or_a_body() {
-        for (value, ack) in [("status", Ack::Status), ("body", Ack::Body), ("Body", Ack::Body), ("", Ack::Status)] {
+        for (value, ack) in
+            [("status", Ack::Status), ("body", Ack::Body), ("Body", Ack::Body), ("", Ack::Status)]
+        {
             assert_eq!(read(&[URL, ("PERSEUS_ACK", value)]).unwrap().ack, ack, "{value}");
         }
     }

@@ -67,9 +67,8 @@ impl<S: Sink> Lines<S> {
     /// `TimedOut` if there was no room, and the line was dropped. Others if the sink is broken.
     pub(crate) fn put(&self, line: &[u8]) -> io::Result<()> {
         let mut state = self.state();
-        let is_written = self.put_rest(&mut state)
-            && self.put_count(&mut state)
-            && self.begin(&mut state, line)?;
+        let is_written =
+            self.put_rest(&mut state) && self.put_count(&mut state) && self.begin(&mut state, line)?;
         if is_written {
             return Ok(());
         }

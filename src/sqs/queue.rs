@@ -63,7 +63,9 @@ pub fn is_queue_url(url: &Url) -> bool {
     let parts: Vec<&str> = url.path().split('/').collect();
     match parts[..] {
         ["", account, name] => is_account(account) && is_queue_name(name),
-        ["", "queue", region, account, name] => is_region(region) && is_account(account) && is_queue_name(name),
+        ["", "queue", region, account, name] => {
+            is_region(region) && is_account(account) && is_queue_name(name)
+        }
         _ => false,
     }
 }
@@ -233,7 +235,9 @@ mod tests {
             assert_eq!((queue.region.as_str(), queue.url.as_str()), (region, url.as_str()));
             assert_eq!(queue.endpoint.path(), "/");
         }
-        for path in ["/queue/000000000000/q", "/queue/EVIL/000000000000/q", "/queue/us-east-1/000000000000/q/x"] {
+        for path in
+            ["/queue/000000000000/q", "/queue/EVIL/000000000000/q", "/queue/us-east-1/000000000000/q/x"]
+        {
             assert!(!is_queue_url(&format!("http://localhost:4566{path}").parse().unwrap()), "{path}");
         }
         assert!(is_localstack("sqs.eu-west-1.localhost.localstack.cloud"));

@@ -122,7 +122,8 @@ fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, F
         refusal.get_or_insert(Failure::Refused(StatusCode::OK.as_u16(), plain(&code)));
     }
     let is_whole = done.iter().all(|is_done| *is_done);
-    let refusal = refusal.or((!is_whole).then_some(Failure::Reply("a reply that does not confirm every message")));
+    let refusal =
+        refusal.or((!is_whole).then_some(Failure::Reply("a reply that does not confirm every message")));
     Ok(Confirmed { done, refusal })
 }
 

@@ -6,5 +6,7 @@ mod configuration;
 mod invocations;
 mod logs;
 mod metrics;
+mod stdout;
 mod support;
+mod tls;
 mod token;
