@@ -10,6 +10,7 @@ const ALGORITHM: &str = "its signature is of a kind that is not supported: use R
 const HANDSHAKE: &str = "the server may have a key of a kind that is not supported (P-521: use RSA, P-256, P-384 or Ed25519), \
                          know no TLS 1.2 or 1.3 suite of today, or demand a client certificate, which the function has not";
 const CLIENT_CERTIFICATE: &str = "the server demands a client certificate, which the function has not";
+const VERSION: &str = "the server knows neither TLS 1.2 nor TLS 1.3";
 const HTTP2: &str = "what answers speaks no HTTP/1.1: perhaps HTTP/2 alone, or no HTTP at all";
 
 /// Advice about an error, if there is any.
@@ -31,7 +32,7 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 }
 
 fn of_tls(error: &rustls::Error) -> Option<&'static str> {
-    use AlertDescription::{BadCertificate, CertificateRequired, HandshakeFailure};
+    use AlertDescription::{BadCertificate, CertificateRequired, HandshakeFailure, ProtocolVersion};
     use rustls::Error::{AlertReceived, InvalidCertificate};
 
     match error {
@@ -44,7 +45,34 @@ fn of_tls(error: &rustls::Error) -> Option<&'static str> {
             Some(ALGORITHM)
         }
         AlertReceived(HandshakeFailure) => Some(HANDSHAKE),
+        AlertReceived(ProtocolVersion) => Some(VERSION),
         AlertReceived(CertificateRequired | BadCertificate) => Some(CLIENT_CERTIFICATE),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::Error::AlertReceived;
+
+    use super::*;
+
+    // Those that a server of this TLS library can bring about are in tests/binary/tls.rs.
+    #[test]
+    fn what_only_other_servers_do_has_advice_too() {
+        let p521 = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: Vec::new(),
+            public_key_algorithm_id: Vec::new(),
+        };
+        for (error, advice) in [
+            (rustls::Error::InvalidCertificate(p521), Some(ALGORITHM)),
+            (AlertReceived(AlertDescription::ProtocolVersion), Some(VERSION)),
+            (AlertReceived(AlertDescription::BadCertificate), Some(CLIENT_CERTIFICATE)),
+            (AlertReceived(AlertDescription::InternalError), None),
+            (rustls::Error::InvalidCertificate(CertificateError::Expired), None),
+            (rustls::Error::General(String::new()), None),
+        ] {
+            assert_eq!(of_tls(&error), advice, "{error}");
+        }
     }
 }

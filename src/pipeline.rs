@@ -34,10 +34,7 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
         fill_until(courier.deadline.cutoff(), attempt)
     };
     let lanes = if event.fifo {
-        // What no time is left for keeps its place behind what is sent, and comes back.
-        let until = fill_until();
-        let records = records.take_while(|_| until.is_some_and(|until| Instant::now() < until));
-        iter(lanes(records, batcher)).left_stream()
+        iter(lanes(in_time(records, fill_until()), batcher)).left_stream()
     } else {
         batches(records, batcher, fill_until).map(Lane::from).right_stream()
     };
@@ -90,6 +87,12 @@ fn fill(batcher: &mut Batcher, records: &mut impl Iterator<Item = Record>, until
     batcher.finish()
 }
 
+/// The records that are decoded by `until`: groups are put together from all of them, so it is the time for all. What comes
+/// later keeps its place behind them, and comes back.
+fn in_time(records: impl Iterator<Item = Record>, until: Option<Instant>) -> impl Iterator<Item = Record> {
+    records.take_while(move |_| until.is_some_and(|until| Instant::now() < until))
+}
+
 async fn deliver(lane: Lane, courier: &Courier<'_>) {
     for batch in lane.0 {
         courier.deliver(batch).await;
@@ -110,15 +113,18 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// A record that takes this long to decode.
+    fn decoded(slot: usize, decoding: Duration) -> Record {
+        // The clock moves when this is first polled.
+        let _ = tokio::time::advance(decoding).now_or_never();
+        Record { slot, group: None, sent: None, wire: b"1".to_vec() }
+    }
+
     /// Batches that many records, each of which takes this long to decode, `left` before the cutoff, with attempts of 400 ms:
     /// after how many milliseconds which slots go.
     async fn timeline(records: usize, decoding: Duration, left: Duration) -> Vec<(u128, Vec<usize>)> {
         let start = Instant::now();
-        let decode = |slot| {
-            // The clock moves when this is first polled.
-            let _ = tokio::time::advance(decoding).now_or_never();
-            Record { slot, group: None, sent: None, wire: b"1".to_vec() }
-        };
+        let decode = |slot| decoded(slot, decoding);
         let batcher = Batcher::new(BatchLimits { max_records: 4, max_bytes: 1_000 }, BatchFormat::Array);
         batches((0..records).map(decode), batcher, || fill_until(start + left, 400 * MS))
             .map(|batch| (start.elapsed().as_millis(), batch.records.iter().map(|r| r.slot).collect()))
@@ -155,6 +161,17 @@ mod tests {
     async fn what_takes_no_time_is_never_closed_early() {
         let full: Vec<_> = (0..25).map(|n| (0, (4 * n..4 * n + 4).collect())).collect();
         assert_eq!(timeline(100, Duration::ZERO, 401 * MS).await, full);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_fifo_event_the_beginning_is_sent_that_there_is_time_to_decode() {
+        let decoded_in = |left: Duration| {
+            let records = (0..10).map(|slot| decoded(slot, 100 * MS));
+            in_time(records, fill_until(Instant::now() + left, 400 * MS)).map(|record| record.slot)
+        };
+        assert!(decoded_in(1_100 * MS).eq([0, 1, 2]));
+        assert!(decoded_in(3_000 * MS).eq(0..10));
+        assert_eq!(decoded_in(400 * MS).count(), 0);
     }
 
     #[tokio::test]

@@ -104,8 +104,8 @@ async fn a_pipe_that_nobody_reads_keeps_no_answer_and_its_reader_is_told_later()
     let counts: Vec<_> =
         counts.map(|line| (line["level"].as_str(), line["lines"].as_u64().unwrap() > 0)).collect();
     assert_eq!(counts, [(Some("WARN"), true)]);
-    let settled = documents.iter().filter(|line| line["message"] == "invocation settled");
-    assert_eq!(settled.last().unwrap()["received"], 1, "the last invocation's line is there");
-    let metrics = documents.iter().filter(|line| line.get("_aws").is_some());
-    assert_eq!(metrics.last().unwrap()["Received"], 1, "and so are its metrics");
+    let mut settled = documents.iter().filter(|line| line["message"] == "invocation settled");
+    assert_eq!(settled.next_back().unwrap()["received"], 1, "the last invocation's line is there");
+    let mut metrics = documents.iter().filter(|line| line.get("_aws").is_some());
+    assert_eq!(metrics.next_back().unwrap()["Received"], 1, "and so are its metrics");
 }
