@@ -195,7 +195,8 @@ impl Sink for Stdout {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::io::{PipeReader, PipeWriter, Read, pipe};
 
