@@ -9,6 +9,7 @@ use std::{ffi::OsString, fmt, net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use reqwest::{Url, header::HeaderMap};
 use rustls::pki_types::TrustAnchor;
+use tracing::warn;
 
 use crate::{sqs::Settings, token::Source};
 
@@ -46,7 +47,6 @@ variables! {
     BATCH_FORMAT = Some("records");
     BATCH_MAX_RECORDS = Some("100");
     BATCH_MAX_BYTES = Some("1MiB");
-    BATCH_MAX_WAIT = Some("200ms");
     MAX_IN_FLIGHT = Some("10");
     MAX_ATTEMPTS = Some("4");
     RETRY_BASE = Some("100ms");
@@ -56,6 +56,16 @@ variables! {
     SQS_VISIBILITY = Some("off");
     REJECTED_QUEUE_URL = None;
     METRICS = Some("off");
+}
+
+/// A variable of earlier versions. A configuration that still sets it is told so, and works.
+const BATCH_MAX_WAIT: &str = "BATCH_MAX_WAIT";
+
+/// Warns of a variable that is set and no longer read.
+pub fn warn_of_removed(lookup: impl Fn(&str) -> Option<OsString>) {
+    if lookup(BATCH_MAX_WAIT).is_some_and(|value| !value.is_empty()) {
+        warn!("BATCH_MAX_WAIT is set and has no effect any more: no batch waits for more records");
+    }
 }
 
 /// What the function was told to do.
@@ -69,7 +79,7 @@ pub struct Config {
     pub headers: HeaderMap,
     /// Who may vouch for Perseus, besides the public certificate authorities.
     pub authorities: Vec<TrustAnchor<'static>>,
-    /// What acknowledges records.
+    /// What acknowledges a batch.
     pub ack: Ack,
     /// How a request's body is compressed.
     pub compression: Compression,
@@ -77,8 +87,6 @@ pub struct Config {
     pub format: BatchFormat,
     /// When a batch is full.
     pub batch: BatchLimits,
-    /// How long a batch may stay open.
-    pub batch_max_wait: Duration,
     /// Requests at once, in the whole process.
     pub max_in_flight: usize,
     /// Attempts for the same records, the first one counted.
@@ -130,12 +138,12 @@ impl BatchFormat {
     }
 }
 
-/// What of a reply acknowledges records.
+/// What acknowledges a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ack {
-    /// Its status, unless the body names failures.
+    /// A status of success, unless the reply names failures.
     Status,
-    /// Only a body that lists what failed.
+    /// Nothing less than a reply that is a JSON object with `batchItemFailures`.
     Body,
 }
 
@@ -204,7 +212,6 @@ impl Config {
         });
         let max_records = reader.read(&BATCH_MAX_RECORDS, "1 to 10000", |v| number(v, 1..=10_000));
         let max_bytes = reader.read(&BATCH_MAX_BYTES, "1KiB to 6MiB", |v| size(v, KIB..=6 * MIB));
-        let batch_max_wait = reader.read(&BATCH_MAX_WAIT, "0ms to 900s", |v| duration(v, 0..=900_000));
         let max_in_flight = reader.read(&MAX_IN_FLIGHT, "1 to 1000", |v| number(v, 1..=1_000));
         let max_attempts = reader.read(&MAX_ATTEMPTS, "1 to 100", |v| number(v, 1..=100));
         let retry_base = reader.read(&RETRY_BASE, "1ms to 60s", |v| duration(v, 1..=60_000));
@@ -213,7 +220,8 @@ impl Config {
         let cutoff_reserve = reader.read(&CUTOFF_RESERVE, "50ms to 300s", |v| duration(v, 50..=300_000));
         let sqs = reader.sqs();
         let metrics = reader.read(&METRICS, "off or on", |v| choice(v, &[("off", false), ("on", true)]));
-        if retry_base > retry_cap {
+        // A value that could not be read is a problem of its own.
+        if retry_base.zip(retry_cap).is_some_and(|(base, cap)| base > cap) {
             reader
                 .problems
                 .push("RETRY_CAP: is less than RETRY_BASE (allowed: RETRY_BASE to 900s)".to_owned());
@@ -229,7 +237,6 @@ impl Config {
                 compression: compression?,
                 format: format?,
                 batch: BatchLimits { max_records: as_usize(max_records?), max_bytes: as_usize(max_bytes?) },
-                batch_max_wait: batch_max_wait?,
                 max_in_flight: as_usize(max_in_flight?),
                 max_attempts: u32::try_from(max_attempts?).ok()?,
                 retry_base: retry_base?,
@@ -256,7 +263,7 @@ impl Config {
 /// What Lambda sets around the function, as far as it is read here.
 #[derive(Debug, Default)]
 pub struct Platform {
-    /// `host:port` of the runtime API; none outside Lambda and its emulators.
+    /// `host:port` of the runtime API, or its URL; none outside Lambda and its emulators.
     pub runtime_api: Option<String>,
     /// The most detailed level that is logged, in words (`INFO`).
     pub log_level: Option<String>,
@@ -451,10 +458,10 @@ mod tests {
         assert_eq!(config.url.as_str(), "https://perseus.example/ingest");
         assert!(matches!(config.token, Source::Nowhere));
         assert!(config.headers.is_empty() && config.authorities.is_empty());
+        assert_eq!(config.ack, Ack::Status);
         assert_eq!(config.compression, Compression::None);
         assert_eq!(config.format, BatchFormat::Records);
         assert_eq!(config.batch, BatchLimits { max_records: 100, max_bytes: 1 << 20 });
-        assert_eq!(config.batch_max_wait, Duration::from_millis(200));
         assert_eq!(config.max_in_flight, 10);
         assert_eq!(config.max_attempts, 4);
         assert_eq!(config.retry_base, Duration::from_millis(100));
@@ -485,11 +492,11 @@ mod tests {
             ("PERSEUS_TOKEN_PARAMETER", "two words"),
             ("PERSEUS_HEADERS", "x-api-key: x"),
             ("PERSEUS_CA_CERT", "ca.pem"),
+            ("PERSEUS_ACK", "always"),
             ("PERSEUS_COMPRESSION", "brotli"),
             ("BATCH_FORMAT", "xml"),
             ("BATCH_MAX_RECORDS", "0"),
             ("BATCH_MAX_BYTES", "7MiB"),
-            ("BATCH_MAX_WAIT", "200"),
             ("MAX_IN_FLIGHT", "1001"),
             ("MAX_ATTEMPTS", "many"),
             ("RETRY_BASE", "1m"),
@@ -517,10 +524,9 @@ mod tests {
         for (name, least, most, beyond) in [
             ("BATCH_MAX_RECORDS", "1", "10000", ["0", "10001"]),
             ("BATCH_MAX_BYTES", "1KiB", "6MiB", ["1023", "6291457"]),
-            ("BATCH_MAX_WAIT", "0ms", "900s", ["900001ms", "99999999999999999999s"]),
             ("MAX_IN_FLIGHT", "1", "1000", ["0", "1001"]),
             ("MAX_ATTEMPTS", "1", "100", ["0", "101"]),
-            ("REQUEST_TIMEOUT", "10ms", "900s", ["9ms", "901s"]),
+            ("REQUEST_TIMEOUT", "10ms", "900s", ["9ms", "99999999999999999999s"]),
             ("CUTOFF_RESERVE", "50ms", "300s", ["0s", "18446744073709551615s"]),
         ] {
             for good in [least, most] {
@@ -534,8 +540,8 @@ mod tests {
 
     #[test]
     fn sizes_and_durations_have_units() {
-        let config = read(&[URL, ("BATCH_MAX_BYTES", "2048"), ("BATCH_MAX_WAIT", "2 s")]).unwrap();
-        assert_eq!((config.batch.max_bytes, config.batch_max_wait), (2048, Duration::from_secs(2)));
+        let config = read(&[URL, ("BATCH_MAX_BYTES", "2048"), ("REQUEST_TIMEOUT", "2 s")]).unwrap();
+        assert_eq!((config.batch.max_bytes, config.request_timeout), (2048, Duration::from_secs(2)));
         let config = read(&[URL, ("BATCH_MAX_BYTES", "512KiB"), ("RETRY_BASE", "10ms")]).unwrap();
         assert_eq!((config.batch.max_bytes, config.retry_base), (512 << 10, Duration::from_millis(10)));
         for (name, value) in [("BATCH_MAX_BYTES", "1MB"), ("BATCH_MAX_BYTES", "MiB"), ("RETRY_BASE", "5")] {
@@ -547,6 +553,28 @@ mod tests {
     fn backoff_starts_below_its_cap() {
         assert!(problem("RETRY_CAP", "99ms").contains("RETRY_CAP: is less than RETRY_BASE"));
         assert!(read(&[URL, ("RETRY_CAP", "100ms")]).is_ok());
+    }
+
+    #[test]
+    fn a_backoff_that_cannot_be_read_is_one_problem() {
+        for name in ["RETRY_CAP", "RETRY_BASE"] {
+            let error = read(&[URL, (name, "banana")]).unwrap_err();
+            assert_eq!(error.0.len(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_is_a_status_or_a_body() {
+        for (value, ack) in
+            [("status", Ack::Status), ("body", Ack::Body), ("Body", Ack::Body), ("", Ack::Status)]
+        {
+            assert_eq!(read(&[URL, ("PERSEUS_ACK", value)]).unwrap().ack, ack, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_earlier_versions_is_not_refused_whatever_its_value() {
+        assert!(read(&[URL, ("BATCH_MAX_WAIT", "banana")]).is_ok());
     }
 
     #[test]

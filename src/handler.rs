@@ -46,6 +46,8 @@ pub struct Handler {
     pace: Pace,
     sqs: Option<Sqs>,
     warned_of_duration: AtomicBool,
+    /// Whether there has been an invocation.
+    invoked: AtomicBool,
 }
 
 impl Handler {
@@ -63,6 +65,7 @@ impl Handler {
             pace: Pace::new(config.request_timeout),
             sqs: config.sqs.clone().map(Sqs::new),
             warned_of_duration: AtomicBool::new(false),
+            invoked: AtomicBool::new(false),
             config,
         })
     }
@@ -185,7 +188,19 @@ impl Handler {
                 "the deadline is no date; read as milliseconds from now (local tools send that)"
             );
         }
-        Deadline::new(context.deadline, wall_clock(), self.config.cutoff_reserve)
+        let deadline = Deadline::new(context.deadline, wall_clock(), self.config.cutoff_reserve);
+        // Of the function's time-out Lambda tells only what is left. That is nearly all of it in the first invocation; later
+        // ones may come out of a long freeze.
+        if !self.invoked.swap(true, Relaxed) && deadline.has_passed() {
+            error!(
+                requestId = context.request_id,
+                timeLeftMs = millis(deadline.remaining()),
+                reserveMs = millis(self.config.cutoff_reserve),
+                lookAt = "the function's Timeout and CUTOFF_RESERVE",
+                "no time to send anything: the invocation began with no more than CUTOFF_RESERVE"
+            );
+        }
+        deadline
     }
 }
 

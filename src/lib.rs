@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! SQS event ──decode──▶ Record ──batch──▶ Batch ──encode──▶ Request ──deliver──▶ Outcome ──settle──▶ batch response
-//!                                          ▲ size, wait, time left      ▲ attempts, splits, limits        ▲ ledger
+//!                                          ▲ size, time left            ▲ attempts, splits, limits        ▲ ledger
 //!                                          └──────────────── Deadline ──┴─────────────────────────────────┘
 //! ```
 //!
@@ -17,6 +17,7 @@
 
 pub mod config;
 pub mod logs;
+mod stdout;
 
 pub mod runtime;
 
@@ -51,6 +52,7 @@ pub mod outstanding;
 pub mod pace;
 pub mod tally;
 
+mod hint;
 pub mod perseus;
 pub mod token;
 pub mod trace;

@@ -1,11 +1,21 @@
 //! Log lines: JSON in Lambda, readable on a terminal, and nothing private in either.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{self, ErrorKind::TimedOut, IsTerminal, stdout};
 
+use serde_json::json;
 use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt};
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::Targets,
+    fmt::{
+        self,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+    layer::SubscriberExt,
+};
 
-use crate::config::Platform;
+use crate::{config::Platform, stdout::STDOUT};
 
 /// What other crates may log. Below this level they log what they handle: the runtime crate whole events.
 const OTHERS: LevelFilter = LevelFilter::WARN;
@@ -13,14 +23,46 @@ const OTHERS: LevelFilter = LevelFilter::WARN;
 /// Logs the errors that the handler returns, which were logged with the invocation's id already.
 const TWICE: &str = "lambda_runtime::layers::panic";
 
+/// Says how many lines are missing.
+const DROPPED: &str = "log lines dropped: standard output was full";
+
+/// Where log lines go.
+struct Lines;
+
+impl io::Write for Lines {
+    /// Takes a whole line: that is how it is called.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match STDOUT.put(line) {
+            // It is counted there, and told later.
+            Err(error) if error.kind() == TimedOut => Ok(line.len()),
+            result => result.map(|()| line.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The line that says how many lines were dropped. Written past the subscriber, which is busy with another line when it is
+/// known; so it is JSON on a terminal too.
+pub(crate) fn lines_dropped(count: u64) -> String {
+    let mut timestamp = String::new();
+    // Without a time it is a line all the same.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    format!("{}\n", json!({ "timestamp": timestamp, "level": "WARN", "message": DROPPED, "lines": count }))
+}
+
 /// Sends log lines and the news of panics to standard output, from now on.
 pub fn init(platform: &Platform) {
     let as_json = platform.log_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("json"))
         || !stdout().is_terminal();
+    // What it would say of its own failures goes to standard error, which may be full as well.
+    let layer = fmt::layer().with_target(false).with_writer(|| Lines).log_internal_errors(false);
     let lines = if as_json {
-        fmt::layer().json().flatten_event(true).with_target(false).boxed()
+        layer.json().flatten_event(true).boxed()
     } else {
-        fmt::layer().compact().with_target(false).with_ansi(false).boxed()
+        layer.compact().with_ansi(false).boxed()
     };
     let level = level(platform.log_level.as_deref());
     let shown = Targets::new()

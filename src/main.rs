@@ -4,7 +4,7 @@ use std::{env, ffi::OsString, hint::black_box, io, process::ExitCode};
 
 use lambda_runtime::Error;
 use perseus_forwarder::{
-    config::{Config, Platform},
+    config::{Config, Platform, warn_of_removed},
     handler::Handler,
     logs,
     runtime::{report_init_error, run},
@@ -55,6 +55,7 @@ fn keep_memory() {
 }
 
 fn start() -> Result<Handler, Error> {
+    warn_of_removed(environment);
     Ok(Handler::new(Config::from_lookup(environment)?)?)
 }
 

@@ -7,7 +7,7 @@
 //! and `Counts`.
 
 use std::{
-    io::{self, Write},
+    io,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::{
     distribution::Distribution,
     ledger::Counts,
+    stdout::STDOUT,
     tally::{Measures, Tally},
 };
 
@@ -82,11 +83,11 @@ impl Metrics<'_> {
     ///
     /// # Errors
     ///
-    /// If standard output takes nothing.
+    /// If standard output does not take it.
     pub fn publish(&self, measures: &Measures) -> io::Result<()> {
         let mut line = self.document(measures);
         line.push(b'\n');
-        io::stdout().lock().write_all(&line)
+        STDOUT.put(&line)
     }
 
     fn document(&self, measures: &Measures) -> Vec<u8> {

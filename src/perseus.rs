@@ -25,7 +25,7 @@ use tokio::{
 };
 use tower::util::MapRequestLayer;
 
-use crate::{config::Config, request::Request, retry, trace::TraceContext};
+use crate::{config::Config, hint::hint, request::Request, retry, trace::TraceContext};
 
 /// The longest reply that is read for what it says. 10,000 refusals take about 800 kB.
 const LONGEST_REPLY: usize = 1 << 20;
@@ -129,12 +129,22 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Timeout => f.write_str("timed out"),
-            Failure::Connect(error) => write!(f, "no connection ({})", root_cause(error)),
-            Failure::Lost { error, .. } => write!(f, "connection lost ({})", root_cause(error)),
+            Failure::Connect(error) => write!(f, "no connection ({})", Advised(error)),
+            Failure::Lost { error, .. } => write!(f, "connection lost ({})", Advised(error)),
             Failure::CutShort => f.write_str("a reply cut short"),
             Failure::TooLong => f.write_str("a reply over 1 MiB"),
             Failure::Compressed => f.write_str("a compressed reply"),
         }
+    }
+}
+
+/// An error's cause, and what to do about it if that is known.
+struct Advised<'a>(&'a reqwest::Error);
+
+impl fmt::Display for Advised<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", root_cause(self.0))?;
+        hint(self.0).map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 

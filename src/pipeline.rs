@@ -9,10 +9,7 @@ use futures_util::{
     FutureExt, Stream, StreamExt,
     stream::{iter, unfold},
 };
-use tokio::{
-    task::yield_now,
-    time::{Instant, timeout_at},
-};
+use tokio::{task::yield_now, time::Instant};
 use tracing::error;
 
 use crate::{
@@ -33,12 +30,14 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
     let format = courier.config.format;
     let records = Decoder::new(event, courier.ledger, format, courier.request_id);
     let batcher = Batcher::new(courier.config.batch, format);
+    let fill_until = || {
+        let attempt = courier.turn.pause().saturating_add(courier.pace.expected());
+        fill_until(courier.deadline.cutoff(), attempt)
+    };
     let lanes = if event.fifo {
-        iter(lanes(records, batcher)).left_stream()
+        iter(lanes(in_time(records, fill_until()), batcher)).left_stream()
     } else {
-        let (longest_wait, cutoff) = (courier.config.batch_max_wait, courier.deadline.cutoff());
-        let flush_at = move |opened| flush_at(opened, longest_wait, cutoff, courier.pace.expected());
-        batches(iter(records), batcher, flush_at).map(Lane::from).right_stream()
+        batches(records, batcher, fill_until).map(Lane::from).right_stream()
     };
     let mut lanes = pin!(lanes);
     if is_probe && let Some(lane) = lanes.next().await {
@@ -52,46 +51,51 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
         .await;
 }
 
-/// When a batch opened at `opened` has to go: after its longest wait, or as early as it takes for an attempt
-/// to end before the cutoff.
-fn flush_at(opened: Instant, longest_wait: Duration, cutoff: Instant, attempt: Duration) -> Instant {
-    cutoff.checked_sub(attempt).unwrap_or(opened).min(opened + longest_wait)
+/// Until when a batch that is begun now may be filled; none if an attempt that takes `attempt` would not end before the
+/// cutoff any more.
+///
+/// An event is complete when it arrives, so no batch waits for records. But to decode them takes time: megabytes on a
+/// fraction of a core take so long that the last moment for an attempt may pass. So decoding has half of the time until
+/// then. The other half is for compressing and for whatever else is ready to run.
+fn fill_until(cutoff: Instant, attempt: Duration) -> Option<Instant> {
+    let now = Instant::now();
+    let last_moment = cutoff.checked_sub(attempt)?;
+    let left = last_moment.checked_duration_since(now).filter(|left| !left.is_zero())?;
+    Some(now + left / 2)
 }
 
-/// Batches records by count, bytes and time: a batch opened at `opened` goes at `flush_at(opened)`.
+/// Batches records by count, by bytes, and by the time for which a batch may be filled.
 fn batches(
-    records: impl Stream<Item = Record> + Send,
+    records: impl Iterator<Item = Record> + Send,
     batcher: Batcher,
-    flush_at: impl Fn(Instant) -> Instant + Send,
+    fill_until: impl Fn() -> Option<Instant> + Send,
 ) -> impl Stream<Item = Batch> + Send {
-    let stage = (Box::pin(records), batcher, Instant::now(), flush_at);
-    unfold(stage, async |(mut records, mut batcher, mut opened, flush_at)| {
-        loop {
-            let record = match records.next().now_or_never() {
-                // The usual case, an event's records being all there, needs no timer.
-                Some(record) => Ok(record),
-                None if batcher.is_empty() => Ok(records.next().await),
-                None => timeout_at(flush_at(opened), records.next()).await,
-            };
-            let batch = match record {
-                Ok(Some(record)) => {
-                    let was_empty = batcher.is_empty();
-                    let batch = batcher.push(record);
-                    if was_empty || batch.is_some() {
-                        opened = Instant::now();
-                    }
-                    batch
-                }
-                Ok(None) => Some(batcher.finish()?),
-                Err(_elapsed) => batcher.finish(),
-            };
-            if let Some(batch) = batch {
-                // Decoding leaves the connections no time to write; this does.
-                yield_now().await;
-                return Some((batch, (records, batcher, opened, flush_at)));
-            }
-        }
+    let stage = (records, batcher, fill_until);
+    unfold(stage, async |(mut records, mut batcher, fill_until)| {
+        let batch = fill(&mut batcher, &mut records, fill_until()?)?;
+        // Decoding leaves the connections no time to write; this does.
+        yield_now().await;
+        Some((batch, (records, batcher, fill_until)))
     })
+}
+
+/// The next batch: closed when it is full, when its time is over, or with the last record.
+fn fill(batcher: &mut Batcher, records: &mut impl Iterator<Item = Record>, until: Instant) -> Option<Batch> {
+    for record in records {
+        if let Some(full) = batcher.push(record) {
+            return Some(full);
+        }
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    batcher.finish()
+}
+
+/// The records that are decoded by `until`: groups are put together from all of them, so it is the time for all. What comes
+/// later keeps its place behind them, and comes back.
+fn in_time(records: impl Iterator<Item = Record>, until: Option<Instant>) -> impl Iterator<Item = Record> {
+    records.take_while(move |_| until.is_some_and(|until| Instant::now() < until))
 }
 
 /// Finds out with the first batch whether Perseus still refuses everything. If not, the others follow.
@@ -117,56 +121,65 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Batches records that come after these pauses, flushed after 200 ms: at what time which slots go.
-    async fn timeline(pauses: &[u32], max_records: usize) -> Vec<(u128, Vec<usize>)> {
+    /// A record that takes this long to decode.
+    fn decoded(slot: usize, decoding: Duration) -> Record {
+        // The clock moves when this is first polled.
+        let _ = tokio::time::advance(decoding).now_or_never();
+        Record { slot, group: None, sent: None, wire: b"1".to_vec() }
+    }
+
+    /// Batches that many records, each of which takes this long to decode, `left` before the cutoff, with attempts of 400 ms:
+    /// after how many milliseconds which slots go.
+    async fn timeline(records: usize, decoding: Duration, left: Duration) -> Vec<(u128, Vec<usize>)> {
         let start = Instant::now();
-        let records = iter(pauses.to_vec()).enumerate().then(async |(slot, pause)| {
-            if pause > 0 {
-                tokio::time::sleep(MS * pause).await;
-            }
-            Record { slot, group: None, sent: None, wire: b"1".to_vec() }
-        });
-        let batcher = Batcher::new(BatchLimits { max_records, max_bytes: 1_000 }, BatchFormat::Array);
-        batches(records, batcher, |opened| opened + 200 * MS)
+        let decode = |slot| decoded(slot, decoding);
+        let batcher = Batcher::new(BatchLimits { max_records: 4, max_bytes: 1_000 }, BatchFormat::Array);
+        batches((0..records).map(decode), batcher, || fill_until(start + left, 400 * MS))
             .map(|batch| (start.elapsed().as_millis(), batch.records.iter().map(|r| r.slot).collect()))
             .collect()
             .await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn records_that_are_there_are_not_waited_for() {
-        assert_eq!(timeline(&[0, 0, 0], 2).await, [(0, vec![0, 1]), (0, vec![2])]);
-        assert_eq!(timeline(&[], 2).await, []);
+    async fn a_batch_goes_when_it_is_full_or_with_the_last_record() {
+        assert_eq!(timeline(6, MS, 1_000 * MS).await, [(4, vec![0, 1, 2, 3]), (6, vec![4, 5])]);
+        assert_eq!(timeline(4, MS, 1_000 * MS).await, [(4, vec![0, 1, 2, 3])]);
+        assert_eq!(timeline(0, MS, 1_000 * MS).await, []);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_open_batch_goes_when_its_wait_is_over() {
-        // 0 at 0, 1 at 150, 2 at 300 (after the flush at 200), 3 at 310, the end at 310.
-        assert_eq!(timeline(&[0, 150, 150, 10], 9).await, [(200, vec![0, 1]), (310, vec![2, 3])]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_begins_with_the_first_record_of_a_batch() {
-        // 0 at 300, 1 at 450, flush at 500; 2 at 750, flush at 950; 3 at 1,050.
+    async fn a_batch_is_closed_early_when_time_runs_out_and_none_is_begun_that_cannot_end() {
+        // The last moment is at 800. A first batch may be filled until 400, a second one until 650, a third one until
+        // 800, and none is begun then.
         assert_eq!(
-            timeline(&[300, 150, 300, 300], 9).await,
-            [(500, vec![0, 1]), (950, vec![2]), (1_050, vec![3])]
+            timeline(100, 150 * MS, 1_200 * MS).await,
+            [(450, vec![0, 1, 2]), (750, vec![3, 4]), (900, vec![5])]
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_batch_does_not_wait() {
-        // 0 at 0, 1 at 10 fills the batch; 2 at 110, flush at 310; 3 at 410.
-        assert_eq!(timeline(&[0, 10, 100, 300], 2).await, [(10, vec![0, 1]), (310, vec![2]), (410, vec![3])]);
+    async fn nothing_is_decoded_that_could_not_be_sent() {
+        for left in [Duration::ZERO, 399 * MS, 400 * MS] {
+            assert_eq!(timeline(100, 150 * MS, left).await, [], "{left:?}");
+        }
+        assert_eq!(timeline(1, Duration::ZERO, 401 * MS).await, [(0, vec![0])]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_batch_goes_early_enough_for_an_attempt_to_end_before_the_cutoff() {
-        let opened = Instant::now();
-        let goes_after = |cutoff, attempt| flush_at(opened, 200 * MS, opened + cutoff, attempt) - opened;
-        assert_eq!(goes_after(10_000 * MS, 400 * MS), 200 * MS);
-        assert_eq!(goes_after(500 * MS, 400 * MS), 100 * MS);
-        assert_eq!(goes_after(500 * MS, Duration::MAX), Duration::ZERO);
+    async fn what_takes_no_time_is_never_closed_early() {
+        let full: Vec<_> = (0..25).map(|n| (0, (4 * n..4 * n + 4).collect())).collect();
+        assert_eq!(timeline(100, Duration::ZERO, 401 * MS).await, full);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_fifo_event_the_beginning_is_sent_that_there_is_time_to_decode() {
+        let decoded_in = |left: Duration| {
+            let records = (0..10).map(|slot| decoded(slot, 100 * MS));
+            in_time(records, fill_until(Instant::now() + left, 400 * MS)).map(|record| record.slot)
+        };
+        assert!(decoded_in(1_100 * MS).eq([0, 1, 2]));
+        assert!(decoded_in(3_000 * MS).eq(0..10));
+        assert_eq!(decoded_in(400 * MS).count(), 0);
     }
 
     #[tokio::test]

@@ -97,7 +97,13 @@ fn put_on_one_line(json: &mut [u8]) {
 
 /// Appends the name of a field that is not the first one.
 pub(crate) fn append_name(name: &str, wire: &mut Vec<u8>) {
-    wire.extend_from_slice(b",\"");
+    wire.push(b',');
+    append_key(name, wire);
+}
+
+/// Appends the name of an object's first field.
+pub(crate) fn append_key(name: &str, wire: &mut Vec<u8>) {
+    wire.push(b'"');
     wire.extend_from_slice(name.as_bytes());
     wire.extend_from_slice(b"\":");
 }
@@ -320,6 +326,31 @@ mod tests {
     }
 
     #[test]
+    fn an_attribute_goes_along_as_it_came() {
+        for attribute in [
+            r#"{"dataType":"Binary","binaryValue":"base64Str"}"#,
+            r#"{"dataType":"Binary","binaryValue":"%%%"}"#,
+            r#"{"dataType":"Binary","binaryValue":"AAE"}"#,
+            r#"{"stringValue":"x"}"#,
+            r#"{"binaryValue":"AAE="}"#,
+            r#"{"dataType":"String"}"#,
+            r#"{"dataType":"","stringValue":"","binaryValue":""}"#,
+            r#"{"stringListValues":["x"],"binaryListValues":["AAE="]}"#,
+            "{}",
+        ] {
+            let fields = format!(r#","body":"1","messageAttributes":{{"a":{attribute}}}"#);
+            let expected = format!(r#"{{"messageId":"m","attributes":{{"a":{attribute}}},"body":1}}"#);
+            assert_eq!(encoded(&fields).unwrap(), expected);
+        }
+        let nulls = r#","body":"1","messageAttributes":{"a":{"dataType":null,"stringValue":"x","binaryValue":null,
+            "stringListValues":null,"binaryListValues":null}}"#;
+        assert_eq!(
+            encoded(nulls).unwrap(),
+            r#"{"messageId":"m","attributes":{"a":{"stringValue":"x"}},"body":1}"#
+        );
+    }
+
+    #[test]
     fn numbers_may_be_numbers() {
         let fields =
             r#","body":"1","attributes":{"SentTimestamp":1545082649183,"ApproximateReceiveCount":3}"#;
@@ -360,12 +391,14 @@ mod tests {
         for attributes in [
             "[1]",
             r#"{"a":null}"#,
+            "7",
+            r#""x""#,
             r#"{"a":"text"}"#,
-            r#"{"a":{}}"#,
             r#"{"a":["String","x"]}"#,
             r#"{"a":{"dataType":7}}"#,
             r#"{"a":{"dataType":"String","stringValue":7}}"#,
-            r#"{"a":{"dataType":"Binary","binaryValue":"%%%"}}"#,
+            r#"{"a":{"dataType":"Binary","binaryValue":["AAE="]}}"#,
+            r#"{"a":{"dataType":"String","stringValue":"\ud800"}}"#,
         ] {
             let fields = format!(r#","body":"1","messageAttributes":{attributes}"#);
             assert_eq!(encoded(&fields), Err(Unreadable::MessageAttributes), "{attributes}");

@@ -61,7 +61,7 @@ fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {
 /// Tells Lambda why the function does not start, so that the reason is shown where the failure is
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror>).
 ///
-/// `runtime_api` is `host:port`. The runtime crate offers this only around SnapStart. If it fails there is
+/// `runtime_api` is what Lambda calls it. The runtime crate offers this only around SnapStart. If it fails there is
 /// no one left to tell but the log.
 pub async fn report_init_error(runtime_api: &str, error_type: &str, error_message: &str) {
     let body = serde_json::json!({
@@ -70,7 +70,7 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error_messag
     let report = async {
         client_builder()
             .build()?
-            .post(format!("http://{runtime_api}/2018-06-01/runtime/init/error"))
+            .post(init_error_url(runtime_api))
             .header("lambda-runtime-function-error-type", error_type)
             .timeout(REPORT_TIMEOUT)
             .body(body.to_string())
@@ -80,6 +80,12 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error_messag
     if let Err(failure) = report.await {
         error!(reason = root_cause(&failure).to_string(), "Lambda could not be told");
     }
+}
+
+/// Lambda gives `host:port`, `cargo lambda watch` a whole URL with a path.
+fn init_error_url(runtime_api: &str) -> String {
+    let address = runtime_api.strip_prefix("http://").unwrap_or(runtime_api).trim_end_matches('/');
+    format!("http://{address}/2018-06-01/runtime/init/error")
 }
 
 /// Takes the payload out of an invocation before the runtime crate sees it: that would scan it once for
@@ -100,5 +106,21 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for TakePayload<S> 
         let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
         // The runtime crate calls the handler's service before it returns its future.
         PAYLOAD.sync_scope(payload, || self.0.call(invocation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_api_is_found_in_lambda_and_under_local_tools() {
+        for (given, url) in [
+            ("127.0.0.1:9001", "http://127.0.0.1:9001/2018-06-01/runtime/init/error"),
+            ("http://127.0.0.1:9000/name", "http://127.0.0.1:9000/name/2018-06-01/runtime/init/error"),
+            ("http://[::1]:9000/", "http://[::1]:9000/2018-06-01/runtime/init/error"),
+        ] {
+            assert_eq!(init_error_url(given), url);
+        }
     }
 }

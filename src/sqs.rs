@@ -24,7 +24,7 @@ use reqwest::{
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use self::queue::is_region;
+pub(crate) use self::queue::{is_localstack, is_region};
 use self::reply::{Confirmed, read};
 pub use self::{
     queue::{Queue, is_queue_url},

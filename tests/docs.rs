@@ -166,7 +166,9 @@ fn every_log_line_is_explained() {
             ["INFO", "WARN", "ERROR"].contains(&level).then(|| message.to_owned())
         })
         .collect();
-    let written = messages();
+    let mut written = messages();
+    // Written past the macros.
+    written.extend(literals("logs.rs", "const DROPPED: &str ="));
     assert!(written.len() > 15, "{written:?}");
     let missing: Vec<_> = written.difference(&rows).collect();
     assert!(missing.is_empty(), "docs/log-lines.md does not have {missing:#?}");

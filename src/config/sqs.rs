@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     sigv4::Credentials,
-    sqs::{Settings, is_queue_url, is_region},
+    sqs::{Settings, is_localstack, is_queue_url, is_region},
 };
 
 // Set by Lambda, and meant for every AWS client in it. SnapStart hands credentials over by
@@ -26,8 +26,8 @@ const AWS_ENDPOINT_URL_SQS: Variable = Variable { name: "AWS_ENDPOINT_URL_SQS", 
 const AWS_ENDPOINT_URL: Variable = Variable { name: "AWS_ENDPOINT_URL", default: None };
 
 const QUEUE_URL_ALLOWED: &str = "the URL of an SQS queue, https://sqs.<region>.amazonaws.com/<account>/<name>; \
-                                 plain http to a loopback host alone, or to that of AWS_ENDPOINT_URL_SQS or \
-                                 AWS_ENDPOINT_URL";
+                                 plain http to a loopback host or LocalStack alone, or to that of \
+                                 AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL";
 const ENDPOINT_ALLOWED: &str = "an https or http URL without user info, query and fragment, and of its path \
                                 only letters, digits, slashes and ._~-";
 const CREDENTIAL_ALLOWED: &str = "what Lambda sets, for SQS_VISIBILITY=on and REJECTED_QUEUE_URL; credentials \
@@ -51,8 +51,11 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         let session_token = self.read_optional_secret(&AWS_SESSION_TOKEN, CREDENTIAL_ALLOWED, credential);
         let endpoint = self.endpoint();
         if let (Some(Some(url)), Some(endpoint)) = (&rejected_queue, &endpoint) {
-            let is_allowed =
-                |host| is_loopback(host) || endpoint.as_ref().and_then(Url::host_str) == Some(host);
+            let is_allowed = |host| {
+                is_loopback(host)
+                    || is_localstack(host)
+                    || endpoint.as_ref().and_then(Url::host_str) == Some(host)
+            };
             if url.scheme() == "http" && !url.host_str().is_some_and(is_allowed) {
                 let problem = Err::<(), _>("is plain http to a host that is not loopback".to_owned());
                 self.note_problem(&REJECTED_QUEUE_URL, QUEUE_URL_ALLOWED, problem);
@@ -197,6 +200,7 @@ mod tests {
             "https://sqs.eu-west-1.amazonaws.com/123456789012/dead#x",
             "https://user@sqs.eu-west-1.amazonaws.com/123456789012/dead",
             "http://sqs.eu-west-1.amazonaws.com/123456789012/dead",
+            "http://evil-localhost.localstack.cloud/123456789012/dead",
             "ftp://127.0.0.1/123456789012/dead",
             "https:///123456789012/dead",
             "arn:aws:sqs:eu-west-1:123456789012:dead",
@@ -208,7 +212,15 @@ mod tests {
                 "{url}: {error}"
             );
         }
-        assert!(with_lambda(&[("REJECTED_QUEUE_URL", "http://127.0.0.1:9324/000000000000/dead")]).is_ok());
+        for url in [
+            "http://127.0.0.1:9324/000000000000/dead",
+            "http://sqs.eu-west-1.localhost.localstack.cloud:4566/000000000000/dead",
+            "http://localhost.localstack.cloud:4566/000000000000/dead",
+            "http://localhost:4566/000000000000/dead",
+            "http://localhost:4566/queue/eu-west-1/000000000000/dead",
+        ] {
+            assert!(with_lambda(&[("REJECTED_QUEUE_URL", url)]).is_ok(), "{url}");
+        }
     }
 
     #[test]

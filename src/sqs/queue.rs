@@ -57,10 +57,24 @@ impl Queue {
     }
 }
 
-/// Whether the path is that of a queue: `/123456789012/orders.fifo`.
+/// Whether the path is that of a queue: `/123456789012/orders.fifo`, or `/queue/eu-west-1/000000000000/orders.fifo`, as
+/// LocalStack's `SQS_ENDPOINT_STRATEGY=path` has it.
 pub fn is_queue_url(url: &Url) -> bool {
     let parts: Vec<&str> = url.path().split('/').collect();
-    matches!(parts[..], ["", account, name] if is_account(account) && is_queue_name(name))
+    match parts[..] {
+        ["", account, name] => is_account(account) && is_queue_name(name),
+        ["", "queue", region, account, name] => {
+            is_region(region) && is_account(account) && is_queue_name(name)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is a name that LocalStack gives its queues' hosts (`sqs.eu-west-1.localhost.localstack.cloud`): the address
+/// behind it is 127.0.0.1, or in LocalStack's own containers LocalStack's.
+pub(crate) fn is_localstack(host: &str) -> bool {
+    const DOMAIN: &str = "localhost.localstack.cloud";
+    host.strip_suffix(DOMAIN).is_some_and(|labels| labels.is_empty() || labels.ends_with('.'))
 }
 
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
@@ -79,8 +93,12 @@ pub(crate) fn is_region(region: &str) -> bool {
     !region.is_empty() && region.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-/// The region in the host of a queue's URL: `sqs.eu-west-1.amazonaws.com`, also behind a VPC endpoint.
+/// The region in a queue's URL: in its host (`sqs.eu-west-1.amazonaws.com`, also behind a VPC endpoint), or in its path (see
+/// [`is_queue_url`]).
 fn region_of(url: &Url) -> Option<&str> {
+    if let Some(path) = url.path().strip_prefix("/queue/") {
+        return path.split('/').next();
+    }
     let mut labels = url.host_str()?.split('.');
     labels.find(|label| matches!(*label, "sqs" | "sqs-fips"))?;
     labels.next().filter(|label| is_region(label) && label.contains('-'))
@@ -201,6 +219,29 @@ mod tests {
             let elsewhere = Queue::of_url(&url, &settings(Some("http://127.0.0.1:1/")));
             assert_eq!(elsewhere.endpoint.as_str(), "http://127.0.0.1:1/");
         }
+    }
+
+    #[test]
+    fn localstacks_urls_are_those_of_queues() {
+        for (url, region) in [
+            ("http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/q", "us-east-1"),
+            ("http://localhost.localstack.cloud:4566/000000000000/q.fifo", "eu-west-1"),
+            ("http://localhost:4566/000000000000/q", "eu-west-1"),
+            ("http://localhost:4566/queue/us-east-1/000000000000/q.fifo", "us-east-1"),
+        ] {
+            let url: Url = url.parse().unwrap();
+            assert!(is_queue_url(&url), "{url}");
+            let queue = Queue::of_url(&url, &settings(None));
+            assert_eq!((queue.region.as_str(), queue.url.as_str()), (region, url.as_str()));
+            assert_eq!(queue.endpoint.path(), "/");
+        }
+        for path in
+            ["/queue/000000000000/q", "/queue/EVIL/000000000000/q", "/queue/us-east-1/000000000000/q/x"]
+        {
+            assert!(!is_queue_url(&format!("http://localhost:4566{path}").parse().unwrap()), "{path}");
+        }
+        assert!(is_localstack("sqs.eu-west-1.localhost.localstack.cloud"));
+        assert!(!is_localstack("evil-localhost.localstack.cloud") && !is_localstack("localstack.cloud"));
     }
 
     #[test]

@@ -121,6 +121,9 @@ fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, F
         place(&id)?;
         refusal.get_or_insert(Failure::Refused(StatusCode::OK.as_u16(), plain(&code)));
     }
+    let is_whole = done.iter().all(|is_done| *is_done);
+    let refusal =
+        refusal.or((!is_whole).then_some(Failure::Reply("a reply that does not confirm every message")));
     Ok(Confirmed { done, refusal })
 }
 
@@ -167,6 +170,19 @@ mod tests {
         ] {
             assert_eq!(done(body, CHANGE).unwrap(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_neither_confirmed_nor_refused_has_a_reason() {
+        let why = |body: &str, action| confirmed(body.as_bytes(), action, 1).unwrap().refusal;
+        let unconfirmed = Some(Failure::Reply("a reply that does not confirm every message"));
+        for body in ["{}", r#"{"Successful":[],"Failed":[]}"#, r#"{"Successful":[{"Id":"0"}]}"#] {
+            assert_eq!(why(body, SEND), unconfirmed, "{body}");
+        }
+        assert_eq!(why("{}", CHANGE), unconfirmed);
+        assert_eq!(why(r#"{"Successful":[{"Id":"0"}]}"#, CHANGE), None);
+        let refused = Some(Failure::Refused(200, "Throttled".to_owned()));
+        assert_eq!(why(r#"{"Failed":[{"Id":"0","Code":"Throttled"}]}"#, SEND), refused);
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 use std::process::Command;
 
-use lab::environment::{Environment, StartError};
+use lab::{
+    environment::{Environment, StartError},
+    perseus::{Perseus, Reply},
+};
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
-use crate::support::BINARY;
+use crate::support::*;
 
 #[tokio::test]
 async fn lambda_is_told_everything_that_is_wrong() {
@@ -48,4 +52,38 @@ fn outside_lambda_it_says_what_it_is() {
     assert!(!run.status.success());
     let said = String::from_utf8(run.stdout).unwrap();
     assert!(said.contains("AWS_LAMBDA_RUNTIME_API is not set"), "{said}");
+}
+
+#[tokio::test]
+async fn a_variable_of_earlier_versions_is_told_once_and_not_refused() {
+    const TOLD: &str = "BATCH_MAX_WAIT is set and has no effect any more: no batch waits for more records";
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    for (value, told) in [("200ms", 1), ("banana", 1), ("", 0)] {
+        let environment = environment(&perseus, &[("BATCH_MAX_WAIT", value)]).await;
+        for _ in 0..2 {
+            assert_eq!(environment.invoke(event("a").to_string()).await.answer.failed_ids(), [""; 0]);
+        }
+        assert_eq!(lines(&environment, TOLD).len(), told, "{value}");
+    }
+}
+
+/// As `cargo lambda watch` gives it.
+#[tokio::test]
+async fn a_runtime_api_may_be_a_url() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut function = tokio::process::Command::new(BINARY)
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/name", listener.local_addr().unwrap()))
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.contains(&b'\n') {
+        assert!(stream.read_buf(&mut head).await.unwrap() > 0);
+    }
+    assert!(head.starts_with(b"POST /name/2018-06-01/runtime/init/error HTTP/1.1\r\n"), "{head:?}");
+    drop(stream);
+    assert!(!function.wait().await.unwrap().success());
 }

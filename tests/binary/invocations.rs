@@ -150,6 +150,30 @@ async fn a_bare_duration_for_a_deadline_is_warned_of_once() {
 }
 
 #[tokio::test]
+async fn a_time_out_within_the_reserve_is_told_with_both_settings() {
+    const TOLD: &str = "no time to send anything: the invocation began with no more than CUTOFF_RESERVE";
+    let perseus = Perseus::start(|_| Reply::ok()).await;
+    for (reserve, told) in [("3s", 1), ("500ms", 0)] {
+        let environment = environment(&perseus, &[("CUTOFF_RESERVE", reserve)]).await;
+        for _ in 0..2 {
+            environment.invoke_with(within(&event("a"), 2_000)).await;
+        }
+        let lines = lines(&environment, TOLD);
+        assert_eq!(lines.len(), told, "{reserve}");
+        for line in lines {
+            assert_eq!((&line["level"], &line["reserveMs"]), (&json!("ERROR"), &json!(3_000)));
+            let look_at = line["lookAt"].as_str().unwrap();
+            assert!(look_at.contains("Timeout") && look_at.contains("CUTOFF_RESERVE"), "{look_at}");
+        }
+    }
+    // A later invocation that arrives late says nothing of the settings.
+    let environment = environment(&perseus, &[("CUTOFF_RESERVE", "500ms")]).await;
+    environment.invoke(event("a").to_string()).await;
+    environment.invoke_with(within(&event("a"), 400)).await;
+    assert_eq!(lines(&environment, TOLD), [""; 0]);
+}
+
+#[tokio::test]
 async fn several_invocations_share_one_process() {
     let perseus = Perseus::start(|_| Reply::ok().after(Duration::from_millis(300))).await;
     let environment = environment(&perseus, &[("AWS_LAMBDA_MAX_CONCURRENCY", "4")]).await;

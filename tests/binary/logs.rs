@@ -280,7 +280,7 @@ async fn nothing_private_is_logged_at_any_level() {
                 json!({"x": {"dataType": "String", "stringValue": "AttributeMarker"}});
         }
         let bad = records.last_mut().unwrap();
-        bad["messageAttributes"]["x"] = json!({"dataType": "Binary", "binaryValue": "BodyMarker!"});
+        bad["messageAttributes"]["x"] = json!({"dataType": "Binary", "binaryValue": ["BodyMarker!"]});
         let mut told_to_lambda = vec![environment.invoke(event.to_string()).await];
         event["Records"][0]["messageId"] = json!({"BodyMarker": "HandleMarker"});
         told_to_lambda.push(environment.invoke(event.to_string()).await);

@@ -7,5 +7,7 @@ mod invocations;
 mod logs;
 mod metrics;
 mod proxy;
+mod stdout;
 mod support;
+mod tls;
 mod token;

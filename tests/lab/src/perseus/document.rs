@@ -140,9 +140,8 @@ mod tests {
             record(json!({ "messageId": "a", "body": 1, "md5OfBody": "m" })),
             record(json!({ "messageId": "a", "body": 1, "attributes": [] })),
             attribute(json!(1)),
-            attribute(json!({ "stringValue": "v" })),
             attribute(json!({ "dataType": "String", "stringValue": null })),
-            attribute(json!({ "dataType": "Binary", "binaryValue": "?" })),
+            attribute(json!({ "dataType": "Binary", "binaryValue": 1 })),
             attribute(json!({ "dataType": "String", "stringListValues": [1] })),
             attribute(json!({ "dataType": "String", "md5": "m" })),
         ] {

@@ -1,0 +1,78 @@
+//! What to do about an error of TLS or HTTP whose own text does not say it.
+
+use std::{error::Error, io};
+
+use rustls::{AlertDescription, CertificateError};
+
+const CA_AS_SERVER: &str = "the certificate is that of an authority, as `openssl req -x509` makes it, and no server may have \
+                            such a one: make it with basicConstraints=CA:FALSE";
+const ALGORITHM: &str = "its signature is of a kind that is not supported: use RSA, P-256, P-384 or Ed25519";
+const HANDSHAKE: &str = "the server may have a key of a kind that is not supported (P-521: use RSA, P-256, P-384 or Ed25519), \
+                         know no TLS 1.2 or 1.3 suite of today, or demand a client certificate, which the function has not";
+const CLIENT_CERTIFICATE: &str = "the server demands a client certificate, which the function has not";
+const VERSION: &str = "the server knows neither TLS 1.2 nor TLS 1.3";
+const HTTP2: &str = "what answers speaks no HTTP/1.1: perhaps HTTP/2 alone, or no HTTP at all";
+
+/// Advice about an error, if there is any.
+pub(crate) fn hint(error: &reqwest::Error) -> Option<&'static str> {
+    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| cause(*error));
+    causes.find_map(|error| {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return of_tls(tls);
+        }
+        // The HTTP crate does not tell this from other replies that make no sense, but by its text.
+        (error.to_string() == "invalid HTTP version parsed").then_some(HTTP2)
+    })
+}
+
+/// The error within an error. An I/O error says that of its inner one there, and keeps that one to itself.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.map(|inner| inner as _).or_else(|| error.source())
+}
+
+fn of_tls(error: &rustls::Error) -> Option<&'static str> {
+    use AlertDescription::{BadCertificate, CertificateRequired, HandshakeFailure, ProtocolVersion};
+    use rustls::Error::{AlertReceived, InvalidCertificate};
+
+    match error {
+        InvalidCertificate(CertificateError::Other(other)) => match other.to_string() {
+            text if text.contains("CaUsedAsEndEntity") => Some(CA_AS_SERVER),
+            text if text.contains("UnsupportedSignatureAlgorithm") => Some(ALGORITHM),
+            _ => None,
+        },
+        InvalidCertificate(error) if format!("{error:?}").starts_with("UnsupportedSignatureAlgorithm") => {
+            Some(ALGORITHM)
+        }
+        AlertReceived(HandshakeFailure) => Some(HANDSHAKE),
+        AlertReceived(ProtocolVersion) => Some(VERSION),
+        AlertReceived(CertificateRequired | BadCertificate) => Some(CLIENT_CERTIFICATE),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::Error::AlertReceived;
+
+    use super::*;
+
+    // Those that a server of this TLS library can bring about are in tests/binary/tls.rs.
+    #[test]
+    fn what_only_other_servers_do_has_advice_too() {
+        let p521 = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id: Vec::new(),
+            public_key_algorithm_id: Vec::new(),
+        };
+        for (error, advice) in [
+            (rustls::Error::InvalidCertificate(p521), Some(ALGORITHM)),
+            (AlertReceived(AlertDescription::ProtocolVersion), Some(VERSION)),
+            (AlertReceived(AlertDescription::BadCertificate), Some(CLIENT_CERTIFICATE)),
+            (AlertReceived(AlertDescription::InternalError), None),
+            (rustls::Error::InvalidCertificate(CertificateError::Expired), None),
+            (rustls::Error::General(String::new()), None),
+        ] {
+            assert_eq!(of_tls(&error), advice, "{error}");
+        }
+    }
+}

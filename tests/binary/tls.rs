@@ -1,0 +1,171 @@
+//! TLS that does not come about, and what the log says of it.
+
+use std::sync::Arc;
+
+use lab::environment::Environment;
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, KeyPair};
+use rustls::{
+    RootCertStore, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer},
+    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier},
+    sign::{CertifiedKey, Signer, SigningKey},
+    version::{TLS12, TLS13},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::*;
+
+/// A certificate that is its own authority.
+fn self_signed(is_ca: IsCa) -> (Certificate, PrivateKeyDer<'static>) {
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+}
+
+fn server(config: impl FnOnce() -> ServerConfig) -> TlsAcceptor {
+    TlsAcceptor::from(Arc::new(config()))
+}
+
+fn config_of(certificate: &Certificate, key: PrivateKeyDer<'static>) -> ServerConfig {
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(certificate.clone())], key)
+        .unwrap()
+}
+
+/// Why a batch failed that was posted to this server, which says `greeting` first; none if it did not fail.
+async fn reason(acceptor: TlsAcceptor, trusted: &str, greeting: &'static [u8]) -> Option<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = match acceptor.accept(stream).into_fallible().await {
+                Ok(stream) => stream,
+                Err((_, mut stream)) => {
+                    // A socket that is closed with bytes unread resets the connection, and the alert may be lost.
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                    continue;
+                }
+            };
+            stream.write_all(greeting).await.unwrap();
+            let mut bytes = Vec::new();
+            while !String::from_utf8_lossy(&bytes).contains("\"messageId\":\"a\"") {
+                if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    let environment = Environment::builder(BINARY)
+        .env("PERSEUS_URL", url)
+        .env("PERSEUS_CA_CERT", trusted)
+        .env("MAX_ATTEMPTS", "1")
+        .start()
+        .await
+        .unwrap();
+    environment.invoke(event("a").to_string()).await;
+    lines(&environment, "batch failed").pop().map(|line| line["reason"].as_str().unwrap().to_owned())
+}
+
+/// Asserts that a reason is this, followed by advice that holds these words.
+fn assert_advice(reason: Option<String>, error: &str, advice: &str) {
+    let reason = reason.expect("it was delivered");
+    let (told, advised) = reason.split_once("; ").expect(&reason);
+    assert!(told.contains(error) && advised.contains(advice), "{reason}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_its_own_authority_must_be_that_of_a_server() {
+    let (certificate, key) = self_signed(IsCa::Ca(BasicConstraints::Unconstrained));
+    let acceptor = server(|| config_of(&certificate, key));
+    assert_advice(reason(acceptor, &certificate.pem(), b"").await, "CaUsedAsEndEntity", "CA:FALSE");
+    let (certificate, key) = self_signed(IsCa::ExplicitNoCa);
+    let acceptor = server(|| config_of(&certificate, key));
+    assert_eq!(reason(acceptor, &certificate.pem(), b"").await, None, "what the advice says works");
+}
+
+/// A key of a kind that no client knows.
+#[derive(Debug)]
+struct UnknownKey(CertificateDer<'static>);
+
+impl SigningKey for UnknownKey {
+    fn choose_scheme(&self, _offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ECDSA
+    }
+}
+
+impl ResolvesServerCert for UnknownKey {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let key = Arc::new(UnknownKey(self.0.clone()));
+        Some(Arc::new(CertifiedKey::new(vec![self.0.clone()], key)))
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_supported_is_named() {
+    let (certificate, _) = self_signed(IsCa::ExplicitNoCa);
+    let key = UnknownKey(CertificateDer::from(certificate.clone()));
+    let acceptor = server(|| {
+        ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(key))
+    });
+    assert_advice(reason(acceptor, &certificate.pem(), b"").await, "HandshakeFailure", "P-521");
+}
+
+#[tokio::test]
+async fn a_server_that_demands_a_client_certificate_is_known_by_that() {
+    for version in [&TLS12, &TLS13] {
+        let reason = demanding(version).await;
+        assert_advice(reason, "CertificateRequired", "client certificate");
+    }
+}
+
+async fn demanding(version: &'static SupportedProtocolVersion) -> Option<String> {
+    let (certificate, key) = self_signed(IsCa::ExplicitNoCa);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(certificate.clone())).unwrap();
+    let provider = Arc::new(default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let acceptor = server(|| {
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(vec![CertificateDer::from(certificate.clone())], key)
+            .unwrap()
+    });
+    reason(acceptor, &certificate.pem(), b"").await
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_http_2_alone_is_known_by_that() {
+    // Its first frame, SETTINGS without any.
+    const SETTINGS: &[u8] = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    let (certificate, key) = self_signed(IsCa::ExplicitNoCa);
+    let acceptor = server(|| {
+        let mut config = config_of(&certificate, key);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config
+    });
+    assert_advice(reason(acceptor, &certificate.pem(), SETTINGS).await, "HTTP version", "HTTP/2");
+}
