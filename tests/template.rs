@@ -10,7 +10,7 @@ use perseus_forwarder::{
 use yaml_serde::Value;
 
 /// What the function says of an invocation in its document of metrics.
-const METRICS: [&str; 16] = [
+const METRICS: [&str; 17] = [
     "Acknowledged",
     "BytesSent",
     "DeadLettered",
@@ -24,6 +24,7 @@ const METRICS: [&str; 16] = [
     "Rejected",
     "Requests",
     "Retries",
+    "RefusesAll",
     "SetUpErrors",
     "Splits",
     "Unattempted",
