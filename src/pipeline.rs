@@ -35,7 +35,8 @@ pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
         fill_until(courier.deadline.cutoff(), attempt)
     };
     let lanes = if event.fifo {
-        iter(lanes(in_time(records, fill_until()), batcher)).left_stream()
+        let records = in_time(records, fill_until());
+        iter(lanes(records, batcher)).left_stream()
     } else {
         batches(records, batcher, fill_until).map(Lane::from).right_stream()
     };

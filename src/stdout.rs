@@ -198,7 +198,10 @@ impl Sink for Stdout {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::io::{PipeReader, PipeWriter, Read, pipe};
+    use std::{
+        cell::Cell,
+        io::{PipeReader, PipeWriter, Read, pipe},
+    };
 
     use proptest::prelude::*;
 
@@ -296,23 +299,41 @@ mod tests {
         assert_eq!(String::from_utf8(read).unwrap(), expected);
     }
 
-    #[test]
-    fn all_lines_together_do_not_wait_for_long() {
-        /// Says that it has room only to those who wait for it, and how long they would.
-        #[derive(Default)]
-        struct Late(std::cell::Cell<Duration>);
-        impl Sink for Late {
-            fn has_room(&self, patience: Duration) -> io::Result<bool> {
-                self.0.set(self.0.get() + patience);
-                Ok(false)
-            }
-            fn write(&self, _: &[u8]) -> io::Result<usize> {
-                unreachable!("there is no room")
-            }
+    /// Full or not, as told. Counts how long it is waited for.
+    #[derive(Default)]
+    struct Told {
+        has_room: Cell<bool>,
+        waited: Cell<Duration>,
+    }
+
+    impl Sink for Told {
+        fn has_room(&self, patience: Duration) -> io::Result<bool> {
+            self.waited.set(self.waited.get() + patience);
+            Ok(self.has_room.get())
         }
-        let lines = Lines::new(Late::default());
-        (0..1_000).for_each(|_| assert!(lines.put(b"line\n").is_err()));
-        assert_eq!(lines.sink.0.get(), PATIENCE);
+
+        fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_lines_together_do_not_wait_for_long() {
+        let lines = Lines::new(Told::default());
+        let put = |has_room| {
+            lines.sink.has_room.set(has_room);
+            assert_eq!(lines.put(b"line\n").is_ok(), has_room);
+            lines.sink.waited.get()
+        };
+        (0..1_000).for_each(|_| assert_eq!(put(false), PATIENCE));
+        put(true);
+        assert_eq!(put(false), PATIENCE, "it has waited enough for now");
+        put(true);
+        tokio::time::advance(PATIENCE / 2 * SHARE).await;
+        assert_eq!(put(false), PATIENCE + PATIENCE / 2);
+        put(true);
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        assert_eq!(put(false), PATIENCE * 2 + PATIENCE / 2);
     }
 
     #[test]
