@@ -20,7 +20,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::{task::yield_now, time::Instant};
 use tracing::warn;
 
 use crate::{
@@ -193,6 +193,34 @@ fn own_attributes<'a>(envelope: &Envelope<'a>) -> BTreeMap<Cow<'a, str>, Attribu
     attributes.into_iter().filter_map(read).collect()
 }
 
+/// So many bytes of messages are made at a time, in about a millisecond.
+const AT_A_TIME: usize = 256 << 10;
+
+/// How many bytes each of these records takes as a message, for as many as can be made by `until`.
+async fn sizes(
+    slots: &[usize],
+    size: impl Fn(usize) -> Option<usize>,
+    until: Instant,
+) -> Vec<(usize, usize)> {
+    let mut sizes = Vec::with_capacity(slots.len());
+    let mut made = 0;
+    for &slot in slots {
+        if Instant::now() >= until {
+            break;
+        }
+        if let Some(size) = size(slot) {
+            sizes.push((slot, size));
+            // A message costs more than its bytes.
+            made += size + 1_024;
+        }
+        if made >= AT_A_TIME {
+            made = 0;
+            yield_now().await;
+        }
+    }
+    sizes
+}
+
 /// Puts messages of these sizes into calls, in their order.
 fn calls(sizes: impl IntoIterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
     let mut calls: Vec<Vec<usize>> = Vec::new();
@@ -237,7 +265,8 @@ pub async fn send(
         "REJECTED_QUEUE_URL is the queue that the records come from".to_owned()
     } else {
         // Made here for its size, and again when it goes: all of them at once could be many.
-        let sizes = rejected.iter().filter_map(|&slot| Some((slot, message(slot)?.bytes)));
+        let size = |slot| message(slot).map(|message| message.bytes);
+        let sizes = sizes(&rejected, size, until).await;
         let note = |slot| {
             ledger.dead_letter(slot);
             sent += 1;

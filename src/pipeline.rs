@@ -73,21 +73,34 @@ fn batches(
 ) -> impl Stream<Item = Batch> + Send {
     let stage = (records, batcher, fill_until);
     unfold(stage, async |(mut records, mut batcher, fill_until)| {
-        let batch = fill(&mut batcher, &mut records, fill_until()?)?;
+        let batch = fill(&mut batcher, &mut records, fill_until()?).await?;
         // Decoding leaves the connections no time to write; this does.
         yield_now().await;
         Some((batch, (records, batcher, fill_until)))
     })
 }
 
+/// So many bytes are decoded at a time, in about a millisecond. In between, requests and the cutoff have their turn.
+const AT_A_TIME: usize = 256 << 10;
+
 /// The next batch: closed when it is full, when its time is over, or with the last record.
-fn fill(batcher: &mut Batcher, records: &mut impl Iterator<Item = Record>, until: Instant) -> Option<Batch> {
+async fn fill(
+    batcher: &mut Batcher,
+    records: &mut impl Iterator<Item = Record>,
+    until: Instant,
+) -> Option<Batch> {
+    let mut decoded = 0;
     for record in records {
+        decoded += record.wire.len();
         if let Some(full) = batcher.push(record) {
             return Some(full);
         }
         if Instant::now() >= until {
             break;
+        }
+        if decoded >= AT_A_TIME {
+            decoded = 0;
+            yield_now().await;
         }
     }
     batcher.finish()
