@@ -28,7 +28,7 @@ use crate::{
     json::read_object,
     ledger::Ledger,
     refusal::Refusal,
-    sqs::{Action, MOST_ENTRIES, Queue, Sqs},
+    sqs::{Action, Failure, MOST_ENTRIES, Queue, Sqs},
 };
 
 /// The status with which Perseus refused the record. Not there if the function could not read it.
@@ -274,6 +274,7 @@ pub async fn send(
         };
         let failure =
             sqs.ask_all(target, Action::SendMessageBatch, &calls(sizes), message, until, note).await;
+        let failure = failure.or((Instant::now() >= until).then_some(Failure::Timeout));
         failure.map_or_else(|| "too large, or no text".to_owned(), |failure| failure.to_string())
     };
     if sent < rejected.len() {
