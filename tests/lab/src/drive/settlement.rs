@@ -24,23 +24,37 @@ impl Drive {
             if reading.kept.contains(&place) {
                 self.returned.insert(delivery.receipt.message, done.started + done.took);
             } else {
-                self.delete(delivery);
+                self.delete(delivery, done.number);
             }
         }
         let end =
             if done.end == End::Answered && reading.refused.is_some() { End::Refused } else { done.end };
+        let until = done.started + done.took;
+        let outage = self.plan.climate.outage_between(done.started, until);
+        let given_up = match end {
+            _ if outage || end.is_sabotage() || self.troubled.contains(&done.environment) => 0,
+            _ if done.headroom < self.plan.rules.patience => 0,
+            // Of attempts that nobody heard nobody can tell.
+            _ if self.plan.climate.refuses_connections_between(done.started, until) => 0,
+            _ => self.given_up(done.number, &batch, &reading),
+        };
         self.invocations[done.number as usize] = Invocation {
             environment: done.environment,
             started: done.started,
             took: done.took,
             messages: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             kept: u32::try_from(reading.kept.len()).unwrap_or(u32::MAX),
+            given_up,
             end,
             headroom: done.headroom,
             strays: reading.strays,
         };
-        let outage = self.plan.climate.outage_between(done.started, done.started + done.took);
         self.note_hindered(done.number, &batch, &reading, end.is_sabotage() || outage);
+        if outage {
+            self.troubled.insert(done.environment);
+        } else if reading.kept.len() < batch.len() {
+            self.troubled.remove(&done.environment);
+        }
         if !end.is_sabotage() {
             self.recorder.answer(done.headroom);
         }
@@ -50,12 +64,35 @@ impl Drive {
         }
     }
 
-    fn delete(&mut self, delivery: &Delivery) {
+    fn delete(&mut self, delivery: &Delivery, invocation: u32) {
         let message = delivery.receipt.message;
-        let is_safe = self.ingest.is_committed(message) || self.notes[message as usize].dead_lettered;
+        let note = &mut self.notes[message as usize];
+        let is_safe = self.ingest.is_committed(message) || note.dead_lettered;
         if self.queue.delete(delivery.receipt) {
-            self.notes[message as usize].deleted_too_early = !is_safe;
+            note.deleted_too_early = !is_safe;
+            note.dead_lettered_in = note.dead_lettered.then_some(invocation);
         }
+    }
+
+    /// How many messages came back that could have been tried again. What Perseus will never take, and what is behind
+    /// a message of its group, is not among them.
+    fn given_up(&self, invocation: u32, batch: &[Delivery], reading: &Reading) -> u32 {
+        let mut broken = HashSet::new();
+        let mut given_up = 0;
+        for (_, delivery) in batch.iter().enumerate().filter(|(place, _)| reading.kept.contains(place)) {
+            let message = delivery.receipt.message;
+            let group = self.messages.group(message);
+            let is_behind = group.is_some_and(|group| broken.contains(&group));
+            broken.extend(group);
+            let is_done_with = || {
+                let posts = self.ingest.trials(message, invocation).posts;
+                self.messages.is_poison(message) || posts >= self.plan.rules.max_attempts
+            };
+            if !is_behind && !delivery.is_copy && !is_done_with() {
+                given_up += 1;
+            }
+        }
+        given_up
     }
 
     /// Notes the receives that could come to nothing: all of an invocation that met an outage or died, those behind a
@@ -69,7 +106,8 @@ impl Drive {
             let message = delivery.receipt.message;
             let group = self.messages.group(message);
             let is_behind = group.is_some_and(|group| broken.contains(&group));
-            let has_failed = || self.ingest.failures(message, invocation) >= self.plan.rules.max_attempts;
+            let has_failed =
+                || self.ingest.trials(message, invocation).failures >= self.plan.rules.max_attempts;
             if !delivery.is_copy && (all || is_behind || has_failed()) {
                 self.notes[message as usize].hindered += 1;
             }

@@ -15,6 +15,19 @@ pub struct Exchange {
     pub ended: Ms,
     /// What its client has heard.
     pub heard: Heard,
+    /// What Perseus made of it.
+    pub said: Said,
+}
+
+/// What Perseus made of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It committed some of the records, or all.
+    Accepted,
+    /// It refused the whole request: 400 or 422.
+    Refused,
+    /// Nothing that says anything of the records.
+    Nothing,
 }
 
 /// What a client has heard of what became of its request.
