@@ -57,7 +57,7 @@ pub struct Life {
     pub hindered: u16,
     /// Whether the function has sent it to the dead-letter queue.
     pub dead_lettered: bool,
-    /// The invocation that deleted it because the dead-letter queue has it.
+    /// In which invocation that was, the first time.
     pub dead_lettered_in: Option<u32>,
     /// Whether the queue delivered it although it was deleted or in flight.
     pub copied: bool,

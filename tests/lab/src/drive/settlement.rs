@@ -24,7 +24,7 @@ impl Drive {
             if reading.kept.contains(&place) {
                 self.returned.insert(delivery.receipt.message, done.started + done.took);
             } else {
-                self.delete(delivery, done.number);
+                self.delete(delivery);
             }
         }
         let end =
@@ -64,13 +64,11 @@ impl Drive {
         }
     }
 
-    fn delete(&mut self, delivery: &Delivery, invocation: u32) {
+    fn delete(&mut self, delivery: &Delivery) {
         let message = delivery.receipt.message;
-        let note = &mut self.notes[message as usize];
-        let is_safe = self.ingest.is_committed(message) || note.dead_lettered;
+        let is_safe = self.ingest.is_committed(message) || self.notes[message as usize].dead_lettered;
         if self.queue.delete(delivery.receipt) {
-            note.deleted_too_early = !is_safe;
-            note.dead_lettered_in = note.dead_lettered.then_some(invocation);
+            self.notes[message as usize].deleted_too_early = !is_safe;
         }
     }
 
