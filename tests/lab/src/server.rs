@@ -193,3 +193,60 @@ async fn serve(stream: TcpStream, line: Line, mut cut: watch::Receiver<Option<Cu
         Some(Cut::Close) | None => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Extension, http::StatusCode, routing::get};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn server() -> Server {
+        let cut = |Extension(line): Extension<Line>| async move {
+            line.cut(Cut::NoHttp);
+            std::future::pending::<StatusCode>().await
+        };
+        let routes = Router::new().route("/", get(|| async { "well" })).route("/cut", get(cut));
+        Server::start(routes).await.expect("a loopback port")
+    }
+
+    /// What is said to these bytes until the connection ends.
+    async fn answer(server: &Server, request: &[u8]) -> io::Result<String> {
+        let mut stream = TcpStream::connect(server.address()).await?;
+        stream.write_all(request).await?;
+        stream.shutdown().await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_door_refuses_connections_and_opens_again() {
+        let server = server().await;
+        assert!(answer(&server, REQUEST).await.is_ok_and(|answer| answer.ends_with("well")));
+        let mut open = TcpStream::connect(server.address()).await.expect("an open door");
+        for _ in 0..3 {
+            server.door().close();
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            let refused = answer(&server, REQUEST).await.expect_err("a closed door");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            server.door().open();
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            assert!(answer(&server, REQUEST).await.is_ok_and(|answer| answer.ends_with("well")));
+        }
+        let gone = open.read(&mut [0; 9]).await;
+        assert!(gone.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_http_is_said_in_the_place_of_a_reply() {
+        let server = server().await;
+        let mut stream = TcpStream::connect(server.address()).await.expect("a connection");
+        stream.write_all(b"GET /cut HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("an orderly end");
+        assert_eq!(answer, NO_HTTP);
+    }
+}
