@@ -1,7 +1,9 @@
 //! What must hold at the end of every run.
 
 mod duplicates;
+mod outages;
 mod refusals;
+mod runs;
 mod surrender;
 
 use std::collections::HashMap;
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 pub use self::{
     duplicates::{Cause, Causes, cause, causes},
+    outages::outages_noticed,
     refusals::refusals_noticed,
     surrender::tried_before_returned,
 };
@@ -40,7 +43,7 @@ const MOST_BREACHES: usize = 5;
 const ENOUGH_CHANCES: u16 = 3;
 
 /// All invariants.
-pub const INVARIANTS: [fn(&History) -> Finding; 11] = [
+pub const INVARIANTS: [fn(&History) -> Finding; 12] = [
     deleted_is_committed,
     accounted_for,
     answers_name_their_own,
@@ -48,6 +51,7 @@ pub const INVARIANTS: [fn(&History) -> Finding; 11] = [
     order_within_groups,
     duplicates_explained,
     only_poison_is_dead,
+    outages_noticed,
     refusals_noticed,
     tried_before_returned,
     one_key_one_body,

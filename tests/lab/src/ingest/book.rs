@@ -316,12 +316,15 @@ fn note(words: &mut Vec<String>, said: String) {
 }
 
 fn said(fate: &Fate, records: &[PostedRecord]) -> Said {
-    let status = fate.reply.status_code();
-    match fate.ending {
-        Ending::Reply if matches!(status, 400 | 422) => Said::Refused,
-        Ending::Reply if fate.tells && records.iter().any(|record| fate.reply.commits(Some(&record.id))) => {
+    let is_told = fate.ending == Ending::Reply;
+    match fate.reply.status_code() {
+        400 | 422 if is_told => Said::Refused,
+        _ if is_told && fate.tells && records.iter().any(|record| fate.reply.commits(Some(&record.id))) => {
             Said::Accepted
         }
+        500 => Said::Nothing,
+        // Of a 207 without a word it may be argued.
+        201..=501 if is_told => Said::Other,
         _ => Said::Nothing,
     }
 }

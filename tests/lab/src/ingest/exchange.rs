@@ -26,8 +26,10 @@ pub enum Said {
     Accepted,
     /// It refused the whole request: 400 or 422.
     Refused,
-    /// Nothing that says anything of the records.
+    /// Nothing that can be used: any 5xx but 501, no HTTP, a page, a reply cut short, none at all.
     Nothing,
+    /// Something else, by which it shows that it is up: 429, 413, a login asked for.
+    Other,
 }
 
 /// What a client has heard of what became of its request.

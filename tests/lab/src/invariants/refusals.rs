@@ -2,27 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{Finding, finding};
-use crate::{
-    clock::Ms,
-    history::{History, Life, Said},
-};
+use super::{Finding, finding, runs::requests_in_spite_of};
+use crate::history::{History, Life, Said};
 
 /// So many refusals in a row are no longer taken for the records' fault.
 const NOTICED: u32 = 50;
 
-/// What an environment has heard since Perseus last said anything but no.
-#[derive(Debug, Default)]
-struct Run {
-    refusals: u32,
-    /// When there were enough of them.
-    noticed: Option<Ms>,
-}
-
 /// After [`NOTICED`] refusals in a row an environment only probes, and it sends no more good messages to the dead-letter
 /// queue than these refusals have cost.
 pub fn refusals_noticed(history: &History) -> Finding {
-    let probes = requests_once_noticed(history);
+    let probes = requests_in_spite_of(history, Said::Refused, NOTICED, 0);
     let longest = longest_probe(history);
     let mut breaches: Vec<String> = probes
         .iter()
@@ -61,36 +50,6 @@ pub(super) fn is_excused(history: &History, life: &Life) -> bool {
         let end = invocation.started + invocation.took;
         history.refusing.iter().any(|(from, until)| *from <= end && invocation.started < *until)
     })
-}
-
-/// The requests of each invocation that its environment sent although it had heard enough refusals.
-fn requests_once_noticed(history: &History) -> HashMap<u32, u32> {
-    let mut events: Vec<(Ms, bool, usize)> = Vec::with_capacity(2 * history.exchanges.len());
-    for (place, exchange) in history.exchanges.iter().enumerate() {
-        events.push((exchange.arrived, false, place));
-        events.push((exchange.ended, true, place));
-    }
-    events.sort_unstable();
-    let mut runs: HashMap<u32, Run> = HashMap::new();
-    let mut late = HashMap::new();
-    for (now, is_end, place) in events {
-        let exchange = &history.exchanges[place];
-        let Some(invocation) = history.invocations.get(exchange.invocation as usize) else { continue };
-        let run = runs.entry(invocation.environment).or_default();
-        if !is_end {
-            let is_late = run.noticed.is_some_and(|noticed| now > noticed + history.rules.slack);
-            *late.entry(exchange.invocation).or_default() += u32::from(is_late);
-        } else if exchange.said == Said::Refused {
-            run.refusals += 1;
-            if run.refusals >= NOTICED {
-                run.noticed.get_or_insert(now);
-            }
-        } else {
-            *run = Run::default();
-        }
-    }
-    late.retain(|_, requests| *requests > 0);
-    late
 }
 
 /// The most requests of a probe: a batch, halved along one path down to a single record. On a FIFO queue halves meet where

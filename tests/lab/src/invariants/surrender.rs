@@ -59,7 +59,8 @@ fn failing_since(history: &History) -> Vec<Option<Ms>> {
         let exchange = &history.exchanges[place];
         let Some(invocation) = history.invocations.get(exchange.invocation as usize) else { continue };
         match exchange.said {
-            Said::Nothing => _ = since.entry(invocation.environment).or_insert(now),
+            // A 429 is no outage, and yet it may be all that there is.
+            Said::Nothing | Said::Other => _ = since.entry(invocation.environment).or_insert(now),
             Said::Accepted | Said::Refused => _ = since.remove(&invocation.environment),
         }
     }

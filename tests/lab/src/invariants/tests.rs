@@ -213,16 +213,15 @@ fn what_the_stand_in_objects_to_is_told_in_part() {
     assert_eq!(contract_kept(&history).breaches.len(), MOST_BREACHES + 1);
 }
 
-/// A thousand requests of one environment, in invocations of a hundred each, all refused.
-fn refused(history: &mut History, in_each: u32) {
-    history.refusing = vec![(0, 100_000)];
+/// Ten invocations of one environment with so many requests each, to all of which Perseus says the same.
+fn answered(history: &mut History, in_each: u32, said: Said) {
     let invocation = history.invocations[0];
     history.invocations =
         (0..10).map(|number| Invocation { started: number * 1_000, ..invocation }).collect();
     let request = |number: u32| {
         let arrived = number / in_each * 1_000 + number % in_each;
         let invocation = number / in_each;
-        Exchange { invocation, arrived, ended: arrived, heard: Heard::Everything, said: Said::Refused }
+        Exchange { invocation, arrived, ended: arrived, heard: Heard::Everything, said }
     };
     history.exchanges = (0..10 * in_each).map(request).collect();
 }
@@ -230,13 +229,26 @@ fn refused(history: &mut History, in_each: u32) {
 #[test]
 fn a_run_of_refusals_must_be_noticed() {
     // A hundred records take seven halvings.
-    assert_eq!(broken(|history| refused(history, 16)), [""; 0]);
-    assert_eq!(broken(|history| refused(history, 17)), ["refusals are noticed"]);
+    assert_eq!(broken(|history| answered(history, 16, Said::Refused)), [""; 0]);
+    assert_eq!(broken(|history| answered(history, 17, Said::Refused)), ["refusals are noticed"]);
     let with_an_acceptance_at_times = |history: &mut History| {
-        refused(history, 50);
+        answered(history, 50, Said::Refused);
         history.exchanges.iter_mut().step_by(40).for_each(|one| one.said = Said::Accepted);
     };
     assert_eq!(broken(with_an_acceptance_at_times), [""; 0]);
+}
+
+#[test]
+fn an_outage_must_be_noticed() {
+    // A hundred failures are the first two invocations', and five seconds more.
+    assert_eq!(broken(|history| answered(history, 50, Said::Nothing)), ["outages are noticed"]);
+    assert_eq!(broken(|history| answered(history, 50, Said::Other)), [""; 0]);
+    // The hundred and first is the only one of its invocation, and so are those behind it.
+    let with_probes = |history: &mut History| {
+        answered(history, 100, Said::Nothing);
+        history.exchanges.retain(|one| one.invocation < 1 || one.arrived % 1_000 < 2);
+    };
+    assert_eq!(broken(with_probes), [""; 0]);
 }
 
 #[test]
