@@ -189,17 +189,19 @@ impl Climate {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
         let latency = Duration::from_millis(latency as u64);
-        let outage = self.outage(posted.at);
+        let outage = self.outages.iter().find(|outage| outage.meets(posted.at, posted.at + 1));
         let is_full = self.capacity.is_some_and(|most| posted.load > most);
         let is_too_often = self.rate_limit.is_some_and(|most| posted.in_second > most);
         // Who does nothing else with a request is done with it sooner.
         let latency = match outage {
+            // Nobody there does anything with it.
+            Some(outage) if outage.is_blip() => Duration::ZERO,
             None if is_too_often => Duration::ZERO,
             None if is_full => latency / 10,
             _ => latency,
         };
         let fate = match outage {
-            Some(outage) => during(outage, rng),
+            Some(outage) => during(outage.kind, rng),
             None if is_too_often => Fate::failure(Reply::status(429)),
             None if is_full && self.is_curt => Fate::told(Reply::status(429)),
             None if is_full => Fate::told(later(rng)),

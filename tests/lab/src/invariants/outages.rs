@@ -8,7 +8,7 @@ use crate::{
 
 /// With so many failures in a row, over so long, the function has seen what it takes: whole rounds of them, and nothing
 /// else for two seconds.
-const NOTICED: u32 = 100;
+const NOTICED: u32 = 60;
 const NOTICED_AFTER: Ms = 5_000;
 
 /// A probe is one request, or two if the first only finds a dead connection in the pool.
@@ -25,7 +25,7 @@ pub fn outages_noticed(history: &History) -> Finding {
     };
     finding(
         "outages are noticed",
-        "after 100 failures in a row an environment sends one probe in each invocation",
+        "after 60 failures in a row an environment sends one probe in each invocation",
         format!("{} invocations that probed", probes.len()),
         loud.into_iter().map(told).collect(),
     )

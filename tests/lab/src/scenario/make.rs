@@ -19,7 +19,7 @@ impl Plan {
         match self.scenario {
             Scenario::Calm => {}
             Scenario::Flaky => self.climate = flaky(rng),
-            Scenario::Outage => self.add_outages(OutageKind::OF_PERSEUS, rng),
+            Scenario::Outage => self.make_outage(rng),
             Scenario::Blips => self.make_blips(rng),
             Scenario::Slow => self.make_slow(rng),
             Scenario::Poison => self.add_poison(0.02, rng),
@@ -67,14 +67,30 @@ impl Plan {
         }
     }
 
+    /// An outage in each half of the run, of a good part of it. One seed after the other goes through all kinds.
+    fn make_outage(&mut self, rng: &mut ChaCha8Rng) {
+        let kinds = OutageKind::OF_PERSEUS;
+        let seed = usize::try_from(self.seed % kinds.len() as u64).unwrap_or_default();
+        let half = self.traffic.over / 2;
+        for (start, step) in [(0, 0), (half, 5)] {
+            let from = start + rng.random_range(0..half / 2);
+            let until = from + rng.random_range(half / 6..half * 2 / 5);
+            let kind = kinds[(seed + step) % kinds.len()];
+            self.climate.outages.push(Outage { from, until, kind });
+        }
+    }
+
     /// Restarts of some tenths of a second, a second at most, while there is much to do.
     fn make_blips(&mut self, rng: &mut ChaCha8Rng) {
         self.follow_template();
+        // Ten rounds of requests and more for an invocation, so that a blip has others before and behind it.
+        self.set("BATCH_MAX_RECORDS", 10);
+        self.mapping.max_concurrency = 5;
         self.traffic.shape = Shape::Bursts;
         self.traffic.messages *= 3;
         self.climate.latency = (20, rng.random_range(20..80));
         if rng.random_bool(0.5) {
-            self.climate.rate_limit = Some(rng.random_range(20..60));
+            self.climate.rate_limit = Some(rng.random_range(50..150));
         }
         let mut from = 0;
         while from < self.traffic.over {

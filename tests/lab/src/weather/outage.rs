@@ -93,7 +93,7 @@ impl Outage {
 
     /// Whether it has a moment in common with this time.
     pub(super) fn meets(&self, from: Ms, until: Ms) -> bool {
-        self.from <= until && from < self.until
+        self.from < until && from < self.until
     }
 }
 
