@@ -189,7 +189,7 @@ impl Climate {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
         let latency = Duration::from_millis(latency as u64);
-        let outage = self.outages.iter().find(|outage| outage.meets(posted.at, posted.at + 1));
+        let outage = self.outages.iter().find(|outage| outage.is_at(posted.at));
         let is_full = self.capacity.is_some_and(|most| posted.load > most);
         let is_too_often = self.rate_limit.is_some_and(|most| posted.in_second > most);
         // Who does nothing else with a request is done with it sooner.
@@ -239,7 +239,7 @@ impl Climate {
 
     /// The outage at this time.
     pub(crate) fn outage(&self, at: Ms) -> Option<OutageKind> {
-        self.outages.iter().find(|outage| (outage.from..outage.until).contains(&at)).map(|outage| outage.kind)
+        self.outages.iter().find(|outage| outage.is_at(at)).map(|outage| outage.kind)
     }
 
     /// The times in which nobody listens, in order.

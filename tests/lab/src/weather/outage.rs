@@ -93,7 +93,11 @@ impl Outage {
 
     /// Whether it has a moment in common with this time.
     pub(super) fn meets(&self, from: Ms, until: Ms) -> bool {
-        self.from < until && from < self.until
+        self.from <= until && from < self.until
+    }
+
+    pub(super) fn is_at(&self, time: Ms) -> bool {
+        (self.from..self.until).contains(&time)
     }
 }
 
