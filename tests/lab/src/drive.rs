@@ -7,7 +7,11 @@ mod conclusion;
 mod questions;
 mod settlement;
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -87,6 +91,8 @@ struct Drive {
     /// When the messages that are in the queue again were returned.
     returned: HashMap<Number, Ms>,
     waits: Vec<(u16, Ms)>,
+    /// The environments that have met an outage and have not heard of its end.
+    troubled: HashSet<u32>,
     /// What the queue itself does not remember of its messages.
     notes: Vec<Note>,
     recorder: Recorder,
@@ -99,6 +105,7 @@ struct Note {
     copied: bool,
     deleted_too_early: bool,
     dead_lettered: bool,
+    dead_lettered_in: Option<u32>,
 }
 
 /// Runs a plan to its end.
@@ -153,6 +160,7 @@ impl Drive {
             invocations: Vec::new(),
             returned: HashMap::new(),
             waits: Vec::new(),
+            troubled: HashSet::new(),
             notes: Vec::new(),
             stopped: false,
             plan,
@@ -172,6 +180,7 @@ impl Drive {
             for _ in 0..self.arrivals.due(now) {
                 let number = Number::try_from(self.notes.len()).unwrap_or(Number::MAX);
                 self.queue.send(self.messages.group(number), now);
+                self.ingest.sent(now);
                 self.notes.push(Note::default());
             }
         }
@@ -228,6 +237,7 @@ impl Drive {
             took: 0,
             messages: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             kept: 0,
+            given_up: 0,
             end: End::TimedOut,
             headroom: 0,
             strays: Strays::default(),

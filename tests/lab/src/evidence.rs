@@ -9,11 +9,12 @@ mod table;
 
 pub use self::{
     capacity::{Site, Usage, capacity, usage},
-    outage::{Cost, outage, outages},
+    outage::{Cost, Disaster, kinds, outage, outages},
     poison::{Price, Refusal, poison, price},
     slow::{Waits, slow, waits},
     table::Table,
 };
+pub use crate::weather::OutageKind;
 use crate::{
     clock::Ms,
     dice::Dice,

@@ -2,7 +2,7 @@
 
 pub use crate::{
     clock::Ms,
-    ingest::{Committed, Exchange, Heard, Repeat},
+    ingest::{Committed, Exchange, Heard, Repeat, Said},
     mapping::answer::Strays,
     message::Number,
     queue::Place,
@@ -27,6 +27,12 @@ pub struct History {
     pub violations: Vec<String>,
     /// How much broke it.
     pub violation_count: u32,
+    /// Idempotency keys that did not belong to one body, in words; only the first ones.
+    pub key_faults: Vec<String>,
+    /// How many there were.
+    pub key_fault_count: u32,
+    /// The times in which Perseus refused each request, as if its records were bad.
+    pub refusing: Vec<(Ms, Ms)>,
     /// What the function was told.
     pub rules: Rules,
 }
@@ -51,6 +57,8 @@ pub struct Life {
     pub hindered: u16,
     /// Whether the function has sent it to the dead-letter queue.
     pub dead_lettered: bool,
+    /// In which invocation that was, the first time.
+    pub dead_lettered_in: Option<u32>,
     /// Whether the queue delivered it although it was deleted or in flight.
     pub copied: bool,
     /// What Perseus knows of it.
@@ -70,6 +78,8 @@ pub struct Invocation {
     pub messages: u32,
     /// How many of them it left in the queue.
     pub kept: u32,
+    /// How many of these came back although there was time, and they had not been tried as often as is allowed.
+    pub given_up: u32,
     /// How it ended.
     pub end: End,
     /// The time that was left before the deadline.
@@ -106,6 +116,12 @@ pub struct Rules {
     pub request_timeout: Ms,
     /// `MAX_ATTEMPTS`.
     pub max_attempts: u32,
+    /// `MAX_IN_FLIGHT`.
+    pub max_in_flight: u32,
+    /// The most records that a request has: `BATCH_MAX_RECORDS`, or an event's if these are fewer.
+    pub most_records: u32,
+    /// The longest that the next attempt has to wait for, and takes.
+    pub patience: Ms,
     /// By how much two clocks may disagree about the same moment.
     pub slack: Ms,
 }

@@ -24,16 +24,20 @@ use http::{StatusCode, request::Parts};
 use rand::RngExt;
 
 use self::book::Book;
-pub(crate) use self::{book::Findings, exchange::Outcome, tally::Tally};
+pub(crate) use self::{
+    book::{Findings, Trials},
+    exchange::Outcome,
+    tally::Tally,
+};
 pub use self::{
-    exchange::{Exchange, Heard},
+    exchange::{Exchange, Heard, Said},
     ledger::{Committed, Repeat},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Ms},
     dice::Dice,
     message::Messages,
-    server::{Cut, Line, Server},
+    server::{Cut, Door, Line, Server},
     weather::{Climate, Ending, Fate},
 };
 
@@ -63,6 +67,7 @@ struct Desk {
 struct Open<'a> {
     desk: &'a Desk,
     exchange: u32,
+    line: Line,
     ended: bool,
 }
 
@@ -82,7 +87,9 @@ impl Ingest {
             lines: Mutex::default(),
         });
         let routes = Router::new().fallback(ingest).with_state(Arc::clone(&desk));
-        Ok(Self { server: Server::start(routes).await?, desk })
+        let server = Server::start(routes).await?;
+        tokio::spawn(mind_the_door(server.door(), clock, desk.climate.closed()));
+        Ok(Self { server, desk })
     }
 
     /// What to set `PERSEUS_URL` to in an environment.
@@ -118,9 +125,14 @@ impl Ingest {
         self.desk.book().ledger.committed(number).is_some()
     }
 
-    /// How often Perseus failed this message in this invocation, its latest, whatever was sent.
-    pub(crate) fn failures(&self, message: u32, invocation: u32) -> u32 {
-        self.desk.book().failures(message, invocation)
+    /// What became of this message in this invocation, its latest.
+    pub(crate) fn trials(&self, message: u32, invocation: u32) -> Trials {
+        self.desk.book().trials(message, invocation)
+    }
+
+    /// Notes when the next message was sent.
+    pub(crate) fn sent(&self, now: Ms) {
+        self.desk.book().sent(now);
     }
 
     /// Everything that was seen and done, and the end of it.
@@ -149,7 +161,7 @@ impl Desk {
         }
     }
 
-    fn receive(&self, head: Parts, body: Bytes) -> (Open<'_>, Fate) {
+    fn receive(&self, head: Parts, body: Bytes, line: Line) -> (Open<'_>, Fate) {
         let (exchange, fate) = self.book().receive(
             head.headers,
             body,
@@ -158,7 +170,7 @@ impl Desk {
             &self.climate,
             self.dice,
         );
-        (Open { desk: self, exchange, ended: false }, fate)
+        (Open { desk: self, exchange, line, ended: false }, fate)
     }
 }
 
@@ -177,7 +189,8 @@ impl Open<'_> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            self.desk.book().end(self.exchange, self.desk.clock.now(), Outcome::HungUp, false);
+            let outcome = if self.line.is_cut() { Outcome::Cut } else { Outcome::HungUp };
+            self.desk.book().end(self.exchange, self.desk.clock.now(), outcome, false);
         }
     }
 }
@@ -197,7 +210,7 @@ async fn ingest(
         return StatusCode::OK.into_response();
     }
     desk.connect(&head, &line);
-    let (open, fate) = desk.receive(head, body);
+    let (open, fate) = desk.receive(head, body, line.clone());
     commit_later(&desk, &open, &fate);
     if !fate.replies_after.is_zero() {
         tokio::time::sleep(fate.replies_after).await;
@@ -210,12 +223,23 @@ async fn ingest(
         }
         Ending::Reset => Cut::Reset,
         Ending::Close => Cut::Close,
+        Ending::NoHttp => Cut::NoHttp,
         // What is silent ends with its client.
         Ending::Silence => std::future::pending().await,
     };
     open.end(Outcome::Cut, false);
     line.cut(cut);
     std::future::pending().await
+}
+
+/// Closes the port when Perseus is gone, and opens it when it is back.
+async fn mind_the_door(door: Door, clock: Clock, closed: Vec<(Ms, Ms)>) {
+    for (from, until) in closed {
+        tokio::time::sleep_until(clock.at(from)).await;
+        door.close();
+        tokio::time::sleep_until(clock.at(until)).await;
+        door.open();
+    }
 }
 
 /// A server does not notice that a client has hung up until it answers: it goes on all the same.

@@ -1,12 +1,21 @@
 //! What must hold at the end of every run.
 
 mod duplicates;
+mod outages;
+mod refusals;
+mod runs;
+mod surrender;
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-pub use self::duplicates::{Cause, Causes, cause, causes};
+pub use self::{
+    duplicates::{Cause, Causes, cause, causes},
+    outages::outages_noticed,
+    refusals::refusals_noticed,
+    surrender::tried_before_returned,
+};
 use crate::{
     history::{End, History, Life},
     queue::Place,
@@ -34,7 +43,7 @@ const MOST_BREACHES: usize = 5;
 const ENOUGH_CHANCES: u16 = 3;
 
 /// All invariants.
-pub const INVARIANTS: [fn(&History) -> Finding; 8] = [
+pub const INVARIANTS: [fn(&History) -> Finding; 12] = [
     deleted_is_committed,
     accounted_for,
     answers_name_their_own,
@@ -42,6 +51,10 @@ pub const INVARIANTS: [fn(&History) -> Finding; 8] = [
     order_within_groups,
     duplicates_explained,
     only_poison_is_dead,
+    outages_noticed,
+    refusals_noticed,
+    tried_before_returned,
+    one_key_one_body,
     contract_kept,
 ];
 
@@ -191,11 +204,15 @@ pub fn duplicates_explained(history: &History) -> Finding {
 ///
 /// A message may have lost its receives to outages, to environments that died, to a message ahead of it in its group, or
 /// to a Perseus that failed every attempt the function is allowed. One or two that are left can be bad luck, as when the
-/// time is up before the attempts are; three are a chance that has to be taken.
+/// time is up before the attempts are; three are a chance that has to be taken. While Perseus refuses everything the
+/// first refusals look like any others: of what they cost see [`refusals_noticed`].
 pub fn only_poison_is_dead(history: &History) -> Finding {
     let dead = || history.numbered().filter(|(_, life)| life.is_dead());
     let healthy = || dead().filter(|(_, life)| !life.is_poison);
-    let is_wronged = |life: &Life| life.dead_lettered || chances(life) >= ENOUGH_CHANCES;
+    let is_wronged = |life: &Life| match life.dead_lettered {
+        true => !refusals::is_excused(history, life),
+        false => chances(life) >= ENOUGH_CHANCES,
+    };
     let breaches = healthy().filter(|(_, life)| is_wronged(life)).map(|(number, life)| {
         let free = chances(life);
         if life.dead_lettered {
@@ -211,7 +228,7 @@ pub fn only_poison_is_dead(history: &History) -> Finding {
         "only poison is dead",
         "while Perseus can be reached, only what it will never take goes to the dead-letter queue",
         format!(
-            "{} dead, {} of them healthy whose receives were spent on outages, crashes, failures or their group",
+            "{} dead, {} of them healthy: spent on outages, crashes, failures or their group, or refused with everything",
             dead().count(),
             healthy().count() - breaches.len()
         ),
@@ -221,6 +238,19 @@ pub fn only_poison_is_dead(history: &History) -> Finding {
 
 fn chances(life: &Life) -> u16 {
     life.receives.saturating_sub(life.hindered)
+}
+
+/// An idempotency key belongs to one body, and a body has one.
+pub fn one_key_one_body(history: &History) -> Finding {
+    let unnamed = (history.key_fault_count as usize).saturating_sub(history.key_faults.len());
+    let mut breaches = history.key_faults.clone();
+    breaches.extend((unnamed > 0).then(|| format!("and {unnamed} more")));
+    finding(
+        "one key, one body",
+        "no idempotency key comes with two bodies, and no body with two keys",
+        format!("{} requests", history.exchanges.len()),
+        breaches,
+    )
 }
 
 /// Requests are as agreed.

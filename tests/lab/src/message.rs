@@ -5,11 +5,7 @@ use std::fmt::Write;
 use rand::RngExt;
 use serde_json::Value;
 
-use crate::{
-    clock::{EPOCH_MS, Ms},
-    dice::Dice,
-    queue::Delivery,
-};
+use crate::{clock::EPOCH_MS, dice::Dice, queue::Delivery};
 
 /// The number of a message: its place in the order of sending, from 0.
 pub type Number = u32;
@@ -24,6 +20,8 @@ pub(crate) const ACCOUNT: &str = "123456789012";
 const FIRST_SEQUENCE: u128 = 18_849_496_460_467_696_128;
 /// One message in so many is plain text and not JSON.
 const PLAIN_TEXT_IN: u64 = 16;
+/// How plain text begins.
+const PLAIN_TEXT: &str = "reading ";
 
 /// What the messages of a run are like.
 #[derive(Clone, Debug)]
@@ -88,10 +86,19 @@ impl Messages {
         if self.is_poison(number) {
             format!(r#"{{"n":{number},"poison":true,"padding":"{padding}"}}"#)
         } else if self.is_plain_text(number) {
-            format!("reading {number} \"{padding}\"")
+            format!("{PLAIN_TEXT}{number} \"{padding}\"")
         } else {
             format!(r#"{{"n":{number},"padding":"{padding}"}}"#)
         }
+    }
+
+    /// The message with this body, by what it says; none if no message of this run has it.
+    pub(crate) fn number_of(&self, body: &Value) -> Option<Number> {
+        let number = match body {
+            Value::String(text) => text.strip_prefix(PLAIN_TEXT)?.split(' ').next()?.parse().ok()?,
+            _ => Number::try_from(body["n"].as_u64()?).ok()?,
+        };
+        self.is_intact(number, body).then_some(number)
     }
 
     /// Whether this is the body of that message, as Perseus is to get it.
@@ -156,11 +163,6 @@ pub(crate) fn is_poison(body: &Value) -> bool {
     body["poison"] == true
 }
 
-/// When a message that carries this timestamp was sent.
-pub(crate) fn sent_at(timestamp: u64) -> Option<Ms> {
-    Ms::try_from(timestamp.checked_sub(EPOCH_MS)?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +202,7 @@ mod tests {
                 let body = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
                 assert!(messages.is_intact(number, &body), "{body}");
                 assert!(!messages.is_intact(number + 1, &body), "{body}");
+                assert_eq!(messages.number_of(&body), Some(number));
                 assert_eq!(is_poison(&body), messages.is_poison(number));
                 assert_eq!(record["attributes"]["MessageGroupId"].is_string(), groups.is_some());
             }

@@ -23,7 +23,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::book::Book;
-pub(crate) use self::{body::Content, check::Checker, reply::Takes};
+pub(crate) use self::{
+    body::Content,
+    check::{Checker, KeyFault},
+    reply::Takes,
+};
 pub use self::{
     body::Format,
     book::{Excerpt, Mark},

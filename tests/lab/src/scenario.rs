@@ -4,6 +4,7 @@ mod common;
 mod draw;
 mod make;
 mod settings;
+mod shape;
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -40,8 +41,9 @@ macro_rules! scenarios {
 
 scenarios! {
     Calm = "calm", "a Perseus that takes everything, quickly";
-    Flaky = "flaky", "errors, resets, half replies, lost replies, throttling, a hang now and then";
-    Outage = "outage", "times in which Perseus takes nothing at all";
+    Flaky = "flaky", "errors, resets, half replies, lost replies, other servers' replies, throttling, a hang now and then";
+    Outage = "outage", "times in which Perseus takes nothing at all, in one of eleven ways";
+    Blips = "blips", "a Perseus that is gone for a second at most, or turns away at once what comes too often";
     Slow = "slow", "replies that take a good part of the function's time";
     Poison = "poison", "messages that Perseus will never take";
     Capacity = "capacity", "more at once than Perseus can take";

@@ -9,19 +9,27 @@ use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::AsyncReadExt,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
 use tower::ServiceExt;
+
+/// What a server says that does not speak HTTP.
+const NO_HTTP: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n\x00\x00\x01\x14\x07\x14";
 
 /// Stops when dropped, its open connections included. `axum::serve` is not used because its connections outlive it.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
     accepting: JoinHandle<()>,
+    door: Door,
 }
+
+/// Opens and closes a server's port. While it is closed, connections are refused at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Door(watch::Sender<bool>);
 
 /// One connection, for the handlers of its requests: they find it among a request's extensions.
 #[derive(Clone, Debug)]
@@ -36,6 +44,8 @@ pub(crate) enum Cut {
     Close,
     /// No end: what arrives is not answered any more, as if the network had forgotten the connection.
     Silence,
+    /// Bytes that are no HTTP, then an orderly end.
+    NoHttp,
 }
 
 impl Server {
@@ -45,8 +55,21 @@ impl Server {
 
     /// Starts on this port of the loopback interface; 0 is a free one.
     pub(crate) async fn start_on(port: u16, routes: Router) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        Ok(Self { address: listener.local_addr()?, accepting: tokio::spawn(accept(listener, routes)) })
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        // Never listens: it keeps the port for this server while its door is closed.
+        let keeper = bound(address)?;
+        let address = keeper.local_addr()?;
+        let listener = listen(address)?;
+        let (door, is_open) = watch::channel(true);
+        let accepting = tokio::spawn(async move {
+            let _keeper = keeper;
+            accept(listener, address, is_open, routes).await;
+        });
+        Ok(Self { address, accepting, door: Door(door) })
+    }
+
+    pub(crate) fn door(&self) -> Door {
+        self.door.clone()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -60,9 +83,25 @@ impl Drop for Server {
     }
 }
 
+impl Door {
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Refuses connections from now on, and resets those that there are.
+    pub(crate) fn close(&self) {
+        self.0.send_replace(false);
+    }
+}
+
 impl Line {
     pub(crate) fn cut(&self, how: Cut) {
         self.0.send_replace(Some(how));
+    }
+
+    /// Whether this end has ended it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.borrow().is_some()
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -74,14 +113,44 @@ impl Line {
     }
 }
 
-async fn accept(listener: TcpListener, routes: Router) {
+/// A socket with this address. Several may have it as long as one of them listens at most.
+fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address)?.listen(1_024)
+}
+
+async fn accept(
+    listener: TcpListener,
+    address: SocketAddr,
+    mut is_open: watch::Receiver<bool>,
+    routes: Router,
+) {
+    let mut listener = Some(listener);
     let mut connections = JoinSet::new();
+    let mut lines: Vec<Line> = Vec::new();
     loop {
         tokio::select! {
             biased;
-            accepted = listener.accept() => {
+            Ok(()) = is_open.changed() => {
+                if *is_open.borrow_and_update() {
+                    listener = listener.or_else(|| listen(address).ok());
+                } else {
+                    listener = None;
+                    lines.drain(..).for_each(|line| line.cut(Cut::Reset));
+                }
+            }
+            Some(accepted) = next(listener.as_ref()) => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, routes.clone()));
+                    let (line, cut) = watch::channel(None);
+                    lines.retain(|line| !line.is_over());
+                    lines.push(Line(line.clone()));
+                    connections.spawn(serve(stream, Line(line), cut, routes.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -89,11 +158,17 @@ async fn accept(listener: TcpListener, routes: Router) {
     }
 }
 
-async fn serve(stream: TcpStream, routes: Router) {
+/// The next connection; none while nobody listens.
+async fn next(listener: Option<&TcpListener>) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    match listener {
+        Some(listener) => Some(listener.accept().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn serve(stream: TcpStream, line: Line, mut cut: watch::Receiver<Option<Cut>>, routes: Router) {
     // Without it small replies wait for the client's delayed acknowledgement, and every measurement is 40 ms off.
     let _ = stream.set_nodelay(true);
-    let (line, mut cut) = watch::channel(None);
-    let line = Line(line);
     let service = service_fn(|request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(line.clone());
@@ -113,6 +188,65 @@ async fn serve(stream: TcpStream, routes: Router) {
             let mut unheard = [0; 4096];
             while stream.read(&mut unheard).await.is_ok_and(|read| read > 0) {}
         }
+        // Who has hung up does not hear it.
+        Some(Cut::NoHttp) => _ = stream.write_all(NO_HTTP).await,
         Some(Cut::Close) | None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Extension, http::StatusCode, routing::get};
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn server() -> Server {
+        let cut = |Extension(line): Extension<Line>| async move {
+            line.cut(Cut::NoHttp);
+            std::future::pending::<StatusCode>().await
+        };
+        let routes = Router::new().route("/", get(|| async { "well" })).route("/cut", get(cut));
+        Server::start(routes).await.expect("a loopback port")
+    }
+
+    /// What is said to these bytes until the connection ends.
+    async fn answer(server: &Server, request: &[u8]) -> io::Result<String> {
+        let mut stream = TcpStream::connect(server.address()).await?;
+        stream.write_all(request).await?;
+        stream.shutdown().await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_door_refuses_connections_and_opens_again() {
+        let server = server().await;
+        assert!(answer(&server, REQUEST).await.is_ok_and(|answer| answer.ends_with("well")));
+        let mut open = TcpStream::connect(server.address()).await.expect("an open door");
+        for _ in 0..3 {
+            server.door().close();
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            let refused = answer(&server, REQUEST).await.expect_err("a closed door");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            server.door().open();
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            assert!(answer(&server, REQUEST).await.is_ok_and(|answer| answer.ends_with("well")));
+        }
+        let gone = open.read(&mut [0; 9]).await;
+        assert!(gone.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_http_is_said_in_the_place_of_a_reply() {
+        let server = server().await;
+        let mut stream = TcpStream::connect(server.address()).await.expect("a connection");
+        stream.write_all(b"GET /cut HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("an orderly end");
+        assert_eq!(answer, NO_HTTP);
     }
 }

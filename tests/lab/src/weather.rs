@@ -1,15 +1,17 @@
 //! What Perseus is like: a climate, and what comes of each request in it.
 
 mod outage;
+mod pages;
 mod sqs;
 
 use std::time::Duration;
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
+pub use self::outage::OutageKind;
 use self::outage::during;
 pub(crate) use self::{
-    outage::{Outage, OutageKind},
+    outage::Outage,
     sqs::{Mood, SqsClimate},
 };
 use crate::{
@@ -44,6 +46,20 @@ pub(crate) struct Climate {
     pub(crate) mute_207: f64,
     /// A reply that refuses some records by name, for now.
     pub(crate) refusal: f64,
+    /// 409 for a request whose client gave up an earlier one with the same key: that is still being worked on.
+    pub(crate) conflict: f64,
+    /// A gateway's page with a 200: nothing is committed.
+    pub(crate) page: f64,
+    /// Bytes that are no HTTP: nothing is committed.
+    pub(crate) no_http: f64,
+    /// An empty 200 of a proxy, of which only a Perseus that answers with an object can be told: nothing is committed.
+    pub(crate) empty_ok: f64,
+    /// Whether successes have a body that says so.
+    pub(crate) answers_object: bool,
+    /// Whether an idempotency key that comes back with another body is refused.
+    pub(crate) checks_keys: bool,
+    /// More requests than this in a second are turned away at once, and not told for how long.
+    pub(crate) rate_limit: Option<u32>,
     /// How poison is refused.
     pub(crate) poison: Poison,
     /// More requests than this at once are turned away, quickly.
@@ -74,6 +90,14 @@ pub(crate) struct Posted<'a> {
     pub(crate) body_bytes: usize,
     /// How many requests are being handled, this one included.
     pub(crate) load: usize,
+    /// How many requests have come in this second, this one included.
+    pub(crate) in_second: u32,
+    /// Whether an earlier request with its key lost its client or its connection.
+    pub(crate) was_cut_off: bool,
+    /// Whether its key was another body's before.
+    pub(crate) reuses_key: bool,
+    /// Whether its records have ids, by which they can be refused.
+    pub(crate) has_ids: bool,
     pub(crate) records: &'a [PostedRecord],
 }
 
@@ -134,12 +158,22 @@ pub(crate) enum Ending {
     Close,
     /// Never.
     Silence,
+    /// With bytes that are no HTTP.
+    NoHttp,
 }
 
 /// A refusal that asks to be left alone for some seconds.
 fn later(rng: &mut ChaCha8Rng) -> Reply {
     let seconds = rng.random_range(1..=3_u8).to_string();
     Reply::status(if rng.random_bool(0.5) { 429 } else { 503 }).header("retry-after", &seconds)
+}
+
+/// A failure that passes.
+fn error(rng: &mut ChaCha8Rng) -> Reply {
+    let reply = Reply::status([408, 425, 500, 502, 503, 504][rng.random_range(0..6)]);
+    // Of 429 and 503 alone it counts; a 503 of this length would end the invocation.
+    let asks_for_long = reply.status_code() != 503 && rng.random_bool(0.1);
+    if asks_for_long { reply.header("retry-after", "3600") } else { reply }
 }
 
 /// Nothing goes wrong more often than this: else nothing would ever end.
@@ -155,12 +189,20 @@ impl Climate {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
         let latency = Duration::from_millis(latency as u64);
-        let outage = self.outage(posted.at);
+        let outage = self.outages.iter().find(|outage| outage.is_at(posted.at));
         let is_full = self.capacity.is_some_and(|most| posted.load > most);
+        let is_too_often = self.rate_limit.is_some_and(|most| posted.in_second > most);
         // Who does nothing else with a request is done with it sooner.
-        let latency = if is_full && outage.is_none() { latency / 10 } else { latency };
+        let latency = match outage {
+            // Nobody there does anything with it.
+            Some(outage) if outage.is_blip() => Duration::ZERO,
+            None if is_too_often => Duration::ZERO,
+            None if is_full => latency / 10,
+            _ => latency,
+        };
         let fate = match outage {
-            Some(outage) => during(outage),
+            Some(outage) => during(outage.kind, rng),
+            None if is_too_often => Fate::failure(Reply::status(429)),
             None if is_full && self.is_curt => Fate::told(Reply::status(429)),
             None if is_full => Fate::told(later(rng)),
             None => self
@@ -186,6 +228,10 @@ impl Climate {
             &mut self.throttle,
             &mut self.mute_207,
             &mut self.refusal,
+            &mut self.conflict,
+            &mut self.page,
+            &mut self.no_http,
+            &mut self.empty_ok,
         ] {
             *share = (*share * factor).min(WORST);
         }
@@ -193,25 +239,48 @@ impl Climate {
 
     /// The outage at this time.
     pub(crate) fn outage(&self, at: Ms) -> Option<OutageKind> {
-        self.outages.iter().find(|outage| (outage.from..outage.until).contains(&at)).map(|outage| outage.kind)
+        self.outages.iter().find(|outage| outage.is_at(at)).map(|outage| outage.kind)
     }
 
-    /// Whether there was an outage in this time.
+    /// The times in which nobody listens, in order.
+    pub(crate) fn closed(&self) -> Vec<(Ms, Ms)> {
+        let refused = self.outages.iter().filter(|outage| outage.kind == OutageKind::Refused);
+        refused.map(|outage| (outage.from, outage.until)).collect()
+    }
+
+    /// The times in which each request is refused, as if its records were bad.
+    pub(crate) fn refusing(&self) -> Vec<(Ms, Ms)> {
+        let refusing = self.outages.iter().filter(|outage| outage.kind.refuses());
+        refusing.map(|outage| (outage.from, outage.until)).collect()
+    }
+
+    /// Whether there was an outage in this time that is no blip.
     pub(crate) fn outage_between(&self, from: Ms, until: Ms) -> bool {
-        self.outages.iter().any(|outage| outage.from <= until && from < outage.until)
+        self.outages.iter().any(|outage| !outage.is_blip() && outage.meets(from, until))
+    }
+
+    /// Whether connections were refused in this time: of attempts that meet that Perseus knows nothing.
+    pub(crate) fn refuses_connections_between(&self, from: Ms, until: Ms) -> bool {
+        let refuses = |outage: &&Outage| outage.kind == OutageKind::Refused;
+        self.outages.iter().filter(refuses).any(|outage| outage.meets(from, until))
     }
 
     /// Refusals that do not look at the records.
     fn turned_away(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<Fate> {
         if self.largest_body.is_some_and(|most| posted.body_bytes > most) {
-            return Some(Fate::told(Reply::status(413)));
+            return Some(Fate::told(pages::refusal(413, rng)));
+        }
+        if self.checks_keys && posted.reuses_key {
+            return Some(Fate::told(pages::refusal(422, rng)));
+        }
+        if posted.was_cut_off && rng.random_bool(self.conflict) {
+            return Some(Fate::failure(Reply::status(409)));
         }
         if rng.random_bool(self.throttle) {
             return Some(Fate::failure(later(rng)));
         }
         let fails = rng.random_bool(self.error);
-        let error = || Reply::status([408, 425, 500, 502, 503, 504][rng.random_range(0..6)]);
-        fails.then(error).map(Fate::failure)
+        fails.then(|| Fate::failure(error(rng)))
     }
 
     /// What goes wrong with the connection or the reply, whatever is sent.
@@ -226,10 +295,15 @@ impl Climate {
             roll -= share;
             roll < 0.0
         };
-        let (half, mute) = match rng.random_bool(0.5) {
-            true => (r#"{"batchItemFailures":[{"itemIdent"#, "{}"),
-            false => ("", r#"{"batchItemFailures":[{"itemIdentifier":"stranger"}]}"#),
+        let says_something = rng.random_bool(0.5);
+        // Where records have no ids, even a right one names none of them.
+        let named =
+            posted.records.first().filter(|_| !posted.has_ids).map_or("stranger", |record| &record.id);
+        let mute = match says_something {
+            true => "{}".to_owned(),
+            false => format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"{named}"}}]}}"#),
         };
+        let nothing = |reply: Reply| reply.taking(Takes::Nothing);
         Some(if falls_in(self.hang) {
             Fate::untold(Reply::ok().taking(some_time), Ending::Silence)
         } else if falls_in(self.lost_before) {
@@ -237,11 +311,17 @@ impl Climate {
         } else if falls_in(self.lost_after) {
             Fate::untold(Reply::ok().taking(all), lost)
         } else if falls_in(self.half_reply) {
-            Fate::untold(Reply::ok().body(half).cut_short().taking(some_time), Ending::Reply)
+            Fate::untold(pages::cut_short(says_something).taking(some_time), Ending::Reply)
         } else if falls_in(self.error_after) {
             Fate::untold(Reply::status(if is_taken { 500 } else { 504 }).taking(all), Ending::Reply)
         } else if falls_in(self.mute_207) {
             Fate::untold(Reply::status(207).body(mute).taking(some_time), Ending::Reply)
+        } else if falls_in(self.page) {
+            Fate::untold(nothing(pages::sign_in()), Ending::Reply)
+        } else if falls_in(self.no_http) {
+            Fate::untold(nothing(Reply::ok()), Ending::NoHttp)
+        } else if falls_in(self.empty_ok) {
+            Fate::untold(nothing(Reply::ok()), Ending::Reply)
         } else {
             return None;
         })
@@ -250,12 +330,12 @@ impl Climate {
     /// What Perseus says once it has looked at the records.
     fn verdict(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Fate {
         let has_poison = posted.has_poison();
-        if has_poison && self.poison == Poison::WithItsRequest {
-            return Fate::told(Reply::status(if rng.random_bool(0.5) { 400 } else { 422 }));
+        if has_poison && (self.poison == Poison::WithItsRequest || !posted.has_ids) {
+            return Fate::told(pages::refusal(if rng.random_bool(0.5) { 400 } else { 422 }, rng));
         }
-        let refuses = rng.random_bool(self.refusal);
+        let refuses = posted.has_ids && rng.random_bool(self.refusal);
         if !has_poison && !refuses {
-            return Fate::told(Reply::status([200, 200, 200, 201, 202, 204][rng.random_range(0..6)]));
+            return Fate::told(self.success(rng));
         }
         let mut refused: Vec<(&str, Option<bool>)> = Vec::new();
         let mut broken: Vec<&str> = Vec::new();
@@ -274,6 +354,15 @@ impl Climate {
         }
         let reply = Reply::refuse(if rng.random_bool(0.5) { 200 } else { 207 }, &refused);
         Fate { by_chance: refuses, ..Fate::told(reply) }
+    }
+
+    fn success(&self, rng: &mut ChaCha8Rng) -> Reply {
+        let status = [200, 200, 200, 201, 202, 204][rng.random_range(0..6)];
+        // A 204 has no body.
+        match self.answers_object {
+            true => Reply::refuse(if status == 204 { 200 } else { status }, &[]),
+            false => Reply::status(status),
+        }
     }
 }
 

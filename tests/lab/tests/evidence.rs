@@ -1,20 +1,41 @@
 //! What the governor and visibility control are for, in small: the tables of `lab evidence` in what they must show.
 
-use lab::evidence::{Means, Refusal, Site, outage, price, usage, waits};
+use lab::evidence::{Disaster, Means, OutageKind, Refusal, Site, outage, price, usage, waits};
 
 const MINUTE: u32 = 60_000;
 
 #[test]
 fn no_good_message_dies_of_an_outage_of_hours_and_few_requests_go_into_it() {
     // At a message a second nothing but the function spares the receives.
+    let disaster = Disaster { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1 };
     let [plain, governor, both] =
-        Means::ALL.map(|means| outage(70 * MINUTE, 1, means).expect("the function starts"));
+        Means::ALL.map(|means| outage(disaster, means).expect("the function starts"));
     for cost in [&governor, &both] {
         assert_eq!(cost.violations, [""; 0]);
         assert!(cost.requests * 2 < plain.requests, "{} of {} requests", cost.requests, plain.requests);
     }
     assert!(plain.dead > 100, "the outage outlasts a plain function's receives: {}", plain.dead);
     assert_eq!(both.dead, 0);
+}
+
+#[test]
+fn an_outage_costs_few_requests_whatever_it_looks_like() {
+    for &kind in OutageKind::OF_PERSEUS {
+        let disaster = Disaster { kind, length: 5 * MINUTE, rate: 20 };
+        let cost = outage(disaster, Means::Both).expect("the function starts");
+        let name = kind.name();
+        assert_eq!(cost.violations, [""; 0], "{name}");
+        // Until it is noticed, and then a probe of an invocation: one request, or the halves of a batch of a hundred.
+        let probe = if kind == OutageKind::BadRequest || kind == OutageKind::Unprocessable { 9 } else { 1 };
+        let most = 10 * 60 + probe * cost.invocations;
+        assert!(
+            cost.requests <= most,
+            "{name}: {} requests in {} invocations",
+            cost.requests,
+            cost.invocations
+        );
+        assert!(cost.dead <= 10 * 60, "{name}: {} dead", cost.dead);
+    }
 }
 
 #[test]

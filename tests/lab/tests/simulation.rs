@@ -44,6 +44,7 @@ holds_in! {
     nothing_is_lost_when_it_is_calm: Calm;
     nothing_is_lost_when_replies_fail: Flaky;
     nothing_is_lost_in_outages: Outage;
+    nothing_is_lost_in_blips: Blips;
     nothing_is_lost_when_replies_are_slow: Slow;
     nothing_but_poison_is_dead: Poison;
     nothing_is_lost_when_there_is_too_much_at_once: Capacity;

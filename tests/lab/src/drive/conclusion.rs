@@ -25,6 +25,9 @@ impl Drive {
             violation_count: findings.violation_count
                 + u32::try_from(self.violations.len()).unwrap_or(u32::MAX),
             violations: [findings.violations, self.violations].concat(),
+            key_faults: findings.key_faults,
+            key_fault_count: findings.key_fault_count,
+            refusing: self.plan.climate.refusing(),
             rules: self.plan.rules,
         };
         let changes = self.queue.counts().changes;
@@ -58,6 +61,7 @@ impl Drive {
                 hindered: note.hindered,
                 copied: note.copied,
                 dead_lettered: note.dead_lettered,
+                dead_lettered_in: note.dead_lettered_in,
                 committed: None,
             })
             .collect()

@@ -3,7 +3,7 @@
 use super::Drive;
 use crate::{
     endpoint::{Entry, Question},
-    queue::Refusal,
+    queue::{Delivery, Refusal},
 };
 
 impl Drive {
@@ -27,12 +27,23 @@ impl Drive {
             Entry::DeadLetter { id, body, group } => {
                 let number = self.messages.number(&id).filter(|number| self.is_whole(*number, &body, group));
                 match number {
-                    Some(number) => self.notes[number as usize].dead_lettered = true,
+                    Some(number) => {
+                        let invocation = self.invocation_of(number);
+                        let note = &mut self.notes[number as usize];
+                        note.dead_lettered = true;
+                        note.dead_lettered_in = note.dead_lettered_in.or(invocation);
+                    }
                     None => self.violations.push(format!("the dead letter of `{id}` is not what was sent")),
                 }
                 Ok(())
             }
         }
+    }
+
+    /// The invocation that has the message now; the earlier one if the queue has given out a copy too.
+    fn invocation_of(&self, message: u32) -> Option<u32> {
+        let has_it = |batch: &[Delivery]| batch.iter().any(|delivery| delivery.receipt.message == message);
+        self.batches.iter().filter(|(_, batch)| has_it(batch)).map(|(number, _)| *number).min()
     }
 
     fn is_whole(&self, number: u32, body: &str, group: Option<String>) -> bool {

@@ -29,18 +29,32 @@ impl Drive {
         }
         let end =
             if done.end == End::Answered && reading.refused.is_some() { End::Refused } else { done.end };
+        let until = done.started + done.took;
+        let outage = self.plan.climate.outage_between(done.started, until);
+        let given_up = match end {
+            _ if outage || end.is_sabotage() || self.troubled.contains(&done.environment) => 0,
+            _ if done.headroom < self.plan.rules.patience => 0,
+            // Of attempts that nobody heard nobody can tell.
+            _ if self.plan.climate.refuses_connections_between(done.started, until) => 0,
+            _ => self.given_up(done.number, &batch, &reading),
+        };
         self.invocations[done.number as usize] = Invocation {
             environment: done.environment,
             started: done.started,
             took: done.took,
             messages: u32::try_from(batch.len()).unwrap_or(u32::MAX),
             kept: u32::try_from(reading.kept.len()).unwrap_or(u32::MAX),
+            given_up,
             end,
             headroom: done.headroom,
             strays: reading.strays,
         };
-        let outage = self.plan.climate.outage_between(done.started, done.started + done.took);
         self.note_hindered(done.number, &batch, &reading, end.is_sabotage() || outage);
+        if outage {
+            self.troubled.insert(done.environment);
+        } else if reading.kept.len() < batch.len() {
+            self.troubled.remove(&done.environment);
+        }
         if !end.is_sabotage() {
             self.recorder.answer(done.headroom);
         }
@@ -58,6 +72,27 @@ impl Drive {
         }
     }
 
+    /// How many messages came back that could have been tried again. What Perseus will never take, and what is behind
+    /// a message of its group, is not among them.
+    fn given_up(&self, invocation: u32, batch: &[Delivery], reading: &Reading) -> u32 {
+        let mut broken = HashSet::new();
+        let mut given_up = 0;
+        for (_, delivery) in batch.iter().enumerate().filter(|(place, _)| reading.kept.contains(place)) {
+            let message = delivery.receipt.message;
+            let group = self.messages.group(message);
+            let is_behind = group.is_some_and(|group| broken.contains(&group));
+            broken.extend(group);
+            let is_done_with = || {
+                let posts = self.ingest.trials(message, invocation).posts;
+                self.messages.is_poison(message) || posts >= self.plan.rules.max_attempts
+            };
+            if !is_behind && !delivery.is_copy && !is_done_with() {
+                given_up += 1;
+            }
+        }
+        given_up
+    }
+
     /// Notes the receives that could come to nothing: all of an invocation that met an outage or died, those behind a
     /// message of their group that was kept, and those that Perseus failed as often as the function may try.
     fn note_hindered(&mut self, invocation: u32, batch: &[Delivery], reading: &Reading, all: bool) {
@@ -69,7 +104,8 @@ impl Drive {
             let message = delivery.receipt.message;
             let group = self.messages.group(message);
             let is_behind = group.is_some_and(|group| broken.contains(&group));
-            let has_failed = || self.ingest.failures(message, invocation) >= self.plan.rules.max_attempts;
+            let has_failed =
+                || self.ingest.trials(message, invocation).failures >= self.plan.rules.max_attempts;
             if !delivery.is_copy && (all || is_behind || has_failed()) {
                 self.notes[message as usize].hindered += 1;
             }

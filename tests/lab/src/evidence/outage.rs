@@ -6,12 +6,35 @@ use crate::{
     drive::DriveError,
     history::{History, Life},
     page,
+    scenario::dead_letter_queue,
     simulation::Outcome,
     weather::{Climate, Outage, OutageKind},
 };
 
 /// Messages flow for this long before an outage, and go on for as long after it.
 const MARGIN: Ms = 2 * MINUTE;
+
+/// An outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disaster {
+    /// What it looks like.
+    pub kind: OutageKind,
+    /// How long it takes.
+    pub length: Ms,
+    /// Messages sent in a second.
+    pub rate: u32,
+}
+
+const HEAD: [&str; 8] = [
+    "outage",
+    "good messages dead",
+    "requests into it",
+    "invocations in it",
+    "billed s in it",
+    "half delivered after",
+    "99 %",
+    "all",
+];
 
 /// What an outage has cost.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,57 +53,69 @@ pub struct Cost {
     pub violations: Vec<String>,
 }
 
-/// The table of outages of these lengths.
+/// The table of outages of these lengths: 503.
 ///
 /// # Errors
 ///
 /// When a run cannot be made.
 pub fn outages(lengths: &[Ms], rate: u32) -> Result<Table, DriveError> {
-    let mut rows = Vec::new();
-    let mut violations = Vec::new();
-    for &length in lengths {
-        for means in Means::ALL {
-            let cost = outage(length, rate, means)?;
-            let drained = cost.drained.map(|ms| table::time(ms.into()));
-            let first = format!("{}, {}", table::time(length.into()), means.name());
-            let figures = [page::count(cost.dead), page::count(cost.requests), page::count(cost.invocations)];
-            let billed = page::count(cost.billed / 1_000);
-            rows.push([vec![first], figures.to_vec(), vec![billed], drained.to_vec()].concat());
-            violations.extend(cost.violations);
-        }
-    }
-    Ok(Table {
-        about: format!("Perseus answers 503 for a while, at {} messages/s", page::count(rate.into())),
-        head: vec![
-            "outage",
-            "good messages dead",
-            "requests into it",
-            "invocations in it",
-            "billed s in it",
-            "half delivered after",
-            "99 %",
-            "all",
-        ],
-        rows,
-        violations,
-    })
+    let about = format!("Perseus answers 503 for a while, at {} messages/s", page::count(rate.into()));
+    let disaster =
+        |&length| (table::time(f64::from(length)), Disaster { kind: OutageKind::Unavailable, length, rate });
+    costs(about, lengths.iter().map(disaster))
 }
 
-/// An outage of this length, met with these means.
+/// The table of all kinds of outages, of this length each. Refused connections are no requests.
+///
+/// # Errors
+///
+/// When a run cannot be made.
+pub fn kinds(length: Ms, rate: u32) -> Result<Table, DriveError> {
+    let about = format!(
+        "Perseus takes nothing for {}, at {} messages/s; rejected records go to the dead-letter queue",
+        table::time(length.into()),
+        page::count(rate.into())
+    );
+    let disaster = |&kind: &OutageKind| (kind.name().to_owned(), Disaster { kind, length, rate });
+    costs(about, OutageKind::OF_PERSEUS.iter().map(disaster))
+}
+
+fn costs(about: String, disasters: impl Iterator<Item = (String, Disaster)>) -> Result<Table, DriveError> {
+    let mut rows = Vec::new();
+    let mut violations = Vec::new();
+    for (name, disaster) in disasters {
+        for means in Means::ALL {
+            let cost = outage(disaster, means)?;
+            rows.push(row(format!("{name}, {}", means.name()), &cost));
+            // What a function without its governor does is what the governor is for.
+            violations.extend(cost.violations.into_iter().filter(|_| means != Means::Plain));
+        }
+    }
+    Ok(Table { about, head: HEAD.to_vec(), rows, violations })
+}
+
+fn row(name: String, cost: &Cost) -> Vec<String> {
+    let figures = [cost.dead, cost.requests, cost.invocations, cost.billed / 1_000].map(page::count);
+    let drained = cost.drained.map(|ms| table::time(ms.into()));
+    [vec![name], figures.to_vec(), drained.to_vec()].concat()
+}
+
+/// An outage, met with these means.
 ///
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn outage(length: Ms, rate: u32, means: Means) -> Result<Cost, DriveError> {
+pub fn outage(disaster: Disaster, means: Means) -> Result<Cost, DriveError> {
+    let Disaster { kind, length, rate } = disaster;
     let (from, until) = (MARGIN, MARGIN + length);
     let over = until + MARGIN;
-    let climate = Climate {
-        latency: (50, 50),
-        outages: vec![Outage { from, until, kind: OutageKind::Unavailable }],
-        ..Climate::default()
-    };
-    let outcome = run(plan(over / 1_000 * rate, over, climate), means)?;
-    Ok(cost(outcome, from, until))
+    let climate =
+        Climate { latency: (50, 50), outages: vec![Outage { from, until, kind }], ..Climate::default() };
+    let mut plan = plan(over / 1_000 * rate, over, climate);
+    if kind.refuses() {
+        plan.set("REJECTED_QUEUE_URL", dead_letter_queue(false));
+    }
+    Ok(cost(run(plan, means)?, from, until))
 }
 
 fn cost(outcome: Outcome, from: Ms, until: Ms) -> Cost {

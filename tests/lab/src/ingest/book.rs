@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    exchange::{Exchange, Heard, Outcome},
+    exchange::{Exchange, Heard, Outcome, Said},
     ledger::Ledger,
     tally::Tally,
 };
@@ -20,9 +20,9 @@ use crate::{
     clock::Ms,
     dice::Dice,
     message::{self, Messages, Number},
-    perseus::{Checker, Content, Received},
+    perseus::{Checker, Content, Format, KeyFault, Received},
     trace,
-    weather::{Climate, Fate, Posted, PostedRecord},
+    weather::{Climate, Ending, Fate, Posted, PostedRecord},
 };
 
 /// So many violations are kept in words; the others are counted.
@@ -33,21 +33,27 @@ pub(super) struct Book {
     checker: Checker,
     pub(super) ledger: Ledger,
     exchanges: Vec<Exchange>,
+    /// When each message was sent.
+    sent: Vec<Ms>,
     /// What each open request is yet to commit.
-    uncommitted: HashMap<u32, Vec<(Number, Ms)>>,
+    uncommitted: HashMap<u32, Vec<Number>>,
     /// The attempts at the same records, and by which request the last was.
     attempts: HashMap<u64, Attempts>,
-    /// How often each message was failed by chance in its latest invocation.
-    failures: Vec<Failures>,
+    /// What became of each message in its latest invocation.
+    trials: Vec<Trials>,
     /// How requests ended of which there may be another attempt.
     outcomes: Vec<Option<Outcome>>,
     /// When good messages were refused together with poison for the first time, until they are committed.
     refused: HashMap<Number, Ms>,
     neighbours: Vec<Ms>,
     load: u32,
+    /// The second in which the last request came, and how many have come in it.
+    second: (Ms, u32),
     tally: Tally,
     violations: Vec<String>,
     violation_count: u32,
+    key_faults: Vec<String>,
+    key_fault_count: u32,
 }
 
 #[derive(Debug, Default)]
@@ -57,10 +63,14 @@ struct Attempts {
     last: u32,
 }
 
+/// How often a message was sent in an invocation, and how often that came to nothing.
 #[derive(Clone, Copy, Debug, Default)]
-struct Failures {
+pub(crate) struct Trials {
     invocation: u32,
-    count: u32,
+    /// All requests that it was in.
+    pub(crate) posts: u32,
+    /// Those that Perseus failed by chance, whatever was sent.
+    pub(crate) failures: u32,
 }
 
 /// Everything the misbehaving Perseus has to tell at the end.
@@ -73,9 +83,23 @@ pub(crate) struct Findings {
     /// What broke the contract, in words; only the first ones.
     pub(crate) violations: Vec<String>,
     pub(crate) violation_count: u32,
+    /// Idempotency keys that did not belong to one body, in words; only the first ones.
+    pub(crate) key_faults: Vec<String>,
+    pub(crate) key_fault_count: u32,
+}
+
+/// The records of a request, and the messages that they are.
+struct Sheet {
+    records: Vec<PostedRecord>,
+    numbers: Vec<Option<Number>>,
 }
 
 impl Book {
+    /// Notes when the next message was sent.
+    pub(super) fn sent(&mut self, now: Ms) {
+        self.sent.push(now);
+    }
+
     /// Records and checks a request, and decides what comes of it.
     pub(super) fn receive(
         &mut self,
@@ -91,41 +115,74 @@ impl Book {
         let Content { plain, format, message_ids, records, findings } = Content::read(&headers, &body);
         let received =
             Received { number, at: Instant::now(), headers, body, plain, format, message_ids, records };
-        let findings = [self.checker.check(&received), findings, alterations(&received, messages)].concat();
+        let sheet = Sheet::of(&received, messages);
+        let altered = alterations(&received, &sheet, messages);
+        let findings = [self.checker.check(&received), findings, altered].concat();
         self.violate(findings.into_iter().map(|finding| format!("request {number}: {finding}")));
+        let key_fault = self.checker.check_key(&received);
+        if let Some(fault) = &key_fault {
+            self.key_fault_count += 1;
+            note(&mut self.key_faults, format!("request {number}: {fault}"));
+        }
         let invocation = trace::invocation(&received.headers);
         if invocation.is_none() {
             self.violate([format!("request {number}: the trace id of its invocation is missing")]);
         }
         let invocation = invocation.unwrap_or(u32::MAX);
-        self.exchanges.push(Exchange { invocation, arrived: now, ended: now, heard: Heard::Nothing });
-        self.outcomes.push(None);
-        self.load += 1;
-        self.tally.load = self.tally.load.max(self.load);
-
-        let dice = self.attempt(&received, invocation, exchange, dice);
-        let records: Vec<PostedRecord> = received.records.iter().map(posted).collect();
-        let posted =
-            Posted { at: now, body_bytes: received.body.len(), load: self.load as usize, records: &records };
+        let (dice, was_cut_off) = self.attempt(&received, &sheet, invocation, exchange, dice);
+        self.count_in(now);
+        let posted = Posted {
+            at: now,
+            body_bytes: received.body.len(),
+            load: self.load as usize,
+            in_second: self.second.1,
+            was_cut_off,
+            reuses_key: matches!(key_fault, Some(KeyFault::OtherBody(_))),
+            has_ids: received.format == Some(Format::Records),
+            records: &sheet.records,
+        };
         let fate = climate.fate(&posted, &mut dice.roll());
-        if fate.by_chance {
-            let failed =
-                records.iter().filter(|record| !(fate.tells && fate.reply.commits(Some(&record.id))));
-            failed.filter_map(|record| messages.number(&record.id)).for_each(|m| self.fail(m, invocation));
+        self.exchanges.push(Exchange {
+            invocation,
+            arrived: now,
+            ended: now,
+            heard: Heard::Nothing,
+            said: said(&fate, &sheet.records),
+        });
+        self.outcomes.push(None);
+        self.note_trials(&sheet, &fate, invocation);
+        if sheet.records.iter().any(|record| record.is_poison) && !fate.by_chance {
+            self.note_neighbours(&sheet, &fate, now);
         }
-        if records.iter().any(|record| record.is_poison) && !fate.by_chance {
-            self.note_neighbours(&records, &fate, now, messages);
-        }
-        self.uncommitted.insert(exchange, accepted(&received, messages, &fate));
+        self.uncommitted.insert(exchange, sheet.accepted(&fate));
         (exchange, fate)
     }
 
-    /// Counts the attempt, and names the dice that decide over it.
-    fn attempt(&mut self, received: &Received, invocation: u32, exchange: u32, dice: Dice) -> Dice {
+    /// Counts a request that has come.
+    fn count_in(&mut self, now: Ms) {
+        self.load += 1;
+        self.tally.load = self.tally.load.max(self.load);
+        let second = now / 1_000;
+        self.second = if self.second.0 == second { (second, self.second.1 + 1) } else { (second, 1) };
+    }
+
+    /// Counts the attempt, and names the dice that decide over it; and whether the attempt before it was cut off.
+    fn attempt(
+        &mut self,
+        received: &Received,
+        sheet: &Sheet,
+        invocation: u32,
+        exchange: u32,
+        dice: Dice,
+    ) -> (Dice, bool) {
         let mut digest = DefaultHasher::new();
-        received.message_ids.hash(&mut digest);
+        match received.format {
+            Some(Format::Records) => received.message_ids.hash(&mut digest),
+            _ => sheet.numbers.hash(&mut digest),
+        }
         let digest = digest.finish();
         let attempts = self.attempts.entry(digest).or_default();
+        let mut was_cut_off = false;
         if attempts.invocation != invocation {
             *attempts = Attempts { invocation, ..Attempts::default() };
         }
@@ -133,40 +190,49 @@ impl Book {
             // An attempt without an end is one that its client has given up.
             let before = self.outcomes[attempts.last as usize].unwrap_or(Outcome::HungUp);
             *self.tally.retried.entry(before).or_default() += 1;
+            was_cut_off = matches!(before, Outcome::HungUp | Outcome::Cut);
         }
         attempts.count += 1;
         attempts.last = exchange;
-        dice.of(invocation).of(digest).of(attempts.count)
+        (dice.of(invocation).of(digest).of(attempts.count), was_cut_off)
     }
 
-    fn note_neighbours(&mut self, records: &[PostedRecord], fate: &Fate, now: Ms, messages: &Messages) {
-        let good = records.iter().filter(|record| !record.is_poison && !fate.reply.commits(Some(&record.id)));
-        for message in good.filter_map(|record| messages.number(&record.id)) {
-            self.refused.entry(message).or_insert(now);
+    fn note_neighbours(&mut self, sheet: &Sheet, fate: &Fate, now: Ms) {
+        for (record, number) in sheet.records.iter().zip(&sheet.numbers) {
+            let is_neighbour = !record.is_poison && !fate.reply.commits(Some(&record.id));
+            if let Some(message) = number.filter(|_| is_neighbour) {
+                self.refused.entry(message).or_insert(now);
+            }
         }
     }
 
-    fn fail(&mut self, message: Number, invocation: u32) {
-        let place = message as usize;
-        if self.failures.len() <= place {
-            self.failures.resize(place + 1, Failures::default());
+    fn note_trials(&mut self, sheet: &Sheet, fate: &Fate, invocation: u32) {
+        for (record, number) in sheet.records.iter().zip(&sheet.numbers) {
+            let Some(number) = number else { continue };
+            let place = *number as usize;
+            if self.trials.len() <= place {
+                self.trials.resize(place + 1, Trials::default());
+            }
+            let trials = &mut self.trials[place];
+            if trials.invocation != invocation {
+                *trials = Trials { invocation, ..Trials::default() };
+            }
+            trials.posts += 1;
+            let is_taken = fate.tells && fate.reply.commits(Some(&record.id));
+            trials.failures += u32::from(fate.by_chance && !is_taken);
         }
-        let failures = &mut self.failures[place];
-        if failures.invocation != invocation {
-            *failures = Failures { invocation, count: 0 };
-        }
-        failures.count += 1;
     }
 
-    /// How often the message was failed by chance in this invocation, its latest.
-    pub(super) fn failures(&self, message: Number, invocation: u32) -> u32 {
-        let failures = self.failures.get(message as usize).filter(|known| known.invocation == invocation);
-        failures.map_or(0, |failures| failures.count)
+    /// What became of the message in this invocation, its latest.
+    pub(super) fn trials(&self, message: Number, invocation: u32) -> Trials {
+        let trials = self.trials.get(message as usize).filter(|known| known.invocation == invocation);
+        trials.copied().unwrap_or_default()
     }
 
     /// Commits what the request is yet to commit.
     pub(super) fn commit(&mut self, exchange: u32, now: Ms) {
-        for (message, sent) in self.uncommitted.remove(&exchange).unwrap_or_default() {
+        for message in self.uncommitted.remove(&exchange).unwrap_or_default() {
+            let sent = self.sent.get(message as usize).copied().unwrap_or(now);
             if self.ledger.commit(message, exchange, now) {
                 self.neighbours.extend(self.refused.remove(&message).map(|refused| now - refused));
                 self.tally.delivered += 1;
@@ -207,16 +273,59 @@ impl Book {
             neighbours: take(&mut self.neighbours),
             violations: take(&mut self.violations),
             violation_count: self.violation_count,
+            key_faults: take(&mut self.key_faults),
+            key_fault_count: self.key_fault_count,
         }
     }
 
     fn violate(&mut self, violations: impl IntoIterator<Item = String>) {
         for violation in violations {
             self.violation_count += 1;
-            if self.violations.len() < MOST_IN_WORDS {
-                self.violations.push(violation);
-            }
+            note(&mut self.violations, violation);
         }
+    }
+}
+
+impl Sheet {
+    /// Of bodies alone, what they say tells which messages they are.
+    fn of(received: &Received, messages: &Messages) -> Self {
+        let numbers: Vec<Option<Number>> = match received.format {
+            Some(Format::Records) => received.message_ids.iter().map(|id| messages.number(id)).collect(),
+            _ => received.records.iter().map(|body| messages.number_of(body)).collect(),
+        };
+        let records = match received.format {
+            Some(Format::Records) => received.records.iter().map(posted).collect(),
+            _ => received.records.iter().zip(&numbers).map(|(body, n)| alone(body, *n, messages)).collect(),
+        };
+        Self { records, numbers }
+    }
+
+    /// The messages that the reply commits.
+    fn accepted(&self, fate: &Fate) -> Vec<Number> {
+        let numbered = self.records.iter().zip(&self.numbers);
+        let accepted = numbered.filter(|(record, _)| fate.reply.commits(Some(&record.id)));
+        accepted.filter_map(|(_, number)| *number).collect()
+    }
+}
+
+/// Keeps what is said, if it is one of the first.
+fn note(words: &mut Vec<String>, said: String) {
+    if words.len() < MOST_IN_WORDS {
+        words.push(said);
+    }
+}
+
+fn said(fate: &Fate, records: &[PostedRecord]) -> Said {
+    let is_told = fate.ending == Ending::Reply;
+    match fate.reply.status_code() {
+        400 | 422 if is_told => Said::Refused,
+        _ if is_told && fate.tells && records.iter().any(|record| fate.reply.commits(Some(&record.id))) => {
+            Said::Accepted
+        }
+        500 => Said::Nothing,
+        // Of a 207 without a word it may be argued.
+        201..=501 if is_told => Said::Other,
+        _ => Said::Nothing,
     }
 }
 
@@ -228,8 +337,21 @@ fn posted(record: &Value) -> PostedRecord {
     }
 }
 
+/// A record of which there is the body alone.
+fn alone(body: &Value, number: Option<Number>, messages: &Messages) -> PostedRecord {
+    PostedRecord {
+        id: number.map(|number| messages.id(number)).unwrap_or_default(),
+        group: number.and_then(|number| messages.group_id(number)),
+        is_poison: message::is_poison(body),
+    }
+}
+
 /// What the request says otherwise than the queue did, in words.
-fn alterations(received: &Received, messages: &Messages) -> Vec<String> {
+fn alterations(received: &Received, sheet: &Sheet, messages: &Messages) -> Vec<String> {
+    if received.format != Some(Format::Records) {
+        let strangers = sheet.numbers.iter().filter(|number| number.is_none());
+        return strangers.map(|_| "a body is that of no message of the queue".to_owned()).collect();
+    }
     let mut findings = Vec::new();
     for (id, record) in received.message_ids.iter().zip(&received.records) {
         match messages.number(id) {
@@ -246,16 +368,4 @@ fn alterations(received: &Received, messages: &Messages) -> Vec<String> {
         }
     }
     findings
-}
-
-/// The messages that the reply commits, and when they were sent.
-fn accepted(received: &Received, messages: &Messages, fate: &Fate) -> Vec<(Number, Ms)> {
-    let records = received.message_ids.iter().zip(&received.records);
-    records
-        .filter(|(id, _)| fate.reply.commits(Some(id)))
-        .filter_map(|(id, record)| {
-            let sent = record["sentTimestamp"].as_u64().and_then(message::sent_at);
-            Some((messages.number(id)?, sent.unwrap_or_default()))
-        })
-        .collect()
 }

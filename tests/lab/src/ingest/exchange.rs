@@ -15,6 +15,21 @@ pub struct Exchange {
     pub ended: Ms,
     /// What its client has heard.
     pub heard: Heard,
+    /// What Perseus made of it.
+    pub said: Said,
+}
+
+/// What Perseus made of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It committed some of the records, or all.
+    Accepted,
+    /// It refused the whole request: 400 or 422.
+    Refused,
+    /// Nothing that can be used: any 5xx but 501, no HTTP, a page, a reply cut short, none at all.
+    Nothing,
+    /// Something else, by which it shows that it is up: 429, 413, a login asked for.
+    Other,
 }
 
 /// What a client has heard of what became of its request.

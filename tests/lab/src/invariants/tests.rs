@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
+    clock::Ms,
     history::{Invocation, Rules},
-    ingest::{Committed, Exchange, Heard, Repeat},
+    ingest::{Committed, Exchange, Heard, Repeat, Said},
     mapping::answer::Strays,
 };
 
@@ -17,6 +18,7 @@ fn calm() -> History {
         hindered: 0,
         copied: false,
         dead_lettered: false,
+        dead_lettered_in: None,
         committed: Some(Committed { first: 20, order, exchange: 0 }),
     };
     History {
@@ -27,18 +29,28 @@ fn calm() -> History {
             took: 50,
             messages: 2,
             kept: 0,
+            given_up: 0,
             end: End::Answered,
             headroom: 9_950,
             strays: Strays::default(),
         }],
         exchanges: vec![exchange(Heard::Everything), exchange(Heard::Everything)],
-        rules: Rules { timeout: 10_000, reserve: 1_000, request_timeout: 2_000, max_attempts: 4, slack: 2 },
+        rules: Rules {
+            timeout: 10_000,
+            reserve: 1_000,
+            request_timeout: 2_000,
+            max_attempts: 4,
+            max_in_flight: 10,
+            most_records: 100,
+            patience: 9_000,
+            slack: 2,
+        },
         ..History::default()
     }
 }
 
 fn exchange(heard: Heard) -> Exchange {
-    Exchange { invocation: 0, arrived: 10, ended: 30, heard }
+    Exchange { invocation: 0, arrived: 10, ended: 30, heard, said: Said::Accepted }
 }
 
 /// The names of the invariants that a doctored history breaks.
@@ -199,4 +211,82 @@ fn what_the_stand_in_objects_to_is_told_in_part() {
     let mut history = calm();
     objections(&mut history);
     assert_eq!(contract_kept(&history).breaches.len(), MOST_BREACHES + 1);
+}
+
+/// Ten invocations of one environment with so many requests each, to all of which Perseus says the same.
+fn answered(history: &mut History, in_each: u32, said: Said) {
+    let invocation = history.invocations[0];
+    history.invocations =
+        (0..10).map(|number| Invocation { started: number * 1_000, ..invocation }).collect();
+    let request = |number: u32| {
+        let arrived = number / in_each * 1_000 + number % in_each;
+        let invocation = number / in_each;
+        Exchange { invocation, arrived, ended: arrived, heard: Heard::Everything, said }
+    };
+    history.exchanges = (0..10 * in_each).map(request).collect();
+}
+
+#[test]
+fn a_run_of_refusals_must_be_noticed() {
+    // A hundred records take seven halvings.
+    assert_eq!(broken(|history| answered(history, 16, Said::Refused)), [""; 0]);
+    assert_eq!(broken(|history| answered(history, 17, Said::Refused)), ["refusals are noticed"]);
+    let with_an_acceptance_at_times = |history: &mut History| {
+        answered(history, 50, Said::Refused);
+        history.exchanges.iter_mut().step_by(40).for_each(|one| one.said = Said::Accepted);
+    };
+    assert_eq!(broken(with_an_acceptance_at_times), [""; 0]);
+}
+
+#[test]
+fn an_outage_must_be_noticed() {
+    // A hundred failures are the first two invocations', and five seconds more.
+    assert_eq!(broken(|history| answered(history, 50, Said::Nothing)), ["outages are noticed"]);
+    assert_eq!(broken(|history| answered(history, 50, Said::Other)), [""; 0]);
+    // The hundred and first is the only one of its invocation, and so are those behind it.
+    let with_probes = |history: &mut History| {
+        answered(history, 100, Said::Nothing);
+        history.exchanges.retain(|one| one.invocation < 1 || one.arrived % 1_000 < 2);
+    };
+    assert_eq!(broken(with_probes), [""; 0]);
+}
+
+#[test]
+fn a_perseus_that_refuses_everything_costs_a_few_dozen_good_messages() {
+    let dead = |count: usize, refusing: &[(Ms, Ms)]| {
+        broken(|history| {
+            let life = history.messages[1];
+            let dead = Life { committed: None, dead_lettered: true, dead_lettered_in: Some(0), ..life };
+            history.messages = vec![dead; count];
+            history.refusing = refusing.to_vec();
+        })
+    };
+    assert_eq!(dead(60, &[(0, 9_000)]), [""; 0]);
+    assert_eq!(dead(61, &[(0, 9_000)]), ["refusals are noticed"]);
+    // In another time than that of the refusals there is no excuse.
+    assert_eq!(dead(1, &[(5_000, 9_000)]), ["only poison is dead"]);
+}
+
+#[test]
+fn what_comes_back_early_must_have_been_tried() {
+    let given_up = |given_up, said| {
+        broken(|history| {
+            let invocation = history.invocations[0];
+            history.invocations[0] = Invocation { took: 5_000, messages: 1_000, given_up, ..invocation };
+            history.exchanges[1].said = said;
+        })
+    };
+    assert_eq!(given_up(12, Said::Accepted), [""; 0]);
+    assert_eq!(given_up(13, Said::Accepted), ["tried before returned"]);
+    // Nothing but failures for seconds are an outage, as far as the function can see.
+    assert_eq!(given_up(13, Said::Nothing), [""; 0]);
+}
+
+#[test]
+fn a_key_must_be_that_of_one_body() {
+    let fault = |history: &mut History| {
+        history.key_faults = vec!["request 5: no".to_owned()];
+        history.key_fault_count = 1;
+    };
+    assert_eq!(broken(fault), ["one key, one body"]);
 }

@@ -50,7 +50,10 @@ impl Book {
         let received = Received { number, at, headers, body, plain, format, message_ids, records };
         let findings = match astray {
             Some(astray) => vec![astray],
-            None => [self.checker.check(&received), findings].concat(),
+            None => {
+                let key = self.checker.check_key(&received).map(|fault| fault.to_string());
+                [self.checker.check(&received), findings, key.into_iter().collect()].concat()
+            }
         };
         let findings = findings.into_iter().map(|finding| format!("request {number}: {finding}"));
         self.violations.extend(findings);

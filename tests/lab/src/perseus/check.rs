@@ -10,41 +10,41 @@ use super::{
     headers::{self, IDEMPOTENCY_KEY},
 };
 
-/// Remembers which idempotency key came with which records. Of the records it keeps a digest: a long run has many.
+/// Remembers which idempotency key came with which body. Of bodies it keeps a digest: a long run has many.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
-    batch_of_key: HashMap<String, u64>,
-    key_of_batch: HashMap<u64, String>,
+    body_of_key: HashMap<String, u64>,
+    key_of_body: HashMap<u64, String>,
+}
+
+/// An idempotency key that is not that of one body, the whole body and nothing but the body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KeyFault {
+    #[error("idempotency-key `{0}` came with another body before")]
+    OtherBody(String),
+    #[error("idempotency-key `{0}` for a body that came with `{1}` before")]
+    OtherKey(String, String),
 }
 
 impl Checker {
-    /// What is wrong with the request, its body aside, in words.
-    pub(crate) fn check(&mut self, received: &Received) -> Vec<String> {
-        let mut findings = headers::findings(&received.headers, received.body.len());
-        if findings.is_empty() {
-            findings = document::headers(&received.headers);
-        }
-        if let Some(key) = headers::text(&received.headers, &IDEMPOTENCY_KEY) {
-            findings.extend(self.check_key(key, received));
-        }
-        findings
+    /// What is wrong with the request, its body and its key aside, in words.
+    pub(crate) fn check(&self, received: &Received) -> Vec<String> {
+        let findings = headers::findings(&received.headers, received.body.len());
+        if findings.is_empty() { document::headers(&received.headers) } else { findings }
     }
 
-    fn check_key(&mut self, key: String, received: &Received) -> Option<String> {
-        let by_id = received.format == Some(Format::Records);
+    /// What is wrong with the request's idempotency key.
+    pub(crate) fn check_key(&mut self, received: &Received) -> Option<KeyFault> {
+        let key = headers::text(&received.headers, &IDEMPOTENCY_KEY)?;
         let mut digest = DefaultHasher::new();
-        match by_id {
-            true => received.message_ids.hash(&mut digest),
-            false => received.records.iter().for_each(|record| record.to_string().hash(&mut digest)),
-        }
-        let batch = digest.finish();
-        let known = *self.batch_of_key.entry(key.clone()).or_insert(batch);
-        if known != batch {
-            return Some(format!("idempotency-key `{key}` was used for other records before"));
+        received.plain.hash(&mut digest);
+        let body = digest.finish();
+        if *self.body_of_key.entry(key.clone()).or_insert(body) != body {
+            return Some(KeyFault::OtherBody(key));
         }
         // Two messages may have equal bodies: without ids, the same content does not make the same records.
-        let known = by_id.then(|| self.key_of_batch.entry(batch).or_insert_with(|| key.clone()))?;
-        (*known != key)
-            .then(|| format!("idempotency-key `{key}` for records that came with `{known}` before"))
+        let has_ids = received.format == Some(Format::Records);
+        let known = has_ids.then(|| self.key_of_body.entry(body).or_insert_with(|| key.clone()))?;
+        (*known != key).then(|| KeyFault::OtherKey(key, known.clone()))
     }
 }

@@ -94,6 +94,10 @@ pub(super) fn flaky(rng: &mut ChaCha8Rng) -> Climate {
         throttle: rng.random_range(0.0..0.05),
         mute_207: rng.random_range(0.0..0.02),
         refusal: rng.random_range(0.0..0.05),
+        conflict: rng.random_range(0.0..0.8),
+        page: rng.random_range(0.0..0.02),
+        no_http: rng.random_range(0.0..0.01),
+        empty_ok: rng.random_range(0.0..0.02),
         ..Climate::default()
     }
 }

@@ -21,6 +21,8 @@ const SOME_URL: &str = "http://127.0.0.1:1";
 /// How far two processes may disagree about a moment; two tasks on a paused clock only by how it rounds.
 const SLACK_REAL: Ms = 250;
 const SLACK_SIMULATED: Ms = 2;
+/// What Perseus asks for and what the function's own limit adds to a backoff, at most.
+const LONGEST_WAIT: Ms = 8 * SECOND;
 
 impl Plan {
     /// Draws a run.
@@ -34,7 +36,9 @@ impl Plan {
         let dice = scenario.name().bytes().fold(Dice::new(seed), Dice::of);
         let mut rng: ChaCha8Rng = dice.of(7_u64).roll();
         let mut plan = common::plan(scenario, seed, dice, mode, &mut rng);
+        plan.size(&mut dice.of(10_u64).roll());
         plan.make(&mut rng);
+        plan.form(&mut dice.of(11_u64).roll());
         plan.ask_sqs(&mut dice.of(9_u64).roll());
         if mode == Mode::Real {
             plan.hurry();
@@ -54,6 +58,11 @@ impl Plan {
             reserve: millis(config.cutoff_reserve),
             request_timeout: millis(config.request_timeout),
             max_attempts: config.max_attempts,
+            max_in_flight: u32::try_from(config.max_in_flight).unwrap_or(u32::MAX),
+            most_records: u32::try_from(config.batch.max_records.min(self.mapping.batch_size))
+                .unwrap_or(u32::MAX),
+            patience: millis(config.cutoff_reserve + config.retry_cap + config.request_timeout)
+                + LONGEST_WAIT,
             slack: if self.mode == Mode::Simulated { SLACK_SIMULATED } else { SLACK_REAL },
         };
         let last_outage = self.climate.outages.iter().map(|outage| outage.until).max().unwrap_or_default();

@@ -19,7 +19,8 @@ impl Plan {
         match self.scenario {
             Scenario::Calm => {}
             Scenario::Flaky => self.climate = flaky(rng),
-            Scenario::Outage => self.add_outages(&OutageKind::ALL, rng),
+            Scenario::Outage => self.make_outage(rng),
+            Scenario::Blips => self.make_blips(rng),
             Scenario::Slow => self.make_slow(rng),
             Scenario::Poison => self.add_poison(0.02, rng),
             Scenario::Capacity => self.make_capacity(rng),
@@ -30,11 +31,13 @@ impl Plan {
             Scenario::Verdicts => {
                 self.climate.refusal = rng.random_range(0.1..0.3);
                 self.climate.mute_207 = rng.random_range(0.0..0.05);
+                self.climate.page = rng.random_range(0.0..0.05);
+                self.climate.empty_ok = rng.random_range(0.0..0.05);
                 self.add_poison(0.01, rng);
                 self.climate.poison = Poison::ByName;
             }
             Scenario::Misconfigured => {
-                self.add_outages(&[OutageKind::Unauthorized, OutageKind::Redirected], rng);
+                self.add_outages(OutageKind::OF_SETTINGS, rng);
             }
             Scenario::Fifo => self.make_fifo(rng),
             Scenario::FifoFlaky => self.make_fifo_flaky(rng),
@@ -55,12 +58,47 @@ impl Plan {
     pub(super) fn ask_sqs(&mut self, rng: &mut ChaCha8Rng) {
         let asks = rng.random_bool(0.5);
         self.set("SQS_VISIBILITY", if asks { "on" } else { "off" });
-        let has_poison = self.kind.poison > 0.0;
-        if has_poison && rng.random_bool(0.5) {
+        let refuses = self.kind.poison > 0.0 || !self.climate.refusing().is_empty();
+        if refuses && rng.random_bool(0.5) {
             self.set("REJECTED_QUEUE_URL", dead_letter_queue(self.queue.fifo));
         }
         if rng.random_bool(0.5) {
             self.climate.sqs = SqsClimate::moody(rng);
+        }
+    }
+
+    /// An outage in each half of the run, of a good part of it. One seed after the other goes through all kinds.
+    fn make_outage(&mut self, rng: &mut ChaCha8Rng) {
+        let kinds = OutageKind::OF_PERSEUS;
+        let seed = usize::try_from(self.seed % kinds.len() as u64).unwrap_or_default();
+        let half = self.traffic.over / 2;
+        for (start, step) in [(0, 0), (half, 5)] {
+            let from = start + rng.random_range(0..half / 2);
+            let until = from + rng.random_range(half / 6..half * 2 / 5);
+            let kind = kinds[(seed + step) % kinds.len()];
+            self.climate.outages.push(Outage { from, until, kind });
+        }
+    }
+
+    /// Restarts of some tenths of a second, a second at most, while there is much to do.
+    fn make_blips(&mut self, rng: &mut ChaCha8Rng) {
+        self.follow_template();
+        // Ten rounds of requests and more for an invocation, so that a blip has others before and behind it.
+        self.set("BATCH_MAX_RECORDS", 10);
+        self.mapping.max_concurrency = 5;
+        self.traffic.shape = Shape::Bursts;
+        self.traffic.messages *= 3;
+        self.climate.latency = (20, rng.random_range(20..80));
+        if rng.random_bool(0.5) {
+            self.climate.rate_limit = Some(rng.random_range(50..150));
+        }
+        let mut from = 0;
+        while from < self.traffic.over {
+            from += rng.random_range(SECOND..20 * SECOND);
+            let until = from + rng.random_range(100..SECOND);
+            let kind = OutageKind::OF_RESTARTS[rng.random_range(0..OutageKind::OF_RESTARTS.len())];
+            self.climate.outages.push(Outage { from, until, kind });
+            from = until;
         }
     }
 
@@ -128,7 +166,7 @@ impl Plan {
         self.fleet.stall = 0.000_2;
         self.fleet.frozen_loss = 0.02;
         self.add_poison(0.000_5, rng);
-        self.add_outages(&OutageKind::ALL, rng);
+        self.add_outages(OutageKind::ALL, rng);
     }
 
     fn add_poison(&mut self, share: f64, rng: &mut ChaCha8Rng) {

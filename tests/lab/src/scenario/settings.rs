@@ -52,6 +52,10 @@ impl Plan {
             ("throttled", climate.throttle),
             ("mute 207", climate.mute_207),
             ("partial refusals", climate.refusal),
+            ("409 after a cut", climate.conflict),
+            ("pages with 200", climate.page),
+            ("no HTTP", climate.no_http),
+            ("empty 200", climate.empty_ok),
         ] {
             list.share(name, share);
         }
@@ -59,12 +63,20 @@ impl Plan {
             list.add("poison refused", format!("{:?}", climate.poison));
         }
         list.some("capacity", climate.capacity);
+        list.some("requests a second", climate.rate_limit);
         list.some("largest body", climate.largest_body);
+        for (name, is_so) in
+            [("answers with an object", climate.answers_object), ("refuses reused keys", climate.checks_keys)]
+        {
+            list.some(name, is_so.then_some("yes"));
+        }
         for (name, share) in climate.sqs.shares() {
             list.share(name, share);
         }
-        for outage in &climate.outages {
-            let kind = format!("outage ({:?})", outage.kind).to_lowercase();
+        let blips = climate.outages.iter().filter(|outage| outage.is_blip()).count();
+        list.some("blips", (blips > 0).then_some(blips));
+        for outage in climate.outages.iter().filter(|outage| !outage.is_blip()) {
+            let kind = format!("outage ({})", outage.kind.name());
             list.add(&kind, format!("{} to {}", time(outage.from), time(outage.until)));
         }
     }

@@ -6,8 +6,20 @@ fn record(id: &str, group: Option<&str>, is_poison: bool) -> PostedRecord {
 }
 
 fn fate(climate: &Climate, records: &[PostedRecord]) -> Fate {
-    let posted = Posted { at: 5, body_bytes: 100, load: 3, records };
-    climate.fate(&posted, &mut Dice::new(7).roll())
+    climate.fate(&posted(records), &mut Dice::new(7).roll())
+}
+
+fn posted(records: &[PostedRecord]) -> Posted<'_> {
+    Posted {
+        at: 5,
+        body_bytes: 100,
+        load: 3,
+        in_second: 3,
+        was_cut_off: true,
+        reuses_key: true,
+        has_ids: true,
+        records,
+    }
 }
 
 fn commits(fate: &Fate, ids: &[&'static str]) -> Vec<&'static str> {
@@ -33,6 +45,12 @@ fn each_mishap_commits_what_its_name_says() {
         (Climate { throttle: certain, ..Climate::default() }, 0, Some(Ending::Reply)),
         (Climate { capacity: Some(2), ..Climate::default() }, 0, Some(Ending::Reply)),
         (Climate { largest_body: Some(99), ..Climate::default() }, 0, Some(Ending::Reply)),
+        (Climate { rate_limit: Some(2), ..Climate::default() }, 0, Some(Ending::Reply)),
+        (Climate { checks_keys: true, ..Climate::default() }, 0, Some(Ending::Reply)),
+        (Climate { conflict: certain, ..Climate::default() }, 0, Some(Ending::Reply)),
+        (Climate { page: certain, ..Climate::default() }, 0, Some(Ending::Reply)),
+        (Climate { empty_ok: certain, ..Climate::default() }, 0, Some(Ending::Reply)),
+        (Climate { no_http: certain, ..Climate::default() }, 0, Some(Ending::NoHttp)),
     ] {
         let fate = fate(&climate, &[record("a", None, false)]);
         assert_eq!(commits(&fate, &["a"]).len(), committed, "{climate:?}");
@@ -48,7 +66,7 @@ fn what_a_reply_leaves_open_may_be_either() {
         Climate { hang: 1.0, ..Climate::default() },
     ] {
         let records = [record("a", None, false)];
-        let posted = Posted { at: 5, body_bytes: 100, load: 3, records: &records };
+        let posted = posted(&records);
         let fates: Vec<Fate> =
             (0..20_u64).map(|seed| climate.fate(&posted, &mut Dice::new(seed).roll())).collect();
         assert!(fates.iter().all(|fate| !fate.tells && fate.by_chance));
@@ -59,7 +77,7 @@ fn what_a_reply_leaves_open_may_be_either() {
 
 #[test]
 fn an_outage_commits_nothing_whatever_it_looks_like() {
-    for kind in OutageKind::ALL {
+    for &kind in OutageKind::ALL {
         let outages = vec![Outage { from: 5, until: 6, kind }];
         let climate = Climate { outages, ..Climate::default() };
         assert_eq!(commits(&fate(&climate, &[record("a", None, false)]), &["a"]), [""; 0]);
@@ -78,4 +96,24 @@ fn poison_takes_its_request_along_or_its_group() {
     assert_eq!(commits(&fate(&Climate::default(), &records), &["a", "b", "c", "d"]), [""; 0]);
     let by_name = Climate { poison: Poison::ByName, ..Climate::default() };
     assert_eq!(commits(&fate(&by_name, &records), &["a", "b", "c", "d"]), ["a", "d"]);
+}
+
+#[test]
+fn without_ids_no_record_is_refused_by_name() {
+    let records = [record("a", None, true), record("b", None, false)];
+    let climate = Climate { poison: Poison::ByName, refusal: 1.0, ..Climate::default() };
+    let posted = Posted { has_ids: false, ..posted(&records) };
+    let fate = climate.fate(&posted, &mut Dice::new(7).roll());
+    assert!(matches!(fate.reply.status_code(), 400 | 422));
+}
+
+#[test]
+fn a_blip_is_no_outage() {
+    let of_length = |length: Ms| Climate {
+        outages: vec![Outage { from: 10, until: 10 + length, kind: OutageKind::Reset }],
+        ..Climate::default()
+    };
+    assert!(of_length(2_000).outage_between(5, 11));
+    assert!(!of_length(1_999).outage_between(5, 11));
+    assert!(!of_length(2_000).outage_between(2_010, 2_011));
 }

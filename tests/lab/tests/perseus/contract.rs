@@ -139,7 +139,7 @@ async fn every_breach_in_an_attribute_is_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_belongs_to_one_list_of_records() {
+async fn a_key_belongs_to_one_body() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     for (key, ids) in [("1", ["a", "b"]), ("1", ["a", "b"]), ("2", ["b", "a"])] {
         request(&perseus, key, &records(&ids)).send().await.expect("an answer");
@@ -150,8 +150,8 @@ async fn a_key_belongs_to_one_list_of_records() {
     assert_eq!(
         perseus.violations(),
         [
-            "request 3: idempotency-key `1` was used for other records before",
-            "request 4: idempotency-key `3` for records that came with `1` before",
+            "request 3: idempotency-key `1` came with another body before",
+            "request 4: idempotency-key `3` for a body that came with `1` before",
         ]
     );
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
-use lab::evidence::{capacity, outages, poison, slow};
+use lab::evidence::{capacity, kinds, outages, poison, slow};
 
 /// How the bad days are to be.
 #[derive(Args, Debug)]
@@ -12,10 +12,10 @@ pub(crate) struct Evidence {
     /// Which bad day
     #[arg(value_enum, default_value_t = Day::Outage)]
     day: Day,
-    /// Outages: how long each takes, in minutes
-    #[arg(long, value_delimiter = ',', default_values_t = [5, 60, 360])]
+    /// Outages: how long each takes, in minutes [default: 5,60,360; kinds: 5]
+    #[arg(long, value_delimiter = ',')]
     minutes: Vec<u32>,
-    /// Outages: messages a second
+    /// Outages and kinds: messages a second
     #[arg(long, default_value_t = 1_000)]
     rate: u32,
     /// Capacity: how many environments
@@ -31,8 +31,10 @@ pub(crate) struct Evidence {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Day {
-    /// Perseus takes nothing at all
+    /// Perseus takes nothing at all, and says 503, for each of some times
     Outage,
+    /// Perseus takes nothing at all, in each of the ways in which it can
+    Kinds,
     /// Perseus takes longer than the function has
     Slow,
     /// One message in a thousand is never taken
@@ -44,10 +46,8 @@ enum Day {
 /// Simulates a bad day and prints what it costs.
 pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
     let table = match evidence.day {
-        Day::Outage => {
-            let lengths: Vec<_> = evidence.minutes.iter().map(|minutes| minutes * 60_000).collect();
-            outages(&lengths, evidence.rate)?
-        }
+        Day::Outage => outages(&lengths(&evidence.minutes, &[5, 60, 360]), evidence.rate)?,
+        Day::Kinds => kinds(lengths(&evidence.minutes, &[5])[0], evidence.rate)?,
         Day::Slow => slow()?,
         Day::Poison => poison()?,
         Day::Capacity => capacity(&evidence.environments, &evidence.limits, evidence.latency)?,
@@ -55,4 +55,10 @@ pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
     anstream::println!("{table}");
     ensure!(table.violations.is_empty(), "broken promises: {:?}", table.violations);
     Ok(ExitCode::SUCCESS)
+}
+
+/// These minutes in milliseconds, or the usual ones if there are none.
+fn lengths(minutes: &[u32], usual: &[u32]) -> Vec<u32> {
+    let minutes = if minutes.is_empty() { usual } else { minutes };
+    minutes.iter().map(|minutes| minutes * 60_000).collect()
 }
