@@ -28,7 +28,7 @@ async fn freezes(site: Site) {
     site.front().thaw();
     assert_eq!(delivery.acknowledged, 0);
     assert_says(&function, &["batch failed", "timed out"]);
-    site.deliver_all(&function).await;
+    site.deliver_all_again(&function).await;
 }
 
 #[tokio::test]
@@ -64,5 +64,5 @@ async fn an_origin_behind_its_proxy() {
     let delivery = site.deliver(&function, 500).await;
     site.origin.program.thaw();
     assert_eq!(delivery.acknowledged, 0);
-    site.deliver_all(&function).await;
+    site.deliver_all_again(&function).await;
 }

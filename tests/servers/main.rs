@@ -16,6 +16,7 @@
 
 mod black_hole;
 mod certificate;
+mod emulator;
 mod foreign;
 mod frozen;
 mod keep_alive;

@@ -67,6 +67,20 @@ impl Program {
         *self.child.lock().unwrap() = spawn(self.name, &self.arguments, &self.settings, &self.log);
     }
 
+    /// What it has printed so far.
+    pub(crate) fn printed(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The processes that its first process has started itself.
+    pub(crate) fn children(&self) -> Vec<Pid> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.group())).unwrap();
+        let children = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children")).unwrap();
+        let children: Vec<String> = threads.map(|thread| children(thread.unwrap())).collect();
+        let ids = children.iter().flat_map(|children| children.split_whitespace());
+        ids.map(|id| Pid::from_raw(id.parse().unwrap())).collect()
+    }
+
     /// Sends a signal to its first process alone.
     pub(crate) fn signal(&self, signal: Signal) {
         nix::sys::signal::kill(self.group(), signal).unwrap();
@@ -84,7 +98,7 @@ impl Program {
     }
 
     fn said(&self) -> String {
-        format!("{} does not listen:\n{}", self.name, fs::read_to_string(&self.log).unwrap_or_default())
+        format!("{} does not listen:\n{}", self.name, self.printed())
     }
 
     fn group(&self) -> Pid {

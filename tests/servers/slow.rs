@@ -6,14 +6,14 @@ use lab::events::generate;
 
 use crate::{
     origin::Kind::{self, Gunicorn, Uvicorn},
-    site::Site,
+    site::{Site, told},
 };
 
 async fn reads_late(kind: Kind) {
     let site = Site::direct(kind, &[]).await;
     let function = site.function_at("ingest?read_after=5", Duration::from_secs(15), &[]).await;
     let delivery = site.deliver_event(&function, generate(1, 300_000, None)).await;
-    assert_eq!(delivery.reported, 0, "{:#?}", function.logs());
+    assert_eq!(delivery.reported, 0, "{:#?}", told(&function));
 }
 
 #[tokio::test]

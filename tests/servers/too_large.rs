@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     origin::Kind::{Gunicorn, Uvicorn},
     proxy::{HAPROXY, Haproxy, NGINX, Nginx},
-    site::{Site, assert_says},
+    site::{Site, assert_says, told},
 };
 
 /// A hundred records of 5 kB and one of 50 kB, for a proxy that takes 20 kB.
@@ -20,7 +20,7 @@ fn event() -> String {
 async fn halves_until_it_fits(site: Site) {
     let function = site.function(&[]).await;
     let delivery = site.deliver_event(&function, event()).await;
-    assert_eq!((delivery.acknowledged, delivery.reported), (100, 1), "{:#?}", function.logs());
+    assert_eq!((delivery.acknowledged, delivery.reported), (100, 1), "{:#?}", told(&function));
     assert_says(&function, &["batch failed", "\"rejected\"", "status 413"]);
 }
 

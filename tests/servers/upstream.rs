@@ -1,10 +1,14 @@
 //! A proxy that is well, and an origin that is not.
 
+use std::time::Duration;
+
 use crate::{
     origin::Kind::{Gunicorn, Uvicorn},
     proxy::{HAPROXY, Haproxy, NGINX, Nginx},
     site::{Site, assert_says},
 };
+
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 async fn is_down(site: Site, status: &str) {
     let function = site.function(&[]).await;
@@ -13,9 +17,7 @@ async fn is_down(site: Site, status: &str) {
     assert_says(&function, &["batch failed", status]);
     site.origin.program.revive();
     site.origin.program.listening().await;
-    // nginx leaves an origin alone for 10 s after a failure only if it has another one.
-    site.deliver(&function, 20).await;
-    site.deliver_all(&function).await;
+    site.deliver_all_again(&function).await;
 }
 
 #[tokio::test]
@@ -32,7 +34,7 @@ async fn haproxy_without_it() {
 
 /// The proxy says 504, and the origin takes the records all the same.
 async fn takes_too_long(site: Site) {
-    let function = site.function_at("ingest?answer_after=2", std::time::Duration::from_secs(8), &[]).await;
+    let function = site.function_at("ingest?answer_after=2", TIMEOUT, &[]).await;
     assert_eq!(site.deliver(&function, 100).await.acknowledged, 0);
     assert_says(&function, &["batch failed", "status 504"]);
     assert!(!site.origin.taken().is_empty(), "the origin has taken nothing, and nothing is shown");
@@ -58,8 +60,8 @@ async fn an_empty_200_of_a_proxy_is_no_acknowledgement_if_the_body_is_asked_for(
     let server = "error_page 502 =200 /empty; location = /empty { return 200; }";
     let site = Site::behind(Nginx { server, ..NGINX }, Gunicorn).await;
     let strict = [("PERSEUS_ACK", "body")];
-    let function = site.function_at("ingest?die", std::time::Duration::from_secs(8), &strict).await;
+    let function = site.function_at("ingest?die", TIMEOUT, &strict).await;
     assert_eq!(site.deliver(&function, 100).await.acknowledged, 0);
-    let function = site.function_at("ingest?verdicts", std::time::Duration::from_secs(8), &strict).await;
+    let function = site.function_at("ingest?verdicts", TIMEOUT, &strict).await;
     site.deliver_all(&function).await;
 }
