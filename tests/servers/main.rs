@@ -28,5 +28,6 @@ mod proxy;
 mod restart;
 mod site;
 mod slow;
+mod tls;
 mod too_large;
 mod upstream;

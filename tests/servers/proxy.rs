@@ -25,13 +25,15 @@ pub(crate) const NGINX: Nginx = Nginx { listen: "", server: "" };
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Haproxy {
+    /// Parameters of `bind`.
+    pub(crate) bind: &'static str,
     /// In the section `defaults`.
     pub(crate) defaults: &'static str,
     /// In the section `frontend`.
     pub(crate) frontend: &'static str,
 }
 
-pub(crate) const HAPROXY: Haproxy = Haproxy { defaults: "", frontend: "" };
+pub(crate) const HAPROXY: Haproxy = Haproxy { bind: "", defaults: "", frontend: "" };
 
 impl From<Nginx> for Kind {
     fn from(nginx: Nginx) -> Self {
@@ -105,11 +107,11 @@ impl Nginx {
 
 impl Haproxy {
     fn configuration(self, port: u16, origin: u16) -> String {
-        let Self { defaults, frontend } = self;
+        let Self { bind, defaults, frontend } = self;
         format!(
-            "global\n maxconn 256\n\
+            "global\n maxconn 256\n default-path config\n\
              defaults\n mode http\n timeout connect 1s\n timeout client 30s\n timeout server 30s\n {defaults}\n\
-             frontend perseus\n bind 127.0.0.1:{port}\n {frontend}\n default_backend origin\n\
+             frontend perseus\n bind 127.0.0.1:{port} {bind}\n {frontend}\n default_backend origin\n\
              backend origin\n server origin 127.0.0.1:{origin}\n"
         )
     }

@@ -31,13 +31,26 @@ pub(crate) struct Delivery {
 
 impl Site {
     pub(crate) async fn direct(origin: origin::Kind, more: &[&str]) -> Self {
+        Self::certified(origin, more, certificate::good).await
+    }
+
+    async fn certified(origin: origin::Kind, more: &[&str], certificate: certificate::Write) -> Self {
         let folder = place::new_folder();
-        let authority = certificate::write(&folder);
+        let authority = certificate(&folder);
         Self { origin: Origin::start(origin, more, &folder).await, proxy: None, folder, authority }
     }
 
     pub(crate) async fn behind(proxy: impl Into<proxy::Kind>, origin: origin::Kind) -> Self {
-        let mut site = Self::direct(origin, &[]).await;
+        Self::behind_with(proxy, origin, certificate::good).await
+    }
+
+    /// With another certificate for the proxy.
+    pub(crate) async fn behind_with(
+        proxy: impl Into<proxy::Kind>,
+        origin: origin::Kind,
+        certificate: certificate::Write,
+    ) -> Self {
+        let mut site = Self::certified(origin, &[], certificate).await;
         site.proxy = Some(Proxy::start(proxy.into(), site.origin.port, &site.folder).await);
         site
     }
