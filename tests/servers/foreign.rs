@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use lab::environment::Environment;
-use serde_json::Value;
 
 use crate::{
     origin::Kind::Uvicorn,
     proxy::{NGINX, Nginx},
-    site::{Site, assert_says},
+    site::{Site, assert_says, settled},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -39,13 +38,6 @@ async fn a_page_with_status_200_acknowledges_nothing() {
     assert_says(&function, &["\"ERROR\"", "PERSEUS_URL"]);
 }
 
-/// How many records the last invocation rejected.
-fn rejected(function: &Environment) -> u64 {
-    let logs = function.logs();
-    let settled = logs.iter().rev().find(|line| line.contains("invocation settled")).unwrap();
-    serde_json::from_str::<Value>(settled).unwrap()["rejected"].as_u64().unwrap()
-}
-
 /// 1,000 good records to a server that refuses each request for what is wrong with the set-up.
 async fn few_are_rejected(nginx: Nginx, path: &str, settings: &[(&str, &str)], excerpt: &str) {
     let site = Site::behind(nginx, Uvicorn).await;
@@ -56,7 +48,8 @@ async fn few_are_rejected(nginx: Nginx, path: &str, settings: &[(&str, &str)], e
     let settings = [settings, &[queue, endpoint], &keys].concat();
     let function = site.function_at(path, TIMEOUT, &settings).await;
     assert_eq!(site.deliver(&function, 1_000).await.acknowledged, 0);
-    assert!(rejected(&function) <= 60, "{} good records rejected", rejected(&function));
+    let rejected = settled(&function, "rejected");
+    assert!(rejected <= 60, "{rejected} good records rejected");
     assert_says(&function, &["\"ERROR\"", "400", excerpt]);
 }
 

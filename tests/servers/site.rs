@@ -139,6 +139,13 @@ pub(crate) fn assert_says(function: &Environment, words: &[&str]) {
     assert!(says, "{words:?} in {:#?}", told(function));
 }
 
+/// A number of the last invocation's line.
+pub(crate) fn settled(function: &Environment, field: &str) -> u64 {
+    let logs = function.logs();
+    let line = logs.iter().rev().find(|line| line.contains("invocation settled")).unwrap();
+    serde_json::from_str::<Value>(line).unwrap()[field].as_u64().unwrap()
+}
+
 /// What the function has logged, without the ends of long lines.
 pub(crate) fn told(function: &Environment) -> Vec<String> {
     function.logs().iter().map(|line| line.chars().take(LONGEST_LINE).collect()).collect()
