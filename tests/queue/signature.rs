@@ -43,7 +43,7 @@ async fn a_request_is_taken_with_the_right_key_and_refused_with_a_wrong_one() {
 
 /// Has the server check the signature of every request after that many.
 async fn check_signatures_after(server: &Server, requests: u32) {
-    server.post("/server-api/reset-auth", "server", "text/plain", &requests.to_string()).await;
+    server.post("/moto-api/reset-auth", "moto", "text/plain", &requests.to_string()).await;
 }
 
 /// A user who may do anything with SQS, and whose keys the server knows: their id and secret.
