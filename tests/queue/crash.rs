@@ -9,15 +9,15 @@ use crate::{
     event::event,
     function,
     mapping::Mapping,
-    moto::Moto,
     queue::{Kind, Queue},
+    server::Server,
 };
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn what_a_crash_leaves_behind_comes_back_when_its_visibility_timeout_ends() {
-    let moto = Moto::start().await;
-    let queue = Queue::create(&moto, Kind::Standard, 3).await;
+    let server = Server::start().await;
+    let queue = Queue::create(&server, Kind::Standard, 3).await;
     let posted = Arc::new(Notify::new());
     let perseus = Perseus::start({
         let posted = Arc::clone(&posted);

@@ -11,8 +11,8 @@ use lab::perseus::{Perseus, Received, Reply};
 use crate::{
     function,
     mapping::Mapping,
-    moto::Moto,
     queue::{Kind, Queue},
+    server::Server,
 };
 
 const POISON: &str = " {\"poison\" : 1.0}\n\u{2603}";
@@ -28,10 +28,10 @@ fn attributes(message: &Message) -> BTreeMap<&str, &str> {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn poison_is_in_the_dead_letter_queue_after_one_delivery_with_the_reason() {
-    let (moto, perseus) = (Moto::start().await, Perseus::start(picky).await);
-    let queue = Queue::create(&moto, Kind::Standard, 10).await;
+    let (server, perseus) = (Server::start().await, Perseus::start(picky).await);
+    let queue = Queue::create(&server, Kind::Standard, 10).await;
     let text = MessageAttributeValue::builder().data_type("String").string_value("west").build().unwrap();
     let bytes =
         MessageAttributeValue::builder().data_type("Binary").binary_value(Blob::new([0, 255])).build();
@@ -45,7 +45,7 @@ async fn poison_is_in_the_dead_letter_queue_after_one_delivery_with_the_reason()
         queue.send(|message| message.message_body(format!("{{\"reading\":{number}}}"))).await;
     }
     let to = ("REJECTED_QUEUE_URL", queue.dead_letter_url.as_str());
-    let environment = function::start_with(&perseus, &[&moto.settings()[..], &[to]].concat()).await;
+    let environment = function::start_with(&perseus, &[&server.settings()[..], &[to]].concat()).await;
     let mut mapping = Mapping::new(&queue, &environment, 100);
     let (delivered, reported) = mapping.invoke().await;
     assert_eq!((delivered.len(), reported.len()), (31, 0));
@@ -70,10 +70,10 @@ async fn poison_is_in_the_dead_letter_queue_after_one_delivery_with_the_reason()
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn poison_leaves_its_group_and_the_group_goes_on_in_order() {
-    let (moto, perseus) = (Moto::start().await, Perseus::start(picky).await);
-    let queue = Queue::create(&moto, Kind::Fifo, 10).await;
+    let (server, perseus) = (Server::start().await, Perseus::start(picky).await);
+    let queue = Queue::create(&server, Kind::Fifo, 10).await;
     let mut sent = Vec::new();
     for number in 0..12 {
         let body = if number % 4 == 2 { POISON.to_owned() } else { format!("{{\"reading\":{number}}}") };
@@ -83,7 +83,7 @@ async fn poison_leaves_its_group_and_the_group_goes_on_in_order() {
         sent.push(message.await.message_id.unwrap());
     }
     let to = ("REJECTED_QUEUE_URL", queue.dead_letter_url.as_str());
-    let environment = function::start_with(&perseus, &[&moto.settings()[..], &[to]].concat()).await;
+    let environment = function::start_with(&perseus, &[&server.settings()[..], &[to]].concat()).await;
     Mapping::new(&queue, &environment, 10).drain().await;
 
     let (poison, good): (Vec<_>, Vec<_>) = (0..12).partition(|number| number % 4 == 2);

@@ -8,8 +8,8 @@ use crate::{
     flaky::{self, POISON},
     function,
     mapping::Mapping,
-    moto::Moto,
     queue::{Kind, Queue},
+    server::Server,
 };
 
 /// One with which a reply is lost early.
@@ -23,11 +23,11 @@ const BATCH_SIZE: usize = 10;
 type Groups = BTreeMap<&'static str, Vec<String>>;
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn each_group_arrives_in_order_and_poison_alone_is_dead_lettered() {
-    let moto = Moto::start().await;
+    let server = Server::start().await;
     let perseus = flaky::start(SEED).await;
-    let queue = Queue::create(&moto, Kind::Fifo, MAX_RECEIVE_COUNT).await;
+    let queue = Queue::create(&server, Kind::Fifo, MAX_RECEIVE_COUNT).await;
     let environment = function::start(&perseus).await;
     let mut sent = Groups::new();
     for number in 0..40 {
@@ -49,15 +49,15 @@ async fn each_group_arrives_in_order_and_poison_alone_is_dead_lettered() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn a_group_waits_behind_its_poison_and_goes_on_once_that_is_dead_lettered() {
-    let moto = Moto::start().await;
+    let server = Server::start().await;
     let perseus = Perseus::start(|request| {
         let poisoned = request.records.iter().any(|record| record["body"] == POISON);
         Reply::status(if poisoned { 422 } else { 200 })
     })
     .await;
-    let queue = Queue::create(&moto, Kind::Fifo, 3).await;
+    let queue = Queue::create(&server, Kind::Fifo, 3).await;
     let environment = function::start(&perseus).await;
     let mut mapping = Mapping::new(&queue, &environment, BATCH_SIZE);
     let poison = send(&queue, "a", POISON).await;
@@ -78,15 +78,15 @@ async fn a_group_waits_behind_its_poison_and_goes_on_once_that_is_dead_lettered(
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn what_is_behind_a_refused_record_returns_with_it_even_if_perseus_took_it() {
-    let moto = Moto::start().await;
+    let server = Server::start().await;
     let perseus = Perseus::start(|request| match request.number {
         0 => Reply::refuse(207, &[(&request.message_ids[0], Some(false))]),
         _ => Reply::ok(),
     })
     .await;
-    let queue = Queue::create(&moto, Kind::Fifo, 3).await;
+    let queue = Queue::create(&server, Kind::Fifo, 3).await;
     let environment = function::start(&perseus).await;
     let mut mapping = Mapping::new(&queue, &environment, BATCH_SIZE);
     let refused = send(&queue, "a", "refused").await;

@@ -1,11 +1,13 @@
-//! The built binary on a real queue: moto's SQS server behind the real SQS API, and in the place of Lambda's event
-//! source mapping one that reads the answer as strictly.
+//! The built binary on a real queue: an SQS server behind the real SQS API, and in the place of Lambda's event source
+//! mapping one that reads the answer as strictly.
 //!
 //! The tests that need the server are ignored, so that `cargo test` neither needs it nor pretends to have used it.
-//! With `moto_server` (PyPI: `moto[server]`) on the PATH, or named in `MOTO_SERVER`:
+//! There are two servers, which share no code. The first is moto (PyPI: `moto[server]`), the second MiniStack (PyPI:
+//! `ministack`). Only moto checks signatures. With their programs on the PATH:
 //!
 //! ```sh
 //! cargo test --test queue -- --ignored
+//! SQS_SERVER=ministack cargo test --test queue -- --ignored --skip signature
 //! ```
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -18,8 +20,8 @@ mod flaky;
 mod function;
 mod mapping;
 mod messages;
-mod moto;
 mod queue;
+mod server;
 mod signature;
 mod standard;
 mod verdict;

@@ -11,8 +11,8 @@ use crate::{
     event::event,
     function,
     mapping::Mapping,
-    moto::Moto,
     queue::{Kind, Queue},
+    server::Server,
 };
 
 const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
@@ -26,11 +26,11 @@ const BODIES: [&str; 5] = [
 ];
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn bodies_and_attributes_of_every_type_arrive_as_they_were_sent() {
-    let moto = Moto::start().await;
+    let server = Server::start().await;
     let perseus = Perseus::start(|_| Reply::ok()).await;
-    let queue = Queue::create(&moto, Kind::Fifo, 1).await;
+    let queue = Queue::create(&server, Kind::Fifo, 1).await;
     let mut sequence = Vec::new();
     for (number, body) in BODIES.into_iter().enumerate() {
         let send = queue.send(|message| {
@@ -64,10 +64,10 @@ async fn bodies_and_attributes_of_every_type_arrive_as_they_were_sent() {
 
 /// Every other test stands on this one: the event has what Lambda's has, and under Lambda's names.
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn the_event_is_what_lambda_makes_of_the_message() {
-    let moto = Moto::start().await;
-    let queue = Queue::create(&moto, Kind::Standard, 1).await;
+    let server = Server::start().await;
+    let queue = Queue::create(&server, Kind::Standard, 1).await;
     let trace =
         MessageSystemAttributeValue::builder().data_type("String").string_value(TRACE).build().unwrap();
     let sent = queue

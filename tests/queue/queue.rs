@@ -13,7 +13,7 @@ use aws_sdk_sqs::{
 };
 use serde_json::json;
 
-use crate::moto::Moto;
+use crate::server::Server;
 
 /// The most messages that one request to SQS takes or gives.
 const PAGE: usize = 10;
@@ -34,8 +34,8 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Creates the queue and its dead-letter queue, to which a message goes after `max_receive_count` deliveries.
-    pub(crate) async fn create(moto: &Moto, kind: Kind, max_receive_count: u32) -> Self {
-        let client = moto.client();
+    pub(crate) async fn create(server: &Server, kind: Kind, max_receive_count: u32) -> Self {
+        let client = server.client();
         let dead_letter_url = create(&client, "readings-dead", kind, &[]).await;
         let redrive = json!({
             "deadLetterTargetArn": attribute(&client, &dead_letter_url, QueueArn).await,

@@ -8,8 +8,8 @@ use crate::{
     flaky::{self, POISON},
     function,
     mapping::Mapping,
-    moto::Moto,
     queue::{Kind, Queue},
+    server::Server,
 };
 
 const SEED: u64 = 7;
@@ -17,11 +17,11 @@ const SEED: u64 = 7;
 const MAX_RECEIVE_COUNT: u32 = 20;
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn nothing_is_lost_and_poison_alone_is_dead_lettered() {
-    let moto = Moto::start().await;
+    let server = Server::start().await;
     let perseus = flaky::start(SEED).await;
-    let queue = Queue::create(&moto, Kind::Standard, MAX_RECEIVE_COUNT).await;
+    let queue = Queue::create(&server, Kind::Standard, MAX_RECEIVE_COUNT).await;
     let environment = function::start(&perseus).await;
     let (sent, poison) = send(&queue).await;
 

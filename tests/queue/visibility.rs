@@ -8,16 +8,16 @@ use lab::{
 use crate::{
     event::event,
     function,
-    moto::Moto,
     queue::{Kind, Queue},
+    server::Server,
 };
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn what_was_not_sent_comes_back_before_the_queues_own_timeout_ends() {
-    let (moto, perseus) = (Moto::start().await, Perseus::start(|_| Reply::ok()).await);
+    let (server, perseus) = (Server::start().await, Perseus::start(|_| Reply::ok()).await);
     for kind in [Kind::Standard, Kind::Fifo] {
-        let queue = Queue::create(&moto, kind, 10).await;
+        let queue = Queue::create(&server, kind, 10).await;
         queue.hide_for(600).await;
         let group = (kind == Kind::Fifo).then(|| "group".to_owned());
         for number in 0..12 {
@@ -29,7 +29,7 @@ async fn what_was_not_sent_comes_back_before_the_queues_own_timeout_ends() {
                 })
                 .await;
         }
-        let settings = [&moto.settings()[..], &[("SQS_VISIBILITY", "on")]].concat();
+        let settings = [&server.settings()[..], &[("SQS_VISIBILITY", "on")]].concat();
         let environment = function::start_with(&perseus, &settings).await;
         // A deadline within the reserve: there is no time for Perseus, and half of it is SQS'.
         let event = event(&queue.arn, &queue.receive(10).await).to_string().into();
@@ -43,15 +43,15 @@ async fn what_was_not_sent_comes_back_before_the_queues_own_timeout_ends() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto_server: run by .ci/run"]
+#[ignore = "needs an SQS server: run by .ci/run"]
 async fn what_failed_stays_away_after_the_queues_own_timeout_has_ended() {
-    let (moto, perseus) = (Moto::start().await, Perseus::start(|_| Reply::status(500)).await);
-    let queue = Queue::create(&moto, Kind::Standard, 10).await;
+    let (server, perseus) = (Server::start().await, Perseus::start(|_| Reply::status(500)).await);
+    let queue = Queue::create(&server, Kind::Standard, 10).await;
     queue.hide_for(1).await;
     for _ in 0..25 {
         queue.send(|message| message.message_body("reading")).await;
     }
-    let settings = [&moto.settings()[..], &[("SQS_VISIBILITY", "on")]].concat();
+    let settings = [&server.settings()[..], &[("SQS_VISIBILITY", "on")]].concat();
     let environment = function::start_with(&perseus, &settings).await;
     let event = event(&queue.arn, &queue.receive(25).await).to_string();
     assert_eq!(environment.invoke(event).await.answer.failed_ids().len(), 25);

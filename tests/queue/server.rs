@@ -1,6 +1,11 @@
-//! moto's SQS server as a process.
+//! An SQS server as a process.
 
-use std::{ffi::OsString, process::Stdio, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
 use aws_sdk_sqs::{
     Client, Config,
@@ -14,21 +19,21 @@ use tokio::{
 
 /// Python on a busy machine; it takes half a second on an idle one.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// What is started unless `SQS_SERVER` names another.
+const MOTO: &str = "moto_server";
 /// Stands before the address in the line that says that the server listens.
 const LISTENING: &str = "Running on ";
 
 /// A server with no queues. It is killed when this is dropped.
-pub(crate) struct Moto {
+pub(crate) struct Server {
     address: String,
     _process: Child,
 }
 
-impl Moto {
+impl Server {
     pub(crate) async fn start() -> Self {
-        let executable = executable();
-        let mut process = Command::new(&executable)
-            // The port is the server's choice: one that was found free here could be taken before it gets there.
-            .args(["--host", "127.0.0.1", "--port", "0"])
+        let program = program();
+        let mut process = command(&program)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -36,14 +41,14 @@ impl Moto {
             .spawn()
             .unwrap_or_else(|error| {
                 panic!(
-                    "{}: {error}; install moto[server] (.ci/requirements.txt has the version) and set MOTO_SERVER",
-                    executable.display()
+                    "{}: {error}; .ci/requirements.txt has the servers and their versions",
+                    program.display()
                 )
             });
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = tokio::time::timeout(START_TIMEOUT, address(&mut lines)).await;
         drain(lines);
-        Self { address: address.expect("moto_server does not come up"), _process: process }
+        Self { address: address.expect("the SQS server does not come up"), _process: process }
     }
 
     /// Settings with which the function speaks to this server.
@@ -83,9 +88,26 @@ impl Moto {
     }
 }
 
-fn executable() -> OsString {
+fn program() -> OsString {
     #[expect(clippy::disallowed_methods, reason = "it configures the test, not the function")]
-    std::env::var_os("MOTO_SERVER").unwrap_or_else(|| "moto_server".into())
+    std::env::var_os("SQS_SERVER").unwrap_or_else(|| MOTO.into())
+}
+
+/// Starts the server on a loopback port of its own choice: one that was found free here could be taken before it gets
+/// there.
+fn command(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
+    match Path::new(program).file_name() {
+        Some(name) if name == MOTO => command.args(["--host", "127.0.0.1", "--port", "0"]),
+        _ => command.envs([
+            ("BIND_HOST", "127.0.0.1"),
+            ("GATEWAY_PORT", "0"),
+            ("MINISTACK_ACCOUNT_ID", "123456789012"),
+            ("MINISTACK_REGION", "eu-central-1"),
+            ("SERVICES", "sqs"),
+        ]),
+    };
+    command
 }
 
 /// Where the server says it listens.
@@ -93,11 +115,11 @@ async fn address(lines: &mut Lines<BufReader<ChildStderr>>) -> String {
     let mut said = Vec::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         if let Some((_, address)) = line.split_once(LISTENING) {
-            return address.trim().to_owned();
+            return address.split_whitespace().next().unwrap().to_owned();
         }
         said.push(line);
     }
-    panic!("moto_server ended instead of listening:\n{}", said.join("\n"))
+    panic!("the SQS server ended instead of listening:\n{}", said.join("\n"))
 }
 
 /// Reads on for as long as the server lives, which writes a line per request and would stop at a full pipe.
