@@ -47,8 +47,11 @@ const RECOVERED: f64 = 1.0;
 /// this often at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The shortest time that a pause is worked out from, however fast a request failed.
-const SHORTEST_BASE: Duration = Duration::from_millis(100);
+/// The shortest time that the pause of a limit below one is worked out from, however fast a request was refused.
+const SHORTEST_TURN: Duration = Duration::from_millis(25);
+
+/// The wait after the first failed round.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Failed rounds in a row that are an outage, if they lasted as long as this.
 const OUTAGE_ROUNDS: u32 = 6;
@@ -382,7 +385,7 @@ impl State {
     /// together.
     fn pause(&self, took: Duration) -> Duration {
         let share = (1.0 / self.allowed - 1.0).max(0.0) * (0.5 + fastrand::f64());
-        took.max(SHORTEST_BASE).mul_f64(share).min(LONGEST_PAUSE)
+        took.max(SHORTEST_TURN).mul_f64(share).min(LONGEST_PAUSE)
     }
 
     /// Nothing usable came back in the whole round.
@@ -392,7 +395,7 @@ impl State {
             return;
         }
         self.fall(1.0);
-        let doubled = SHORTEST_BASE.saturating_mul(2_u32.saturating_pow(self.failed_rounds - 1));
+        let doubled = FIRST_BACK_OFF.saturating_mul(2_u32.saturating_pow(self.failed_rounds - 1));
         let wait = doubled.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64()).min(LONGEST_PAUSE);
         self.back_off = Some(Instant::now() + wait);
     }
