@@ -124,7 +124,7 @@ impl<'a> Ledger<'a> {
     /// Takes back that Perseus will never take the records that it has refused: it refuses everything.
     pub fn reconsider(&self) {
         for slot in self.slots_of(Outcome::Rejected) {
-            self.note(slot, Outcome::Errored);
+            self.attempt(slot);
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Defect {
 
 const LOSS: &str = "deleted is committed";
 const ORDER: &str = "order within groups";
+const KEYS: &str = "one key, one body";
+const RETURNED: &str = "tried before returned";
 
 /// All of them.
 pub(crate) const DEFECTS: &[Defect] = &[
@@ -25,7 +27,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         name: "a time-out counts as success",
         file: "perseus.rs",
         good: "timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout))",
-        bad: "timeout_at(until, exchange).await.unwrap_or(Ok(Reply { status: StatusCode::OK, retry_after: None, \
+        bad: "timeout_at(until, exchange).await.unwrap_or(Ok(Reply { status: StatusCode::OK, retry_after: None, is_html: false, \
               body: Vec::new() }))",
         scenario: "flaky",
         breaks: LOSS,
@@ -34,7 +36,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         name: "a lost connection counts as success",
         file: "perseus.rs",
         good: "Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error })",
-        bad: "{ drop(error); Ok(Reply { status: StatusCode::OK, retry_after: None, body: Vec::new() }) }",
+        bad: "{ drop(error); Ok(Reply { status: StatusCode::OK, retry_after: None, is_html: false, body: Vec::new() }) }",
         scenario: "flaky",
         breaks: LOSS,
     },
@@ -113,8 +115,8 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "rejected records count as done",
         file: "ledger.rs",
-        good: "self.note(slot, Outcome::Rejected)",
-        bad: "self.note(slot, Outcome::Acknowledged)",
+        good: "if refusal.status().is_some() { Outcome::Rejected } else { Outcome::Unreadable }",
+        bad: "Outcome::Acknowledged",
         scenario: "poison",
         breaks: LOSS,
     },
@@ -174,5 +176,78 @@ pub(crate) const DEFECTS: &[Defect] = &[
         bad: "{ let mut context = Context::new(&SHA256); context.update(&fastrand::u64(..).to_le_bytes()); context }",
         scenario: "flaky",
         breaks: "one key, one body",
+    },
+    Defect {
+        name: "a page of HTML counts as success",
+        file: "reply.rs",
+        good: "is_html && trimmed(body).starts_with(b\"<\")",
+        bad: "false",
+        scenario: "flaky",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "the strict mode is ignored",
+        file: "deliver.rs",
+        good: "self.config.ack == Ack::Body || action(reply.status) == Action::Read",
+        bad: "action(reply.status) == Action::Read",
+        scenario: "verdicts",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "the idempotency key is made of the ids alone",
+        file: "request.rs",
+        good: "xxhash3_128::Hasher::oneshot(body)",
+        bad: "0_u128",
+        scenario: "misconfigured",
+        breaks: KEYS,
+    },
+    Defect {
+        name: "a 409 ends the invocation",
+        file: "deliver.rs",
+        good: "outstanding.failed(Some(status), format!(\"status {status}\"))",
+        bad: "{ outstanding.failed(Some(status), String::new()); if status == 409 { self.halt.set(\"a 409\"); \
+              return Next::Never; } }",
+        scenario: "flaky",
+        breaks: RETURNED,
+    },
+    Defect {
+        name: "a Retry-After counts on any status",
+        file: "retry.rs",
+        good: "!matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)",
+        bad: "false",
+        scenario: "flaky",
+        breaks: RETURNED,
+    },
+    Defect {
+        name: "an outage needs no time",
+        file: "governor.rs",
+        good: "since.elapsed() >= OUTAGE_TIME",
+        bad: "{ let _ = since; true }",
+        scenario: "blips",
+        breaks: RETURNED,
+    },
+    Defect {
+        name: "what only fails is no part of an outage",
+        file: "deliver.rs",
+        good: "permit.settle(signal(&answer, had_fair_time))",
+        bad: "permit.settle(match signal(&answer, had_fair_time) { Signal::Failed => Signal::Unclear, other => other })",
+        scenario: "outage",
+        breaks: "outages are noticed",
+    },
+    Defect {
+        name: "refusals of everything are not noticed",
+        file: "refusals.rs",
+        good: "state.in_a_row >= self.enough && state.single >= ENOUGH_SINGLE",
+        bad: "{ let _ = &state; false }",
+        scenario: "outage",
+        breaks: "refusals are noticed",
+    },
+    Defect {
+        name: "an acceptance does not end that all is refused",
+        file: "refusals.rs",
+        good: "*self.state() = State::default()",
+        bad: "()",
+        scenario: "poison",
+        breaks: RETURNED,
     },
 ];
