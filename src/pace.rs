@@ -3,6 +3,7 @@
 //! Kept for the life of the process: what one invocation learnt, the next one knows.
 
 use std::{
+    cmp::Reverse,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -109,13 +110,23 @@ impl Memory {
     }
 }
 
+/// What all of the last attempts took but for the stragglers. The last sixteen may tell less than all that are
+/// remembered: then it was a burst of slow ones, and it is over.
 fn expected(attempts: &[Option<Ended>; MEMORY]) -> Duration {
-    let mut lengths: Vec<_> = attempts.iter().flatten().map(|ended| ended.took).collect();
+    let mut ended: Vec<_> = attempts.iter().flatten().collect();
+    ended.sort_unstable_by_key(|ended| Reverse(ended.number));
+    let lengths: Vec<_> = ended.into_iter().map(|ended| ended.took).collect();
+    let windows = [STRAGGLERS, MEMORY / 2, MEMORY].map(|most| usual(&lengths[..lengths.len().min(most)]));
+    windows.into_iter().min().unwrap_or(FIRST_GUESS)
+}
+
+fn usual(lengths: &[Duration]) -> Duration {
+    let mut lengths = lengths.to_vec();
     lengths.sort_unstable();
     let Some(&slowest) = lengths.iter().rev().nth(lengths.len() / STRAGGLERS) else { return FIRST_GUESS };
-    let usual = lengths[(lengths.len() - 1) / 2];
-    // Those that vary vary more than a few have shown.
-    slowest + (slowest - usual) / 2
+    let middle = lengths[(lengths.len() - 1) / 2];
+    // A few samples underestimate the spread, so half of it is added.
+    slowest + (slowest - middle) / 2
 }
 
 #[cfg(test)]
@@ -185,6 +196,16 @@ mod tests {
         learn(&pace, 1_000, 500 * MS);
         learn(&pace, MEMORY, 100 * MS);
         assert_eq!(pace.expected(), 100 * MS);
+    }
+
+    #[test]
+    fn a_burst_of_hanging_requests_is_forgotten_after_sixteen_quick_ones() {
+        let pace = pace();
+        learn(&pace, 10, 9_000 * MS);
+        learn(&pace, 14, 20 * MS);
+        assert_eq!(pace.expected(), 9_000 * MS + 4_490 * MS);
+        learn(&pace, 2, 20 * MS);
+        assert_eq!(pace.expected(), 20 * MS);
     }
 
     #[test]
