@@ -1,9 +1,9 @@
 //! The records of an event in batches, as the function makes them by default.
 
 use perseus_forwarder::{
-    batch::{Batch, Batcher},
-    config::{BatchFormat, BatchLimits},
-    record::Record,
+    batch::batcher::{Batch, Batcher},
+    decode::record::Record,
+    value::{format::BatchFormat, limits::BatchLimits},
 };
 
 pub(crate) const FORMAT: BatchFormat = BatchFormat::Records;

@@ -12,7 +12,11 @@ use std::{error::Error, hint::black_box, time::Duration};
 
 use nix::time::{ClockId, clock_gettime};
 use perseus_forwarder::{
-    batch::Batch, config::Compression, decode::Decoder, event::Event, ledger::Ledger, request::Request,
+    batch::{batcher::Batch, request::Request},
+    decode::event::Event,
+    deliver::decoder::Decoder,
+    settle::ledger::Ledger,
+    value::format::Compression,
 };
 use tokio::runtime::Builder;
 

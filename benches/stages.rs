@@ -8,8 +8,12 @@ mod event;
 use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use futures_util::FutureExt;
 use perseus_forwarder::{
-    batch::Batch, config::Compression, decode::Decoder, event::Event, ledger::Ledger, record::Record,
-    reply::verdict, request::Request,
+    batch::{batcher::Batch, request::Request},
+    decode::{event::Event, record::Record},
+    deliver::decoder::Decoder,
+    perseus::reply::verdict,
+    settle::ledger::Ledger,
+    value::format::Compression,
 };
 
 use self::{

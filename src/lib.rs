@@ -15,61 +15,23 @@
 //! the queue; only a rejected record may leave it otherwise, if the queue for such records has it for certain
 //! (see [`dead_letter`]). The **deadline** is Lambda's; the **cutoff** is the **reserve** before it, when sending ends.
 
-pub mod config;
-pub mod logs;
-mod stdout;
-
-pub mod runtime;
-
-pub mod handler;
-
-pub mod deadline;
-pub mod pipeline;
+pub mod lambda;
 
 pub mod decode;
-pub mod event;
-pub mod record;
-
-mod attributes;
-mod body;
-mod json;
-mod mask;
-mod unescape;
-
-#[cfg(test)]
-mod specimen;
 
 pub mod batch;
-pub mod lane;
 
-pub mod request;
-
-pub mod access;
 pub mod deliver;
-pub mod governor;
-pub mod halt;
-pub mod outstanding;
-pub mod pace;
-pub mod tally;
 
-mod hint;
 pub mod perseus;
-pub mod token;
-pub mod trace;
 
-pub mod excerpt;
-pub mod refusal;
-pub mod refusals;
-pub mod reply;
-pub mod retry;
+pub mod settle;
 
-pub mod ledger;
-
-pub mod dead_letter;
-pub mod visibility;
-
-pub mod distribution;
-pub mod metrics;
-
-pub mod sigv4;
 pub mod sqs;
+
+pub mod telemetry;
+
+pub mod config;
+pub mod deadline;
+pub(crate) mod http;
+pub mod value;

@@ -5,9 +5,11 @@ use std::{env, ffi::OsString, hint::black_box, io, process::ExitCode};
 use lambda_runtime::Error;
 use perseus_forwarder::{
     config::{Config, Platform, warn_of_removed},
-    handler::Handler,
-    logs,
-    runtime::{report_init_error, run},
+    lambda::{
+        handler::Handler,
+        runtime::{report_init_error, run},
+    },
+    telemetry::logs,
 };
 use tokio::runtime::{Builder, Runtime};
 use tracing::error;

@@ -13,7 +13,7 @@ use std::{ffi::OsString, sync::mpsc, thread, time::Duration};
 
 use allocation_counter::{AllocationInfo, measure};
 use lambda_runtime::Context;
-use perseus_forwarder::{config::Config, handler::Handler};
+use perseus_forwarder::{config::Config, lambda::handler::Handler};
 use tokio::runtime::{Builder, Runtime};
 
 use self::{

@@ -168,7 +168,7 @@ fn every_log_line_is_explained() {
         .collect();
     let mut written = messages();
     // Written past the macros.
-    written.extend(literals("logs.rs", "const DROPPED: &str ="));
+    written.extend(literals("telemetry/logs.rs", "const DROPPED: &str ="));
     assert!(written.len() > 15, "{written:?}");
     let missing: Vec<_> = written.difference(&rows).collect();
     assert!(missing.is_empty(), "docs/log-lines.md does not have {missing:#?}");
@@ -190,16 +190,16 @@ fn literals(module: &str, opening: &str) -> Vec<String> {
 fn every_reason_is_explained() {
     let pages = ["docs/log-lines.md", "docs/token.md"].map(|page| read(&root().join(page))).concat();
     let reasons = [
-        literals("perseus.rs", "=> f.write_str("),
-        literals("perseus.rs", "=> write!(f,"),
-        literals("token/store.rs", "f.write_str("),
-        literals("token/store.rs", "write!(f,"),
-        literals("outstanding.rs", "log(\"errored\","),
-        literals("deliver.rs", "outstanding.failed("),
-        literals("deliver.rs", "halt.set("),
-        literals("handler.rs", "is_outage() {"),
-        literals("handler.rs", "are_all() {"),
-        literals("handler.rs", "        format!("),
+        literals("perseus/client.rs", "=> f.write_str("),
+        literals("perseus/client.rs", "=> write!(f,"),
+        literals("perseus/token_store.rs", "f.write_str("),
+        literals("perseus/token_store.rs", "write!(f,"),
+        literals("deliver/outstanding.rs", "log(\"errored\","),
+        literals("deliver/delivery.rs", "outstanding.failed("),
+        literals("deliver/delivery.rs", "halt.set("),
+        literals("lambda/handler.rs", "is_outage() {"),
+        literals("lambda/handler.rs", "are_all() {"),
+        literals("lambda/handler.rs", "        format!("),
     ]
     .concat();
     assert!(reasons.len() > 20, "{reasons:?}");

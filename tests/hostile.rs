@@ -6,12 +6,17 @@ use std::{collections::HashSet, ffi::OsString, time::Duration};
 
 use lambda_runtime::Context;
 use perseus_forwarder::{
-    config::{BatchFormat, Config},
-    event::Event,
-    handler::Handler,
-    record::{Encoded, encode},
-    reply::{Verdict, verdict},
-    retry::retry_after,
+    config::Config,
+    decode::{
+        event::Event,
+        record::{Encoded, encode},
+    },
+    lambda::handler::Handler,
+    perseus::{
+        reply::{Verdict, verdict},
+        retry_after::retry_after,
+    },
+    value::format::BatchFormat,
 };
 use proptest::prelude::*;
 use reqwest::{

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use lambda_runtime::Context;
 use peak_alloc::PeakAlloc;
-use perseus_forwarder::{config::Config, handler::Handler};
+use perseus_forwarder::{config::Config, lambda::handler::Handler};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;

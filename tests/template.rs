@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use perseus_forwarder::{
     config::{Config, VARIABLES},
-    visibility::LONGEST,
+    sqs::visibility::LONGEST,
 };
 use yaml_serde::Value;
 

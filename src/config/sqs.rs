@@ -4,12 +4,11 @@ use std::ffi::OsString;
 
 use reqwest::Url;
 
-use super::{
-    REJECTED_QUEUE_URL, Reader, SQS_VISIBILITY, Variable, choice, is_loopback, is_visible, names_a_host,
-};
-use crate::{
-    sigv4::Credentials,
-    sqs::{Settings, is_localstack, is_queue_url, is_region},
+use super::{REJECTED_QUEUE_URL, Reader, SQS_VISIBILITY, Variable, choice};
+use crate::value::{
+    aws::{Credentials, Settings, is_localstack, is_queue_url, is_region},
+    host::{is_loopback, names_a_host},
+    text::is_visible,
 };
 
 // Set by Lambda, and meant for every AWS client in it. SnapStart hands credentials over by

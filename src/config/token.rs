@@ -9,9 +9,9 @@ use super::{
     PERSEUS_TOKEN, PERSEUS_TOKEN_PARAMETER, PERSEUS_TOKEN_SECRET, Reader, Variable, number,
     sqs::{AWS_SESSION_TOKEN, credential},
 };
-use crate::{
-    sqs::sensitive,
-    token::{Place, Source, Store, bearer},
+use crate::value::{
+    text::{bearer, sensitive},
+    token::{Place, Source, Store},
 };
 
 const PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: Variable =

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use super::Settings;
+use crate::value::aws::{Settings, is_account, is_queue_name, is_region};
 
 /// A queue, and where and how it is reached.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,42 +57,6 @@ impl Queue {
     }
 }
 
-/// Whether the path is that of a queue: `/123456789012/orders.fifo`, or `/queue/eu-west-1/000000000000/orders.fifo`, as
-/// LocalStack's `SQS_ENDPOINT_STRATEGY=path` has it.
-pub fn is_queue_url(url: &Url) -> bool {
-    let parts: Vec<&str> = url.path().split('/').collect();
-    match parts[..] {
-        ["", account, name] => is_account(account) && is_queue_name(name),
-        ["", "queue", region, account, name] => {
-            is_region(region) && is_account(account) && is_queue_name(name)
-        }
-        _ => false,
-    }
-}
-
-/// Whether it is a name that LocalStack gives its queues' hosts (`sqs.eu-west-1.localhost.localstack.cloud`): the address
-/// behind it is 127.0.0.1, or in LocalStack's own containers LocalStack's.
-pub(crate) fn is_localstack(host: &str) -> bool {
-    const DOMAIN: &str = "localhost.localstack.cloud";
-    host.strip_suffix(DOMAIN).is_some_and(|labels| labels.is_empty() || labels.ends_with('.'))
-}
-
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>
-fn is_queue_name(name: &str) -> bool {
-    let stem = name.strip_suffix(".fifo").unwrap_or(name);
-    let is_letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    !stem.is_empty() && name.len() <= 80 && stem.bytes().all(is_letter)
-}
-
-fn is_account(account: &str) -> bool {
-    account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Whether this can be a region, and nothing else that would be part of a host name.
-pub(crate) fn is_region(region: &str) -> bool {
-    !region.is_empty() && region.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-}
-
 /// The region in a queue's URL: in its host (`sqs.eu-west-1.amazonaws.com`, also behind a VPC endpoint), or in its path (see
 /// [`is_queue_url`]).
 fn region_of(url: &Url) -> Option<&str> {
@@ -122,7 +86,8 @@ fn domain(partition: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sigv4::Credentials;
+    use crate::value::aws::Credentials;
+    use crate::value::aws::{is_localstack, is_queue_url};
 
     fn settings(endpoint: Option<&str>) -> Settings {
         let credentials = Credentials {

@@ -5,8 +5,10 @@ use std::fmt;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
-use super::Action;
-use crate::perseus::{read_at_most, root_cause};
+use crate::{
+    http::{read_at_most, root_cause},
+    sqs::action::Action,
+};
 
 /// The longest reply that is read. Ten entries take about 2 kB.
 const LONGEST_REPLY: usize = 64 << 10;

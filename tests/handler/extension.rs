@@ -6,7 +6,7 @@ use std::{
 };
 
 use lab::perseus::{Perseus, Received, Reply};
-use perseus_forwarder::handler::Handler;
+use perseus_forwarder::lambda::handler::Handler;
 use serde_json::json;
 use tokio::time::sleep;
 

@@ -1,7 +1,7 @@
 //! Contract, section 3: every way to give no usable reply is an outage, and a short one is none.
 
 use lab::perseus::{Perseus, Reply};
-use perseus_forwarder::handler::Handler;
+use perseus_forwarder::lambda::handler::Handler;
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::support::*;

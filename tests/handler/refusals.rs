@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use lab::perseus::{Perseus, Received, Reply};
-use perseus_forwarder::handler::Handler;
+use perseus_forwarder::lambda::handler::Handler;
 
 use crate::{sqs::*, support::*};
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use lab::perseus::{Received, Reply};
-use perseus_forwarder::handler::Handler;
+use perseus_forwarder::lambda::handler::Handler;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

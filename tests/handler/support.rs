@@ -4,7 +4,7 @@ use std::{collections::HashMap, ffi::OsString, time::Duration};
 
 use lab::perseus::{Perseus, Received, Reply};
 use lambda_runtime::Context;
-use perseus_forwarder::{config::Config, event::EventError, handler::Handler};
+use perseus_forwarder::{config::Config, decode::event::EventError, lambda::handler::Handler};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use lab::perseus::{Perseus, Received, Reply};
-use perseus_forwarder::handler::Handler;
+use perseus_forwarder::lambda::handler::Handler;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 

@@ -5,7 +5,7 @@ mod surroundings;
 
 use std::{ffi::OsString, time::Duration};
 
-use perseus_forwarder::{config::Config, handler::Handler};
+use perseus_forwarder::{config::Config, lambda::handler::Handler};
 use rand::{RngExt, rngs::ChaCha8Rng};
 
 pub(crate) use self::{

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::FutureExt;
 use lambda_runtime::Context;
-use perseus_forwarder::handler::Handler;
+use perseus_forwarder::lambda::handler::Handler;
 
 use super::{Origin, OriginError, Seat, Surroundings, Worker};
 use crate::{

@@ -25,7 +25,7 @@ const RETURNED: &str = "tried before returned";
 pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "a time-out counts as success",
-        file: "perseus.rs",
+        file: "perseus/client.rs",
         good: "timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout))",
         bad: "timeout_at(until, exchange).await.unwrap_or(Ok(Reply { status: StatusCode::OK, retry_after: None, is_html: false, \
               body: Vec::new() }))",
@@ -34,7 +34,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a lost connection counts as success",
-        file: "perseus.rs",
+        file: "perseus/client.rs",
         good: "Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error })",
         bad: "{ drop(error); Ok(Reply { status: StatusCode::OK, retry_after: None, is_html: false, body: Vec::new() }) }",
         scenario: "flaky",
@@ -42,7 +42,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a reply cut short is taken for whole",
-        file: "perseus.rs",
+        file: "http.rs",
         good: "response.chunk().await?",
         bad: "response.chunk().await.unwrap_or(None)",
         scenario: "flaky",
@@ -50,7 +50,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "redirects are followed",
-        file: "perseus.rs",
+        file: "http.rs",
         good: "redirect::Policy::none()",
         bad: "redirect::Policy::limited(10)",
         scenario: "misconfigured",
@@ -58,7 +58,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a 500 counts as success",
-        file: "retry.rs",
+        file: "perseus/status.rs",
         good: "status.as_u16()",
         bad: "if status.as_u16() == 500 { 200 } else { status.as_u16() }",
         scenario: "flaky",
@@ -66,7 +66,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a 207 counts as a 200",
-        file: "retry.rs",
+        file: "perseus/status.rs",
         good: "Action::Read",
         bad: "Action::Accept",
         scenario: "verdicts",
@@ -74,7 +74,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "verdicts are ignored",
-        file: "reply.rs",
+        file: "perseus/reply.rs",
         good: "refused(failures, ids)",
         bad: "Verdict::Accepted",
         scenario: "verdicts",
@@ -82,7 +82,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "an id that was not sent is passed over",
-        file: "reply.rs",
+        file: "perseus/reply.rs",
         good: "return Verdict::Unknown(\"a reply that names an id that was not sent\");",
         bad: "continue;",
         scenario: "verdicts",
@@ -90,7 +90,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a verdict by name on bodies alone is believed",
-        file: "deliver.rs",
+        file: "deliver/delivery.rs",
         good: "Vec::new()",
         bad: "outstanding.ids()",
         scenario: "flaky",
@@ -98,7 +98,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "records that were forgotten count as acknowledged",
-        file: "ledger.rs",
+        file: "settle/ledger.rs",
         good: "AtomicU8::new(Outcome::Unattempted as u8)",
         bad: "AtomicU8::new(Outcome::Acknowledged as u8)",
         scenario: "outage",
@@ -106,7 +106,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "records in flight at the cutoff are forgotten",
-        file: "ledger.rs",
+        file: "settle/ledger.rs",
         good: "self.note(slot, Outcome::Errored)",
         bad: "self.note(slot, Outcome::Acknowledged)",
         scenario: "slow",
@@ -114,7 +114,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "rejected records count as done",
-        file: "ledger.rs",
+        file: "settle/ledger.rs",
         good: "if refusal.status().is_some() { Outcome::Rejected } else { Outcome::Unreadable }",
         bad: "Outcome::Acknowledged",
         scenario: "poison",
@@ -122,7 +122,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "the odd record of a split is taken for sent",
-        file: "outstanding.rs",
+        file: "deliver/outstanding.rs",
         good: "batch.split().map_err(reject).ok()",
         bad: "{ let (left, mut right) = batch.split().map_err(reject).ok()?; if right.records.len() > left.records.len() { \
               right.records.pop().into_iter().for_each(|odd| self.ledger.acknowledge(odd.slot)); } Some((left, right)) }",
@@ -131,7 +131,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "the tail of a failed group is sent",
-        file: "ledger.rs",
+        file: "settle/ledger.rs",
         good: "self.order.as_ref().is_some_and(|order| slot > order.failed_at[order.group_of[slot]].load(Relaxed))",
         bad: "false",
         scenario: "fifo-flaky",
@@ -139,7 +139,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "batches of a group are sent side by side",
-        file: "pipeline.rs",
+        file: "deliver/pipeline.rs",
         good: "lanes(records, batcher)",
         bad: "lanes(records, batcher).into_iter().flat_map(|Lane(batches)| batches).map(Lane::from).collect()",
         scenario: "fifo-flaky",
@@ -147,7 +147,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "halves of a group are sent side by side",
-        file: "batch.rs",
+        file: "batch/batcher.rs",
         good: "last.is_some() && last == later.records.first().and_then(|record| record.group)",
         bad: "false",
         scenario: "fifo-flaky",
@@ -163,7 +163,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "an empty id is reported",
-        file: "handler.rs",
+        file: "lambda/handler.rs",
         good: "outstanding.into_iter().for_each(|id| response.add_failure(id));",
         bad: "outstanding.into_iter().for_each(|_| response.add_failure(\"\"));",
         scenario: "outage",
@@ -171,7 +171,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "the idempotency key changes with each attempt",
-        file: "request.rs",
+        file: "batch/request.rs",
         good: "Context::new(&SHA256)",
         bad: "{ let mut context = Context::new(&SHA256); context.update(&fastrand::u64(..).to_le_bytes()); context }",
         scenario: "flaky",
@@ -179,7 +179,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a page of HTML counts as success",
-        file: "reply.rs",
+        file: "perseus/reply.rs",
         good: "is_html && trimmed(body).starts_with(b\"<\")",
         bad: "false",
         scenario: "flaky",
@@ -187,7 +187,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "the strict mode is ignored",
-        file: "deliver.rs",
+        file: "deliver/delivery.rs",
         good: "self.config.ack == Ack::Body || action(reply.status) == Action::Read",
         bad: "action(reply.status) == Action::Read",
         scenario: "verdicts",
@@ -195,7 +195,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "the idempotency key is made of the ids alone",
-        file: "request.rs",
+        file: "batch/request.rs",
         good: "xxhash3_128::Hasher::oneshot(body)",
         bad: "0_u128",
         scenario: "misconfigured",
@@ -203,7 +203,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a 409 ends the invocation",
-        file: "deliver.rs",
+        file: "deliver/delivery.rs",
         good: "outstanding.failed(Some(status), format!(\"status {status}\"))",
         bad: "{ outstanding.failed(Some(status), String::new()); if status == 409 { self.halt.set(\"a 409\"); \
               return Next::Never; } }",
@@ -212,7 +212,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a Retry-After counts on any status",
-        file: "retry.rs",
+        file: "perseus/retry_after.rs",
         good: "!matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)",
         bad: "false",
         scenario: "flaky",
@@ -220,7 +220,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "an outage needs no time",
-        file: "governor.rs",
+        file: "deliver/concurrency.rs",
         good: "since.elapsed() >= OUTAGE_TIME",
         bad: "{ let _ = since; true }",
         scenario: "blips",
@@ -228,7 +228,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "what only fails is no part of an outage",
-        file: "deliver.rs",
+        file: "deliver/delivery.rs",
         good: "permit.settle(signal(&answer, had_fair_time))",
         bad: "permit.settle(match signal(&answer, had_fair_time) { Signal::Failed => Signal::Unclear, other => other })",
         scenario: "outage",
@@ -236,7 +236,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "refusals of everything are not noticed",
-        file: "refusals.rs",
+        file: "deliver/refusals.rs",
         good: "state.in_a_row >= self.enough && state.single >= ENOUGH_SINGLE",
         bad: "{ let _ = &state; false }",
         scenario: "outage",
@@ -244,7 +244,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "an acceptance does not end that all is refused",
-        file: "refusals.rs",
+        file: "deliver/refusals.rs",
         good: "*self.state() = State::default()",
         bad: "()",
         scenario: "poison",

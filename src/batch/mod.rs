@@ -1,0 +1,5 @@
+//! From records to batches, and from batches to requests.
+
+pub mod batcher;
+pub mod fifo;
+pub mod request;

@@ -1,0 +1,51 @@
+//! Single JSON values of an event: read where they are needed, and appended to what is posted.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::decode::json::{scan as json, unescape};
+
+/// The text of a JSON string; none if it is another kind of value, or a string that no Unicode text corresponds to (a
+/// lone surrogate).
+pub(crate) fn text(value: &str) -> Option<Cow<'_, str>> {
+    unescape::text(json::string(value)?)
+}
+
+/// A JSON value that is there, and not null.
+pub(crate) fn given(value: Option<&str>) -> Option<&str> {
+    value.filter(|value| *value != "null")
+}
+
+/// Appends the name of a field that is not the first one.
+pub(crate) fn append_name(name: &str, wire: &mut Vec<u8>) {
+    wire.push(b',');
+    append_key(name, wire);
+}
+
+/// Appends the name of an object's first field.
+pub(crate) fn append_key(name: &str, wire: &mut Vec<u8>) {
+    wire.push(b'"');
+    wire.extend_from_slice(name.as_bytes());
+    wire.extend_from_slice(b"\":");
+}
+
+/// Appends a JSON value that has to be a string, as serde_json writes it.
+pub(crate) fn append_string(value: &str, wire: &mut Vec<u8>) -> Option<()> {
+    match text(value)? {
+        // There is one way alone to write a string without escapes.
+        Cow::Borrowed(_) => wire.extend_from_slice(value.as_bytes()),
+        Cow::Owned(text) => append_json(text.as_str(), wire),
+    }
+    Some(())
+}
+
+/// Appends a value as JSON.
+pub(crate) fn append_json(value: impl Serialize, wire: &mut Vec<u8>) {
+    serde_json::to_writer(wire, &value).expect("strings and numbers always encode");
+}
+
+/// A whole number: text in what SQS sends, a plain number in many events made by hand.
+pub(crate) fn number(value: &str) -> Option<u64> {
+    text(value).map_or_else(|| value.parse(), |digits| digits.parse()).ok()
+}

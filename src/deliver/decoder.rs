@@ -1,0 +1,75 @@
+//! The first stage: the event's records, one by one.
+
+use std::collections::BTreeMap;
+
+use tracing::warn;
+
+use crate::{
+    decode::{
+        event::Event,
+        record::{Encoded, Record, Unreadable, encode},
+    },
+    settle::{ledger::Ledger, rejection::Refusal},
+    telemetry::logs::first_ids,
+    value::format::BatchFormat,
+};
+
+/// Decodes the records of an event as they are asked for. Those that cannot be read are rejected on the
+/// way, and told in one line for each reason when it is done.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    event: &'a Event<'a>,
+    ledger: &'a Ledger<'a>,
+    format: BatchFormat,
+    request_id: &'a str,
+    next: usize,
+    unreadable: BTreeMap<Unreadable, Vec<&'a str>>,
+}
+
+impl<'a> Decoder<'a> {
+    /// Decodes all records of an event.
+    pub fn new(
+        event: &'a Event<'a>,
+        ledger: &'a Ledger<'a>,
+        format: BatchFormat,
+        request_id: &'a str,
+    ) -> Self {
+        Decoder { event, ledger, format, request_id, next: 0, unreadable: BTreeMap::new() }
+    }
+}
+
+impl Iterator for Decoder<'_> {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        loop {
+            let slot = self.next;
+            let envelope = self.event.envelopes.get(slot)?;
+            self.next += 1;
+            match encode(envelope, self.format) {
+                Ok(Encoded { wire, sent }) => {
+                    return Some(Record { slot, group: self.ledger.group(slot), sent, wire });
+                }
+                Err(unreadable) => {
+                    self.ledger.reject(slot, &Refusal::Unreadable(unreadable));
+                    self.unreadable.entry(unreadable).or_default().push(self.ledger.id(slot));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Decoder<'_> {
+    fn drop(&mut self) {
+        for (unreadable, ids) in &self.unreadable {
+            warn!(
+                requestId = self.request_id,
+                outcome = "rejected",
+                reason = unreadable.to_string(),
+                records = ids.len(),
+                messageIds = first_ids(ids),
+                "records cannot be read"
+            );
+        }
+    }
+}

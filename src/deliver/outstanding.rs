@@ -1,0 +1,251 @@
+//! The records of one batch that no one has answered for yet.
+
+use std::collections::{HashMap, HashSet};
+
+use tracing::warn;
+
+use crate::{
+    batch::batcher::{Batch, Member},
+    perseus::redact::{excerpt, occurs, tells, without},
+    settle::{ledger::Ledger, rejection::Refusal},
+    telemetry::{counters::Tally, logs::first_ids},
+};
+
+/// The records of one batch that no one has answered for yet.
+///
+/// Whatever is left in it when it goes, for whatever reason (retries used up, cut off by the deadline,
+/// a panic), has failed in this invocation: its groups are closed, and one log line says why.
+#[derive(Debug)]
+pub struct Outstanding<'a> {
+    ledger: &'a Ledger<'a>,
+    request_id: &'a str,
+    batch: Batch,
+    attempted: bool,
+    reason: String,
+    /// Perseus' status, if that is the reason.
+    status: Option<u16>,
+}
+
+impl<'a> Outstanding<'a> {
+    /// All records of a batch.
+    pub fn new(ledger: &'a Ledger<'a>, request_id: &'a str, batch: Batch) -> Self {
+        Outstanding { ledger, request_id, batch, attempted: false, reason: String::new(), status: None }
+    }
+
+    /// The records.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Their ids.
+    pub fn ids(&self) -> Vec<&'a str> {
+        ids(self.ledger, &self.batch.records)
+    }
+
+    /// Takes out the records that must not be sent, because one before them in their group has failed.
+    /// True if any are left.
+    pub fn withhold(&mut self) -> bool {
+        self.batch.records.retain(|record| !self.ledger.is_withheld(record.slot));
+        !self.batch.records.is_empty()
+    }
+
+    /// Notes that they are being sent.
+    pub fn attempt(&mut self) {
+        self.attempted = true;
+        self.failed(None, "cut off by the deadline");
+        for record in &self.batch.records {
+            self.ledger.attempt(record.slot);
+        }
+    }
+
+    /// Notes why they have not been taken so far, and Perseus' status if there was one.
+    pub fn failed(&mut self, status: Option<u16>, reason: impl Into<String>) {
+        self.reason = reason.into();
+        self.status = status;
+    }
+
+    /// Whether Perseus has any of them, if it refused these.
+    pub fn has_any_but(&self, refused: &HashMap<String, bool>) -> bool {
+        self.batch.records.iter().any(|record| !refused.contains_key(self.ledger.id(record.slot)))
+    }
+
+    /// Perseus has all of them.
+    pub fn accept(&mut self, tally: &Tally) {
+        for record in std::mem::take(&mut self.batch.records) {
+            self.acknowledge(&record, tally);
+        }
+    }
+
+    fn acknowledge(&self, record: &Member, tally: &Tally) {
+        self.ledger.acknowledge(record.slot);
+        tally.acknowledged(record.sent);
+    }
+
+    /// Perseus has all but these, of which it will never take those that are not retryable, says its reply
+    /// with this status.
+    ///
+    /// What it took behind one that it refused of the same group, it took out of order: that counts as
+    /// failed, and comes again after the one before it.
+    pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16, tally: &Tally) {
+        let mut rejected = Vec::new();
+        let mut overtook = Vec::new();
+        let mut refused_groups = HashSet::new();
+        for record in std::mem::take(&mut self.batch.records) {
+            match refused.get(self.ledger.id(record.slot)) {
+                None if record.group.is_some_and(|group| refused_groups.contains(&group)) => {
+                    overtook.push(record)
+                }
+                None => self.acknowledge(&record, tally),
+                Some(retryable) => {
+                    refused_groups.extend(record.group);
+                    if *retryable { self.batch.records.push(record) } else { rejected.push(record) }
+                }
+            }
+        }
+        let refusal = Refusal::ByName(status);
+        for record in &rejected {
+            self.ledger.reject(record.slot, &refusal);
+        }
+        for record in &overtook {
+            self.ledger.fail(record.slot);
+        }
+        self.log("rejected", Some(status), &refusal.to_string(), &rejected);
+        self.log("errored", Some(status), "taken before one that was refused", &overtook);
+    }
+
+    /// The halves to go on with; a single record is at fault itself, and rejected.
+    pub fn split(&mut self, refusal: &Refusal) -> Option<(Batch, Batch)> {
+        let batch = self.batch.take();
+        let reject = |single: Batch| {
+            self.ledger.reject(single.records[0].slot, refusal);
+            self.log("rejected", refusal.status(), &refusal.to_string(), &single.records);
+        };
+        batch.split().map_err(reject).ok()
+    }
+
+    /// The beginning of a refusal, without what it repeats of these records or of the secrets.
+    pub fn excerpt(&self, reply: &[u8], secrets: &[&[u8]]) -> String {
+        /// Each word of the reply is looked for in all that was sent, which takes 10 ms for twice a message's size.
+        const MOST_COMPARED: usize = 2 << 20;
+        if self.batch.records.iter().map(|record| self.batch.wire(record).len()).sum::<usize>()
+            > MOST_COMPARED
+        {
+            return "(not shown of so large a request)".to_owned();
+        }
+        let secrets: Vec<_> = secrets.iter().map(|secret| secret.to_ascii_lowercase()).collect();
+        let lower_case = |record| self.batch.wire(record).to_ascii_lowercase();
+        let sent: Vec<_> = self.batch.records.iter().map(lower_case).collect();
+        let private = |word: &[u8]| {
+            secrets.iter().any(|secret| tells(word, secret)) || sent.iter().any(|wire| occurs(word, wire))
+        };
+        excerpt(&without(&secrets, reply), private, &self.ids())
+    }
+
+    fn log(&self, outcome: &str, status: Option<u16>, reason: &str, records: &[Member]) {
+        if records.is_empty() {
+            return;
+        }
+        let message_ids = first_ids(&ids(self.ledger, records));
+        let request_id = self.request_id;
+        warn!(
+            requestId = request_id,
+            outcome,
+            status,
+            reason,
+            records = records.len(),
+            messageIds = message_ids,
+            "batch failed"
+        );
+    }
+}
+
+fn ids<'a>(ledger: &'a Ledger<'a>, records: &[Member]) -> Vec<&'a str> {
+    records.iter().map(|record| ledger.id(record.slot)).collect()
+}
+
+impl Drop for Outstanding<'_> {
+    fn drop(&mut self) {
+        for record in &self.batch.records {
+            self.ledger.fail(record.slot);
+        }
+        // What was never sent is told in one line for the whole invocation.
+        if self.attempted {
+            self.log("errored", self.status, &self.reason, &self.batch.records);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::{
+        batch::batcher::Batcher,
+        decode::{event::Event, record::Record},
+        settle::ledger::Outcome,
+        value::{format::BatchFormat, limits::BatchLimits},
+    };
+
+    const FIFO: &str = r#"{"Records":[
+        {"messageId":"a","eventSource":"aws:sqs","eventSourceARN":"q.fifo","attributes":{"MessageGroupId":"g"}},
+        {"messageId":"b","eventSource":"aws:sqs","eventSourceARN":"q.fifo","attributes":{"MessageGroupId":"g"}},
+        {"messageId":"c","eventSource":"aws:sqs","eventSourceARN":"q.fifo","attributes":{"MessageGroupId":"h"}}]}"#;
+
+    fn ledger() -> Ledger<'static> {
+        Ledger::open(&Event::parse(FIFO.as_bytes()).unwrap())
+    }
+
+    fn outstanding<'a>(ledger: &'a Ledger<'a>, slots: &[usize]) -> Outstanding<'a> {
+        let mut batcher = Batcher::new(BatchLimits { max_records: 9, max_bytes: 99 }, BatchFormat::Array);
+        for &slot in slots {
+            batcher.push(Record { slot, group: ledger.group(slot), sent: None, wire: b"1".to_vec() });
+        }
+        Outstanding::new(ledger, "request", batcher.finish().unwrap())
+    }
+
+    #[test]
+    fn what_a_panic_leaves_behind_is_reported_and_holds_back_its_group() {
+        let ledger = ledger();
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            let mut outstanding = outstanding(&ledger, &[0]);
+            outstanding.attempt();
+            panic!("a bug");
+        }));
+        assert!(panic.is_err());
+        assert_eq!(ledger.outcome(0), Outcome::Errored);
+        assert!(ledger.is_withheld(1));
+        assert!(!ledger.is_withheld(2));
+        assert_eq!(ledger.outstanding(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn what_was_never_sent_holds_back_its_group_too() {
+        let ledger = ledger();
+        drop(outstanding(&ledger, &[0]));
+        assert_eq!(ledger.outcome(0), Outcome::Unattempted);
+        assert!(ledger.is_withheld(1));
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_was_accepted() {
+        let ledger = ledger();
+        let mut outstanding = outstanding(&ledger, &[0, 1, 2]);
+        outstanding.attempt();
+        outstanding.accept(&Tally::default());
+        assert!(!outstanding.withhold());
+        drop(outstanding);
+        assert_eq!(ledger.outstanding(), [""; 0]);
+        assert!(!ledger.is_withheld(1));
+    }
+
+    #[test]
+    fn halves_are_not_left_behind() {
+        let ledger = ledger();
+        let mut outstanding = outstanding(&ledger, &[0, 2]);
+        let (left, right) = outstanding.split(&Refusal::Alone(400, String::new())).unwrap();
+        assert_eq!((left.records[0].slot, right.records[0].slot), (0, 2));
+        drop(outstanding);
+        assert!(!ledger.is_withheld(1));
+    }
+}

@@ -1,0 +1,203 @@
+//! The stages, wired: records are decoded and batched as fast as batches can be sent, and no faster.
+//!
+//! Each stage owns what it holds, and all run in the invocation's own task: when that is dropped at the
+//! cutoff, so is everything in flight.
+
+use std::{future::ready, panic::AssertUnwindSafe, pin::pin, time::Duration};
+
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    stream::{iter, unfold},
+};
+use tokio::{task::yield_now, time::Instant};
+use tracing::error;
+
+use crate::{
+    batch::{
+        batcher::{Batch, Batcher},
+        fifo::{Lane, lanes},
+    },
+    decode::{event::Event, record::Record},
+    deliver::{decoder::Decoder, delivery::Courier},
+};
+
+/// Delivers the records of an event until all are settled or it is dropped.
+pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
+    let is_probe = courier.refusals.are_all();
+    if courier.may_attempt(is_probe) && !courier.has_access().await {
+        return;
+    }
+    let format = courier.config.format;
+    let records = Decoder::new(event, courier.ledger, format, courier.request_id);
+    let batcher = Batcher::new(courier.config.batch, format);
+    let fill_until = || {
+        let attempt = courier.turn.pause().saturating_add(courier.pace.expected());
+        fill_until(courier.deadline.cutoff(), attempt)
+    };
+    let lanes = if event.fifo {
+        let records = in_time(records, fill_until());
+        iter(lanes(records, batcher)).left_stream()
+    } else {
+        batches(records, batcher, fill_until).map(Lane::from).right_stream()
+    };
+    let mut lanes = pin!(lanes);
+    if is_probe && let Some(lane) = lanes.next().await {
+        contained(probe(lane, courier), courier.request_id).await;
+    }
+    lanes
+        .take_while(|_| ready(courier.may_deliver()))
+        .then(|lane| courier.turn.ready().map(|()| lane))
+        // Bounded by the limit: what waits for a retry is in nobody's way.
+        .for_each_concurrent(None, |lane| contained(courier.deliver_in_order(lane.0), courier.request_id))
+        .await;
+}
+
+/// Until when a batch that is begun now may be filled; none if an attempt that takes `attempt` would not end before the
+/// cutoff any more.
+///
+/// An event is complete when it arrives, so no batch waits for records. But to decode them takes time: megabytes on a
+/// fraction of a core take so long that the last moment for an attempt may pass. So decoding has half of the time until
+/// then. The other half is for compressing and for whatever else is ready to run.
+fn fill_until(cutoff: Instant, attempt: Duration) -> Option<Instant> {
+    let now = Instant::now();
+    let last_moment = cutoff.checked_sub(attempt)?;
+    let left = last_moment.checked_duration_since(now).filter(|left| !left.is_zero())?;
+    Some(now + left / 2)
+}
+
+/// Batches records by count, by bytes, and by the time for which a batch may be filled.
+fn batches(
+    records: impl Iterator<Item = Record> + Send,
+    batcher: Batcher,
+    fill_until: impl Fn() -> Option<Instant> + Send,
+) -> impl Stream<Item = Batch> + Send {
+    let stage = (records, batcher, fill_until);
+    unfold(stage, async |(mut records, mut batcher, fill_until)| {
+        let batch = fill(&mut batcher, &mut records, fill_until()?).await?;
+        // Decoding leaves the connections no time to write; this does.
+        yield_now().await;
+        Some((batch, (records, batcher, fill_until)))
+    })
+}
+
+/// So many bytes are decoded at a time, in about a millisecond. In between, requests and the cutoff have their turn.
+const AT_A_TIME: usize = 256 << 10;
+
+/// The next batch: closed when it is full, when its time is over, or with the last record.
+async fn fill(
+    batcher: &mut Batcher,
+    records: &mut impl Iterator<Item = Record>,
+    until: Instant,
+) -> Option<Batch> {
+    let mut decoded = 0;
+    for record in records {
+        decoded += record.wire.len();
+        if let Some(full) = batcher.push(record) {
+            return Some(full);
+        }
+        if Instant::now() >= until {
+            break;
+        }
+        if decoded >= AT_A_TIME {
+            decoded = 0;
+            yield_now().await;
+        }
+    }
+    batcher.finish()
+}
+
+/// The records that are decoded by `until`: groups are put together from all of them, so it is the time for all. What comes
+/// later keeps its place behind them, and comes back.
+fn in_time(records: impl Iterator<Item = Record>, until: Option<Instant>) -> impl Iterator<Item = Record> {
+    records.take_while(move |_| until.is_some_and(|until| Instant::now() < until))
+}
+
+/// Finds out with the first batch whether Perseus still refuses everything. If not, the others follow.
+async fn probe(Lane(mut batches): Lane, courier: &Courier<'_>) {
+    let later = batches.split_off(1);
+    for batch in batches {
+        courier.probe(batch).await;
+    }
+    courier.deliver_in_order(later).await;
+}
+
+/// Runs a delivery such that its panic ends it alone. What it held stays outstanding, and is reported.
+async fn contained(delivery: impl Future<Output = ()>, request_id: &str) {
+    if AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
+        error!(requestId = request_id, "a delivery panicked; its records are reported");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::{format::BatchFormat, limits::BatchLimits};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A record that takes this long to decode.
+    fn decoded(slot: usize, decoding: Duration) -> Record {
+        // The clock moves when this is first polled.
+        let _ = tokio::time::advance(decoding).now_or_never();
+        Record { slot, group: None, sent: None, wire: b"1".to_vec() }
+    }
+
+    /// Batches that many records, each of which takes this long to decode, `left` before the cutoff, with attempts of 400 ms:
+    /// after how many milliseconds which slots go.
+    async fn timeline(records: usize, decoding: Duration, left: Duration) -> Vec<(u128, Vec<usize>)> {
+        let start = Instant::now();
+        let decode = |slot| decoded(slot, decoding);
+        let batcher = Batcher::new(BatchLimits { max_records: 4, max_bytes: 1_000 }, BatchFormat::Array);
+        batches((0..records).map(decode), batcher, || fill_until(start + left, 400 * MS))
+            .map(|batch| (start.elapsed().as_millis(), batch.records.iter().map(|r| r.slot).collect()))
+            .collect()
+            .await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_goes_when_it_is_full_or_with_the_last_record() {
+        assert_eq!(timeline(6, MS, 1_000 * MS).await, [(4, vec![0, 1, 2, 3]), (6, vec![4, 5])]);
+        assert_eq!(timeline(4, MS, 1_000 * MS).await, [(4, vec![0, 1, 2, 3])]);
+        assert_eq!(timeline(0, MS, 1_000 * MS).await, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_is_closed_early_when_time_runs_out_and_none_is_begun_that_cannot_end() {
+        // The last moment is at 800. A first batch may be filled until 400, a second one until 650, a third one until
+        // 800, and none is begun then.
+        assert_eq!(
+            timeline(100, 150 * MS, 1_200 * MS).await,
+            [(450, vec![0, 1, 2]), (750, vec![3, 4]), (900, vec![5])]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_decoded_that_could_not_be_sent() {
+        for left in [Duration::ZERO, 399 * MS, 400 * MS] {
+            assert_eq!(timeline(100, 150 * MS, left).await, [], "{left:?}");
+        }
+        assert_eq!(timeline(1, Duration::ZERO, 401 * MS).await, [(0, vec![0])]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_no_time_is_never_closed_early() {
+        let full: Vec<_> = (0..25).map(|n| (0, (4 * n..4 * n + 4).collect())).collect();
+        assert_eq!(timeline(100, Duration::ZERO, 401 * MS).await, full);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_fifo_event_the_beginning_is_sent_that_there_is_time_to_decode() {
+        let decoded_in = |left: Duration| {
+            let records = (0..10).map(|slot| decoded(slot, 100 * MS));
+            in_time(records, fill_until(Instant::now() + left, 400 * MS)).map(|record| record.slot)
+        };
+        assert!(decoded_in(1_100 * MS).eq([0, 1, 2]));
+        assert!(decoded_in(3_000 * MS).eq(0..10));
+        assert_eq!(decoded_in(400 * MS).count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_delivery_alone() {
+        contained(async { panic!("a bug") }, "request").await;
+    }
+}

@@ -1,0 +1,4 @@
+//! The side of Lambda: the runtime, and one invocation.
+
+pub mod handler;
+pub mod runtime;

@@ -1,0 +1,126 @@
+//! The seam to `lambda_runtime`.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{self, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use serde::de::IgnoredAny;
+use tokio::task_local;
+use tower::{Service, layer::layer_fn};
+use tracing::error;
+
+use crate::{
+    http::{client_builder, root_cause},
+    lambda::handler::Handler,
+};
+
+/// How long the runtime API may take to hear why the function does not start. Lambda gives an
+/// initialisation 10 s.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
+
+task_local! {
+    /// The payload, on its way around the runtime crate.
+    static PAYLOAD: Bytes;
+}
+
+/// Serves invocations until Lambda ends the process.
+///
+/// # Errors
+///
+/// If the runtime API cannot be reached.
+///
+/// # Panics
+///
+/// If Lambda's own variables are missing.
+pub async fn run(handler: Handler) -> Result<(), Error> {
+    let handler = Arc::new(handler);
+    let service = service_fn(move |event: LambdaEvent<IgnoredAny>| {
+        let payload = PAYLOAD.get();
+        let handler = Arc::clone(&handler);
+        async move {
+            // The runtime crate would repeat a panic's message, which can hold a part of the event.
+            AssertUnwindSafe(handler.handle(&payload, &event.context)).catch_unwind().await.map_or_else(
+                |_panic| Err(diagnostic("Panic", "the invocation panicked")),
+                |answer| answer.map_err(|refusal| diagnostic("EventError", &refusal.to_string())),
+            )
+        }
+    });
+    Runtime::new(service).layer(layer_fn(TakePayload)).run_concurrent().await
+}
+
+fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {
+    Diagnostic { error_type: error_type.to_owned(), error_message: error_message.to_owned() }
+}
+
+/// Tells Lambda why the function does not start, so that the reason is shown where the failure is
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror>).
+///
+/// `runtime_api` is what Lambda calls it. The runtime crate offers this only around SnapStart. If it fails there is
+/// no one left to tell but the log.
+pub async fn report_init_error(runtime_api: &str, error_type: &str, error_message: &str) {
+    let body = serde_json::json!({
+        "errorType": error_type, "errorMessage": error_message, "stackTrace": []
+    });
+    let report = async {
+        client_builder()
+            .build()?
+            .post(init_error_url(runtime_api))
+            .header("lambda-runtime-function-error-type", error_type)
+            .timeout(REPORT_TIMEOUT)
+            .body(body.to_string())
+            .send()
+            .await
+    };
+    if let Err(failure) = report.await {
+        error!(reason = root_cause(&failure).to_string(), "Lambda could not be told");
+    }
+}
+
+/// Lambda gives `host:port`, `cargo lambda watch` a whole URL with a path.
+fn init_error_url(runtime_api: &str) -> String {
+    let address = runtime_api.strip_prefix("http://").unwrap_or(runtime_api).trim_end_matches('/');
+    format!("http://{address}/2018-06-01/runtime/init/error")
+}
+
+/// Takes the payload out of an invocation before the runtime crate sees it: that would scan it once for
+/// itself, log it at TRACE, and quote it in an error.
+#[derive(Clone)]
+struct TakePayload<S>(S);
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for TakePayload<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> S::Future {
+        let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
+        // The runtime crate calls the handler's service before it returns its future.
+        PAYLOAD.sync_scope(payload, || self.0.call(invocation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_api_is_found_in_lambda_and_under_local_tools() {
+        for (given, url) in [
+            ("127.0.0.1:9001", "http://127.0.0.1:9001/2018-06-01/runtime/init/error"),
+            ("http://127.0.0.1:9000/name", "http://127.0.0.1:9000/name/2018-06-01/runtime/init/error"),
+            ("http://[::1]:9000/", "http://[::1]:9000/2018-06-01/runtime/init/error"),
+        ] {
+            assert_eq!(init_error_url(given), url);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What became of each record, and what is answered.
+
+pub mod ledger;
+pub mod rejection;

@@ -1,0 +1,178 @@
+//! SQS' own side, for what the function asks of it: the batch calls of its JSON protocol
+//! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html>).
+//!
+//! None of this exists unless a setting asks for it, and none of it is built before it is needed. Nothing
+//! here can hold up or change an answer by itself: who calls says until when.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::iter};
+use reqwest::{Client, Response, Url, header::USER_AGENT};
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    deadline::Deadline,
+    http::{NAME_AND_VERSION, POOL_IDLE, client_builder},
+    sqs::{
+        action::Action,
+        queue::Queue,
+        reply::{Confirmed, Failure, read},
+        sigv4::{Scope, authorization, timestamp},
+    },
+    value::{aws::Settings, text::sensitive},
+};
+
+/// What is left before the deadline is divided by this for each thing that is asked of SQS.
+const SHARE: u32 = 2;
+
+/// And this is enough, however much is left: SQS answers in milliseconds, or is not well.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Connections kept while there is more to ask.
+pub const AT_ONCE: usize = 8;
+
+/// Until when something may be asked of SQS: what is left before the deadline is for the answer first.
+pub fn until(deadline: &Deadline) -> Instant {
+    Instant::now() + (deadline.remaining() / SHARE).min(PATIENCE)
+}
+
+/// A batch call.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Call<'a, E> {
+    queue_url: &'a str,
+    entries: Vec<Entry<E>>,
+}
+
+/// An entry, with its place in the call as its id.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<E> {
+    id: String,
+    #[serde(flatten)]
+    entry: E,
+}
+
+fn encode<E: Serialize>(queue_url: &str, entries: impl Iterator<Item = E>) -> Bytes {
+    let entries = entries.enumerate().map(|(place, entry)| Entry { id: place.to_string(), entry });
+    let call = Call { queue_url, entries: entries.collect() };
+    serde_json::to_vec(&call).expect("strings, numbers and raw JSON always encode").into()
+}
+
+/// SQS.
+#[derive(Debug)]
+pub struct Sqs {
+    /// What was set.
+    pub settings: Settings,
+    client: OnceLock<Client>,
+}
+
+impl Sqs {
+    /// SQS as these settings describe it. Nothing is built and nothing connected yet.
+    pub fn new(settings: Settings) -> Self {
+        Sqs { settings, client: OnceLock::new() }
+    }
+
+    /// Asks for all of these, a call each, a few at once, until `until`. An entry is made only when it is its
+    /// call's turn. Tells `done` of each that is confirmed, as soon as it is, and returns the first thing that
+    /// went wrong.
+    pub async fn ask_all<E: Serialize>(
+        &self,
+        queue: &Queue,
+        action: Action,
+        calls: &[Vec<usize>],
+        entry: impl Fn(usize) -> E,
+        until: Instant,
+        mut done: impl FnMut(usize),
+    ) -> Option<Failure> {
+        let is_over = &AtomicBool::new(false);
+        let ask = |call: usize| {
+            let body = || encode(&queue.url, calls[call].iter().map(|&slot| entry(slot)));
+            let body = (!is_over.load(Relaxed)).then(body);
+            async move { Some((call, self.ask(queue, action, body?, calls[call].len()).await)) }
+        };
+        let mut failure = None;
+        let all = async {
+            let mut replies = iter(0..calls.len()).map(ask).buffer_unordered(AT_ONCE);
+            while let Some(reply) = replies.next().await {
+                match reply {
+                    Some((call, Ok(confirmed))) => {
+                        let slots = calls[call].iter().zip(confirmed.done);
+                        slots.filter(|(_, is_done)| *is_done).for_each(|(&slot, _)| done(slot));
+                        failure = failure.take().or(confirmed.refusal);
+                    }
+                    Some((_, Err(refusal))) => {
+                        is_over.fetch_or(refusal.is_for_all(), Relaxed);
+                        failure.get_or_insert(refusal);
+                    }
+                    None => {}
+                }
+            }
+        };
+        let is_late = timeout_at(until, all).await.is_err();
+        failure.or(is_late.then_some(Failure::Timeout))
+    }
+
+    /// Makes one call.
+    async fn ask(
+        &self,
+        queue: &Queue,
+        action: Action,
+        body: Bytes,
+        entries: usize,
+    ) -> Result<Confirmed, Failure> {
+        let reply = match self.post(queue, action, body.clone()).await {
+            // It may have died while the environment was frozen. Both actions can be repeated.
+            Err(error) if !error.is_connect() => self.post(queue, action, body).await,
+            reply => reply,
+        };
+        read(reply.map_err(Failure::from)?, action, entries).await
+    }
+
+    async fn post(&self, queue: &Queue, action: Action, body: Bytes) -> Result<Response, reqwest::Error> {
+        const SIGNED_TYPE: &str = "application/x-amz-json-1.0";
+
+        let credentials = &self.settings.credentials;
+        #[expect(clippy::disallowed_methods, reason = "a signature is good for minutes of the wall clock")]
+        let timestamp = timestamp(SystemTime::now());
+        let host = host(&queue.endpoint);
+        let mut headers = vec![
+            ("content-type", SIGNED_TYPE),
+            ("host", host.as_str()),
+            ("x-amz-date", timestamp.as_str()),
+            ("x-amz-target", action.target()),
+        ];
+        headers.extend(credentials.session_token.as_deref().map(|token| ("x-amz-security-token", token)));
+        let scope = Scope { region: &queue.region, service: "sqs", timestamp: &timestamp };
+        let authorization = authorization(credentials, scope, queue.endpoint.path(), &headers, &body);
+
+        let mut post = self.client()?.post(queue.endpoint.clone()).body(body);
+        headers.push(("authorization", &authorization));
+        for (name, value) in headers.into_iter().filter(|(name, _)| *name != "host") {
+            post = post.header(name, sensitive(value));
+        }
+        post.header(USER_AGENT, NAME_AND_VERSION).send().await
+    }
+
+    fn client(&self) -> Result<&Client, reqwest::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = client_builder().pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(AT_ONCE).build()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// The host that a request to this URL names.
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}

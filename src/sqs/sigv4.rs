@@ -1,0 +1,158 @@
+//! AWS' Signature Version 4, as far as a POST without a query needs it
+//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
+
+use std::{fmt::Write as _, time::SystemTime};
+
+use ring::{
+    digest::{SHA256, digest},
+    hmac,
+};
+
+use crate::value::aws::Credentials;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// Where and when a signature is good.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// The region of the service.
+    pub region: &'a str,
+    /// The service.
+    pub service: &'a str,
+    /// The time of the request, see [`timestamp`].
+    pub timestamp: &'a str,
+}
+
+/// The `authorization` header of a POST of `body` to `path`, which holds nothing but unreserved characters
+/// and slashes.
+///
+/// `headers` are those that are signed, with names in lower case: `host` and `x-amz-date` at least.
+pub fn authorization(
+    credentials: &Credentials,
+    scope: Scope<'_>,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> String {
+    let mut headers = headers.to_vec();
+    headers.sort_unstable();
+    let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
+    let mut request = format!("POST\n{path}\n\n");
+    for (name, value) in headers {
+        writeln!(request, "{name}:{}", value.trim()).expect("a string takes any text");
+    }
+    write!(request, "\n{names}\n{}", hex(digest(&SHA256, body))).expect("a string takes any text");
+
+    let Scope { region, service, timestamp } = scope;
+    let day = timestamp.get(..8).unwrap_or_default();
+    let scope = format!("{day}/{region}/{service}/aws4_request");
+    let to_sign = format!("{ALGORITHM}\n{timestamp}\n{scope}\n{}", hex(digest(&SHA256, request.as_bytes())));
+    let secret = format!("AWS4{}", credentials.secret_access_key);
+    let key = [day, region, service, "aws4_request"]
+        .iter()
+        .fold(key(secret.as_bytes()), |with, text| key(hmac::sign(&with, text.as_bytes()).as_ref()));
+    let signature = hex(hmac::sign(&key, to_sign.as_bytes()));
+    let id = &credentials.access_key_id;
+    format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}")
+}
+
+/// The `x-amz-date` header: `20150830T123600Z`.
+pub fn timestamp(now: SystemTime) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    // "Sun, 06 Nov 1994 08:49:37 GMT": the calendar is in there already.
+    let date = httpdate::fmt_http_date(now);
+    let (day, month, year) = (&date[5..7], &date[8..11], &date[12..16]);
+    let month = MONTHS.iter().position(|name| *name == month).map_or(0, |index| index + 1);
+    format!("{year}{month:02}{day}T{}Z", date[17..25].replace(':', ""))
+}
+
+fn key(value: &[u8]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, value)
+}
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a string takes any text");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    const TOKEN: &str = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==";
+
+    /// The signature under a request of AWS' own test suite
+    /// (<https://docs.aws.amazon.com/general/latest/gr/signature-v4-test-suite.html>).
+    fn signature(headers: &[(&str, &str)], body: &str) -> String {
+        let credentials = Credentials {
+            access_key_id: "AKIDEXAMPLE".to_owned(),
+            secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
+            session_token: None,
+        };
+        let scope = Scope { region: "us-east-1", service: "service", timestamp: "20150830T123600Z" };
+        let mut all = vec![("x-amz-date", "20150830T123600Z"), ("host", "example.amazonaws.com")];
+        all.extend_from_slice(headers);
+        let header = authorization(&credentials, scope, "/", &all, body.as_bytes());
+        let (start, signature) = header.split_once(", Signature=").unwrap();
+        let scope = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, ";
+        assert!(start.starts_with(scope), "{start}");
+        signature.to_owned()
+    }
+
+    #[test]
+    fn signatures_are_those_of_the_published_test_suite() {
+        for (name, headers, body, expected) in [
+            ("post-vanilla", &[][..], "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+            (
+                "post-header-key-sort",
+                &[("my-header1", "value1")],
+                "",
+                "c5410059b04c1ee005303aed430f6e6645f61f4dc9e1461ec8f8916fdf18852c",
+            ),
+            (
+                "post-header-value-case",
+                &[("my-header1", "VALUE1")],
+                "",
+                "cdbc9802e29d2942e5e10b5bccfdd67c5f22c7c4e8ae67b53629efa58b974b7d",
+            ),
+            (
+                "post-x-www-form-urlencoded",
+                &[("content-type", "application/x-www-form-urlencoded")],
+                "Param1=value1",
+                "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a",
+            ),
+            (
+                "post-sts-header-before",
+                &[("x-amz-security-token", TOKEN)],
+                "",
+                "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead",
+            ),
+        ] {
+            assert_eq!(signature(headers, body), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_is_compact_and_in_utc() {
+        let at = |seconds| timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(1_440_938_160), "20150830T123600Z");
+        assert_eq!(at(1_709_164_799), "20240228T235959Z");
+        assert_eq!(at(1_709_164_800), "20240229T000000Z");
+    }
+
+    #[test]
+    fn credentials_are_never_printed() {
+        let secret = || "hunter2".to_owned();
+        let credentials = Credentials {
+            access_key_id: secret(),
+            secret_access_key: secret(),
+            session_token: Some(secret()),
+        };
+        assert!(!format!("{credentials:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,201 @@
+//! What an invocation came to, as a document in CloudWatch's embedded metric format, which CloudWatch Logs turns
+//! into metrics: no call, no agent
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
+//!
+//! Written here and not by a crate: AWS' own (`metrique-writer-format-emf`) brings as many crates again as half of this
+//! function has, for what is one structure to serialise. As that does, a distribution is written as `Values`
+//! and `Counts`.
+
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::json;
+
+use crate::{
+    settle::ledger::Counts,
+    telemetry::{
+        counters::{Measures, Tally},
+        histogram::Distribution,
+        stdout::STDOUT,
+    },
+};
+
+const NAMESPACE: &str = "PerseusForwarder";
+
+/// The one dimension. Each further one multiplies the metrics, and CloudWatch bills by metric.
+const DIMENSION: &str = "FunctionName";
+
+/// The most values of one metric that CloudWatch takes from a document.
+const MOST_VALUES: usize = 100;
+
+/// What an invocation came to.
+#[derive(Debug)]
+pub struct Metrics<'a> {
+    /// The function's name.
+    pub function: &'a str,
+    /// The invocation's id.
+    pub request_id: &'a str,
+    /// What became of its records.
+    pub counts: &'a Counts,
+    /// What that took.
+    pub tally: &'a Tally,
+    /// Whether the set-up turned out to be wrong.
+    pub is_misconfigured: bool,
+    /// How many requests may be in flight; below one, for what share of the time one may be.
+    pub limit: f64,
+    /// Whether Perseus gives no usable reply at all.
+    pub is_outage: bool,
+    /// Whether Perseus refuses everything.
+    pub refuses_all: bool,
+    /// What is left of the time, in milliseconds.
+    pub headroom_ms: u64,
+}
+
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+    value: Value,
+}
+
+enum Value {
+    Number(u64),
+    Fraction(f64),
+    Distribution(Vec<(u64, u64)>),
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Number(number) => serializer.serialize_u64(*number),
+            Value::Fraction(number) => serializer.serialize_f64(*number),
+            Value::Distribution(values) => {
+                let (values, counts): (Vec<_>, Vec<_>) = values.iter().copied().unzip();
+                json!({ "Values": values, "Counts": counts }).serialize(serializer)
+            }
+        }
+    }
+}
+
+impl Metrics<'_> {
+    /// Writes the document, on a line of its own, to standard output. Its `_aws` must be at the root of the line,
+    /// which log lines have for themselves.
+    ///
+    /// # Errors
+    ///
+    /// If standard output does not take it.
+    pub fn publish(&self, measures: &Measures) -> io::Result<()> {
+        let mut line = self.document(measures);
+        line.push(b'\n');
+        STDOUT.put(&line)
+    }
+
+    fn document(&self, measures: &Measures) -> Vec<u8> {
+        let metrics = self.list(measures);
+        let definitions: Vec<_> =
+            metrics.iter().map(|metric| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
+        let directive = json!({
+            "Timestamp": measures.now(),
+            "CloudWatchMetrics": [
+                { "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions }
+            ]
+        });
+        // CloudWatch takes no empty dimension; only local tools give no name.
+        let function = if self.function.is_empty() { "local" } else { self.function };
+        let mut document = Vec::with_capacity(2_048);
+        let mut serializer = serde_json::Serializer::new(&mut document);
+        let written = (|| {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("_aws", &directive)?;
+            map.serialize_entry(DIMENSION, function)?;
+            map.serialize_entry("requestId", self.request_id)?;
+            metrics.iter().try_for_each(|metric| map.serialize_entry(metric.name, &metric.value))?;
+            map.end()
+        })();
+        written.expect("strings and numbers always encode");
+        document
+    }
+
+    fn list(&self, measures: &Measures) -> Vec<Metric> {
+        let count = |name, value: usize| Metric { name, unit: "Count", value: Value::Number(value as u64) };
+        let tallied = |name, tallied: &AtomicUsize| count(name, tallied.load(Relaxed));
+        let distribution = |name, of: &Distribution| {
+            let values = of.values(MOST_VALUES);
+            let is_measured = !values.is_empty();
+            let metric = Metric { name, unit: "Milliseconds", value: Value::Distribution(values) };
+            is_measured.then_some(metric)
+        };
+        let Metrics { counts, tally, .. } = self;
+        let mut metrics = vec![
+            count("Received", counts.received),
+            count("Acknowledged", counts.acknowledged),
+            count("Rejected", counts.rejected),
+            count("DeadLettered", counts.dead_lettered),
+            count("Errored", counts.errored),
+            count("Unattempted", counts.unattempted),
+            tallied("Requests", &tally.requests),
+            tallied("Retries", &tally.retries),
+            tallied("Splits", &tally.splits),
+            Metric { unit: "Bytes", ..tallied("BytesSent", &tally.bytes) },
+            Metric { name: "Headroom", unit: "Milliseconds", value: Value::Number(self.headroom_ms) },
+            Metric { name: "InFlightLimit", unit: "Count", value: Value::Fraction(self.limit) },
+            count("Outage", self.is_outage.into()),
+            count("RefusesAll", self.refuses_all.into()),
+            count("SetUpErrors", self.is_misconfigured.into()),
+        ];
+        metrics.extend(distribution("PerseusLatency", &measures.latency));
+        metrics.extend(distribution("MessageAge", &measures.age));
+        metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use serde_json::Value as Json;
+
+    use super::*;
+
+    fn document(function: &str, ages: impl Iterator<Item = u64>) -> Json {
+        let measures = Measures::new(UNIX_EPOCH);
+        ages.for_each(|age| measures.age.add(age));
+        let metrics = Metrics {
+            function,
+            request_id: "request",
+            counts: &Counts { received: 3, acknowledged: 2, errored: 1, ..Counts::default() },
+            tally: &Tally::default(),
+            is_misconfigured: true,
+            limit: 10.0,
+            is_outage: false,
+            refuses_all: false,
+            headroom_ms: 900,
+        };
+        serde_json::from_slice(&metrics.document(&measures)).unwrap()
+    }
+
+    #[test]
+    fn each_metric_that_is_declared_is_there_and_none_else() {
+        let document = document("forwarder", [1, 1, 5].into_iter());
+        let directive = &document["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));
+        assert_eq!(document["FunctionName"], "forwarder");
+        let declared = directive["Metrics"].as_array().unwrap();
+        assert!(declared.iter().all(|metric| !document[metric["Name"].as_str().unwrap()].is_null()));
+        assert_eq!(document.as_object().unwrap().len(), declared.len() + 3);
+        assert_eq!((&document["Received"], &document["SetUpErrors"]), (&json!(3), &json!(1)));
+        assert_eq!(document["MessageAge"], json!({ "Values": [1, 5], "Counts": [2, 1] }));
+        // What was not measured is not declared: CloudWatch refuses an empty array.
+        assert!(document.get("PerseusLatency").is_none());
+    }
+
+    #[test]
+    fn it_stays_within_the_limits_of_the_format() {
+        let document = document("", (0..30).map(|power| 1 << power).chain(0..10_000));
+        assert_eq!(document["FunctionName"], "local");
+        let values = document["MessageAge"]["Values"].as_array().unwrap().len();
+        assert!(values <= MOST_VALUES && document.to_string().len() < 256 << 10, "{values}");
+    }
+}

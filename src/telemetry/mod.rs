@@ -1,0 +1,8 @@
+//! Log lines, metrics and traces.
+
+pub mod counters;
+pub mod emf;
+pub mod histogram;
+pub mod logs;
+pub(crate) mod stdout;
+pub mod trace;

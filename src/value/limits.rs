@@ -1,0 +1,10 @@
+//! When a batch is full.
+
+/// When a batch is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// The most records in one request.
+    pub max_records: usize,
+    /// The most bytes of one request's uncompressed body. A larger record travels alone.
+    pub max_bytes: usize,
+}
