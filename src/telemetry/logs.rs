@@ -2,18 +2,8 @@
 
 use std::io::{self, ErrorKind::TimedOut, IsTerminal, stdout};
 
-use serde_json::json;
 use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{
-    Layer, Registry,
-    filter::Targets,
-    fmt::{
-        self,
-        format::Writer,
-        time::{FormatTime, SystemTime},
-    },
-    layer::SubscriberExt,
-};
+use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt};
 
 use crate::{config::Platform, telemetry::stdout::STDOUT};
 
@@ -22,9 +12,6 @@ const OTHERS: LevelFilter = LevelFilter::WARN;
 
 /// Logs the errors that the handler returns, which were logged with the invocation's id already.
 const TWICE: &str = "lambda_runtime::layers::panic";
-
-/// Says how many lines are missing.
-const DROPPED: &str = "log lines dropped: standard output was full";
 
 /// Where log lines go.
 struct Lines;
@@ -42,15 +29,6 @@ impl io::Write for Lines {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// The line that says how many lines were dropped. Written past the subscriber, which is busy with another line when it is
-/// known; so it is JSON on a terminal too.
-pub(crate) fn lines_dropped(count: u64) -> String {
-    let mut timestamp = String::new();
-    // Without a time it is a line all the same.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
-    format!("{}\n", json!({ "timestamp": timestamp, "level": "WARN", "message": DROPPED, "lines": count }))
 }
 
 /// Sends log lines and the news of panics to standard output, from now on.
