@@ -12,7 +12,12 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use tokio::time::Instant;
+use tracing_subscriber::fmt::{
+    format::Writer,
+    time::{FormatTime, SystemTime},
+};
 
 /// How long a line may wait for room.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -22,6 +27,9 @@ const SHARE: u32 = 20;
 
 /// What a pipe takes whole, or not at all (pipe(7)).
 const PIPE_BUF: usize = 4096;
+
+/// Says how many lines are missing.
+const DROPPED: &str = "log lines dropped: standard output was full";
 
 /// The process' standard output.
 pub(crate) static STDOUT: Lines<Stdout> = Lines::new(Stdout);
@@ -90,7 +98,7 @@ impl<S: Sink> Lines<S> {
         if state.dropped == 0 {
             return true;
         }
-        let line = crate::telemetry::logs::lines_dropped(state.dropped);
+        let line = lines_dropped(state.dropped);
         let is_begun = self.begin(state, line.as_bytes()).unwrap_or(false);
         if is_begun {
             state.dropped = 0;
@@ -193,6 +201,15 @@ impl Sink for Stdout {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes).and_then(|()| stdout.flush()).map(|()| bytes.len())
     }
+}
+
+/// The line that says how many lines were dropped. It is written past the log's subscriber, which is busy with another
+/// line at that moment. So it is JSON on a terminal too.
+fn lines_dropped(count: u64) -> String {
+    let mut timestamp = String::new();
+    // Without a time it is a line all the same.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    format!("{}\n", json!({ "timestamp": timestamp, "level": "WARN", "message": DROPPED, "lines": count }))
 }
 
 #[cfg(test)]
