@@ -196,7 +196,7 @@ fn every_reason_is_explained() {
         literals("perseus/token_store.rs", "write!(f,"),
         literals("deliver/outstanding.rs", "log(\"errored\","),
         literals("deliver/delivery.rs", "outstanding.failed("),
-        literals("deliver/delivery.rs", "halt.set("),
+        literals("deliver/delivery.rs", "stop.set("),
         literals("lambda/handler.rs", "is_outage() {"),
         literals("lambda/handler.rs", "are_all() {"),
         literals("lambda/handler.rs", "        format!("),

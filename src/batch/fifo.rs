@@ -7,21 +7,21 @@ use crate::{
 
 /// Batches that are delivered one after another. Lanes are delivered side by side.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Lane(pub Vec<Batch>);
+pub struct Sequence(pub Vec<Batch>);
 
-impl From<Batch> for Lane {
+impl From<Batch> for Sequence {
     fn from(batch: Batch) -> Self {
-        Lane(vec![batch])
+        Sequence(vec![batch])
     }
 }
 
-/// Puts whole message groups into lanes, so that no group is ever in two requests at once, and none waits
-/// for another: as many groups as fit share one batch; a group too large for one has a lane to itself.
-pub fn lanes(records: impl Iterator<Item = Record>, mut batcher: Batcher) -> Vec<Lane> {
-    let mut lanes = Vec::new();
+/// Puts whole message groups into sequences, so that no group is ever in two requests at once, and none waits
+/// for another: as many groups as fit share one batch; a group too large for one has a sequence to itself.
+pub fn sequences(records: impl Iterator<Item = Record>, mut batcher: Batcher) -> Vec<Sequence> {
+    let mut sequences = Vec::new();
     for group in by_group(records) {
         if !batcher.has_room_for(&group) {
-            lanes.extend(batcher.finish().map(Lane::from));
+            sequences.extend(batcher.finish().map(Sequence::from));
         }
         let is_too_large = !batcher.has_room_for(&group);
         let mut batches: Vec<_> = group.into_iter().filter_map(|record| batcher.push(record)).collect();
@@ -29,11 +29,11 @@ pub fn lanes(records: impl Iterator<Item = Record>, mut batcher: Batcher) -> Vec
             batches.extend(batcher.finish());
         }
         if !batches.is_empty() {
-            lanes.push(Lane(batches));
+            sequences.push(Sequence(batches));
         }
     }
-    lanes.extend(batcher.finish().map(Lane::from));
-    lanes
+    sequences.extend(batcher.finish().map(Sequence::from));
+    sequences
 }
 
 /// The records of each group, in the order of the groups' first records.
@@ -57,22 +57,22 @@ mod tests {
     use super::*;
     use crate::value::{format::BatchFormat, limits::BatchLimits};
 
-    fn lanes_of(groups: &[usize], max_records: usize) -> Vec<Lane> {
+    fn sequences_of(groups: &[usize], max_records: usize) -> Vec<Sequence> {
         let records = groups.iter().enumerate().map(|(slot, &g)| Record {
             slot,
             group: Some(g),
             sent: None,
             wire: vec![b'1'],
         });
-        lanes(records, Batcher::new(BatchLimits { max_records, max_bytes: 1_000 }, BatchFormat::Array))
+        sequences(records, Batcher::new(BatchLimits { max_records, max_bytes: 1_000 }, BatchFormat::Array))
     }
 
-    /// The slots in each batch of each lane.
+    /// The slots in each batch of each sequence.
     fn slots(groups: &[usize], max_records: usize) -> Vec<Vec<Vec<usize>>> {
         let batch = |batch: Batch| batch.records.iter().map(|record| record.slot).collect();
-        lanes_of(groups, max_records)
+        sequences_of(groups, max_records)
             .into_iter()
-            .map(|Lane(batches)| batches.into_iter().map(batch).collect())
+            .map(|Sequence(batches)| batches.into_iter().map(batch).collect())
             .collect()
     }
 
@@ -91,15 +91,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lanes_keep_every_record_and_the_order_of_each_group(
+        fn sequences_keep_every_record_and_the_order_of_each_group(
             groups in vec(0usize..6, 0..60), max_records in 1usize..9,
         ) {
-            let lanes = lanes_of(&groups, max_records);
-            let mut lane_of_group = std::collections::HashMap::new();
+            let sequences = sequences_of(&groups, max_records);
+            let mut sequence_of_group = std::collections::HashMap::new();
             let mut slots = Vec::new();
-            for (number, Lane(batches)) in lanes.iter().enumerate() {
+            for (number, Sequence(batches)) in sequences.iter().enumerate() {
                 for record in batches.iter().flat_map(|batch| &batch.records) {
-                    prop_assert_eq!(*lane_of_group.entry(record.group).or_insert(number), number);
+                    prop_assert_eq!(*sequence_of_group.entry(record.group).or_insert(number), number);
                     slots.push(record.slot);
                 }
             }

@@ -89,7 +89,7 @@ impl Signal {
 
 /// The in-flight limit.
 #[derive(Debug)]
-pub struct Governor {
+pub struct ConcurrencyLimit {
     learns: bool,
     permits: Semaphore,
     state: Mutex<State>,
@@ -104,7 +104,7 @@ struct State {
     /// The limit: the whole part of it counts, or if that is zero, all of it.
     allowed: f64,
     /// Where it was before it fell: up to there it doubles.
-    proven: f64,
+    known_good: f64,
     /// The end of the pause after the last request, if the limit is below one.
     resume: Instant,
     /// The end of the wait after a failed round.
@@ -132,8 +132,8 @@ struct Round {
 
 /// An invocation's share in the limit.
 #[derive(Debug)]
-pub struct Turn<'a> {
-    governor: &'a Governor,
+pub struct InvocationLimit<'a> {
+    limit: &'a ConcurrencyLimit,
     /// Whether the one probe it has in an outage is spent.
     has_probed: AtomicBool,
     /// Whether that probe is still in flight.
@@ -143,65 +143,65 @@ pub struct Turn<'a> {
 /// The right to have one request in flight.
 #[derive(Debug)]
 pub struct Permit<'a> {
-    held: Held<'a>,
+    held: RevocablePermit<'a>,
     began: Instant,
     /// The invocation whose probe this is.
-    probe_of: Option<&'a Turn<'a>>,
+    probe_of: Option<&'a InvocationLimit<'a>>,
 }
 
 /// A permit that does not come back if the limit has fallen meanwhile.
 #[derive(Debug)]
-struct Held<'a> {
-    governor: &'a Governor,
+struct RevocablePermit<'a> {
+    limit: &'a ConcurrencyLimit,
     permit: Option<SemaphorePermit<'a>>,
 }
 
-impl Turn<'_> {
+impl InvocationLimit<'_> {
     /// Whether Perseus gives no usable reply at all, as far as this process has seen.
     pub fn is_outage(&self) -> bool {
-        self.governor.is_outage()
+        self.limit.is_outage()
     }
 
-    /// Whether a request may be sent now or when its turn comes: in an outage only the one probe, but
+    /// Whether a request may be sent now or when its invocation comes: in an outage only the one probe, but
     /// perhaps more once it is known what came of that.
     pub fn allows(&self) -> bool {
-        !self.governor.is_outage() || !self.has_probed.load(Relaxed) || self.is_probing.load(Relaxed)
+        !self.limit.is_outage() || !self.has_probed.load(Relaxed) || self.is_probing.load(Relaxed)
     }
 
     /// How long the next request has to wait, even if no other is in flight.
     pub fn pause(&self) -> Duration {
-        self.governor.resume().saturating_duration_since(Instant::now())
+        self.limit.resume().saturating_duration_since(Instant::now())
     }
 
     /// Whether a `Retry-After` keeps the next request waiting.
     pub fn is_held(&self) -> bool {
-        self.governor.state().hold.is_some_and(|until| until > Instant::now())
+        self.limit.state().hold.is_some_and(|until| until > Instant::now())
     }
 
-    /// See [`Governor::retry_after`].
+    /// See [`ConcurrencyLimit::retry_after`].
     pub fn retry_after(&self, delay: Duration) {
-        self.governor.retry_after(delay);
+        self.limit.retry_after(delay);
     }
 
-    /// See [`Governor::succeeded`].
+    /// See [`ConcurrencyLimit::succeeded`].
     pub fn succeeded(&self) {
-        self.governor.succeeded();
+        self.limit.succeeded();
     }
 
-    /// See [`Governor::asked_for`].
+    /// See [`ConcurrencyLimit::asked_for`].
     pub fn asked_for(&self) -> Duration {
-        self.governor.asked_for()
+        self.limit.asked_for()
     }
 
     /// Waits until less is in flight than may be.
     pub async fn ready(&self) {
-        drop(self.governor.permit().await);
+        drop(self.limit.permit().await);
     }
 
-    /// Waits for its turn. None if there is an outage, and the probe is spent.
+    /// Waits for its invocation. None if there is an outage, and the probe is spent.
     pub async fn acquire(&self) -> Option<Permit<'_>> {
-        let held = self.governor.permit().await;
-        let probe_of = if self.governor.is_outage() {
+        let held = self.limit.permit().await;
+        let probe_of = if self.limit.is_outage() {
             if self.has_probed.swap(true, Relaxed) {
                 return None;
             }
@@ -218,17 +218,17 @@ impl Turn<'_> {
     }
 }
 
-impl Governor {
-    /// A governor that lets `most` requests be in flight.
+impl ConcurrencyLimit {
+    /// A limit that lets `most` requests be in flight.
     pub fn new(most: usize) -> Self {
         let most_allowed = f64::from(u32::try_from(most).unwrap_or(u32::MAX));
-        Governor {
+        ConcurrencyLimit {
             learns: true,
             permits: Semaphore::new(most),
             state: Mutex::new(State {
                 most: most_allowed,
                 allowed: most_allowed,
-                proven: most_allowed,
+                known_good: most_allowed,
                 resume: Instant::now(),
                 back_off: None,
                 hold: None,
@@ -244,12 +244,16 @@ impl Governor {
 
     /// One that lets `most` requests be in flight whatever comes of them.
     pub(crate) fn fixed(most: usize) -> Self {
-        Governor { learns: false, ..Governor::new(most) }
+        ConcurrencyLimit { learns: false, ..ConcurrencyLimit::new(most) }
     }
 
     /// The share of a new invocation.
-    pub fn turn(&self) -> Turn<'_> {
-        Turn { governor: self, has_probed: AtomicBool::new(false), is_probing: AtomicBool::new(false) }
+    pub fn for_invocation(&self) -> InvocationLimit<'_> {
+        InvocationLimit {
+            limit: self,
+            has_probed: AtomicBool::new(false),
+            is_probing: AtomicBool::new(false),
+        }
     }
 
     /// Whether there is an outage.
@@ -258,7 +262,7 @@ impl Governor {
     }
 
     /// How many requests may be in flight; below one, for what share of the time one may be.
-    pub fn limit(&self) -> f64 {
+    pub fn allowed(&self) -> f64 {
         let allowed = self.state().allowed;
         if allowed < 1.0 { allowed } else { allowed.floor() }
     }
@@ -305,9 +309,9 @@ impl Governor {
         pause.max(state.hold).unwrap_or_else(Instant::now)
     }
 
-    async fn permit(&self) -> Held<'_> {
+    async fn permit(&self) -> RevocablePermit<'_> {
         let permit = self.permits.acquire().await.expect("no one closes the semaphore");
-        Held { governor: self, permit: Some(permit) }
+        RevocablePermit { limit: self, permit: Some(permit) }
     }
 
     /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
@@ -372,7 +376,7 @@ impl State {
             let seen = f64::from(answered + busy + overloaded);
             self.fall(f64::from(busy + overloaded) / seen);
             // The edge of what Perseus can take, and not a Perseus that takes nothing.
-            self.proven = self.allowed;
+            self.known_good = self.allowed;
             self.failed_rounds = 0;
         } else {
             self.rise(f64::from(answered), was_outage);
@@ -409,15 +413,15 @@ impl State {
             self.allowed = self.allowed.max(RECOVERED);
         } else if self.failed_rounds > 0 {
             // It took nothing for a moment: that was the edge of a Perseus that many others push too.
-            self.proven = self.allowed;
+            self.known_good = self.allowed;
         }
         self.failed_rounds = 0;
         if seen * 2.0 < self.allowed {
             // So few requests say nothing of a limit that they do not come near.
         } else if self.allowed < 1.0 {
             self.allowed += STEP;
-        } else if self.allowed < self.proven {
-            self.allowed = (self.allowed * 2.0).min(self.proven);
+        } else if self.allowed < self.known_good {
+            self.allowed = (self.allowed * 2.0).min(self.known_good);
         } else {
             self.allowed += 1.0;
         }
@@ -432,12 +436,12 @@ impl Round {
 }
 
 impl Permit<'_> {
-    /// Waits for the end of the pause, if there is one. See [`Turn::pause`] for how long that is.
+    /// Waits for the end of the pause, if there is one. See [`InvocationLimit::pause`] for how long that is.
     pub async fn pause(&mut self) {
-        let governor = self.held.governor;
+        let limit = self.held.limit;
         loop {
-            let released = governor.released.notified();
-            let resume = governor.resume();
+            let released = limit.released.notified();
+            let resume = limit.resume();
             if resume <= Instant::now() {
                 break;
             }
@@ -451,24 +455,24 @@ impl Permit<'_> {
 
     /// Gives the permit back, and tells how the request ended. One that is dropped instead tells nothing.
     pub fn settle(self, signal: Signal) {
-        if let (Signal::Unclear, Some(turn)) = (signal, self.probe_of) {
-            turn.give_probe_back();
+        if let (Signal::Unclear, Some(invocation)) = (signal, self.probe_of) {
+            invocation.give_probe_back();
         }
-        self.held.governor.learn(self.began, signal);
+        self.held.limit.learn(self.began, signal);
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Some(turn) = self.probe_of {
-            turn.is_probing.store(false, Relaxed);
+        if let Some(invocation) = self.probe_of {
+            invocation.is_probing.store(false, Relaxed);
         }
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for RevocablePermit<'_> {
     fn drop(&mut self) {
-        let mut state = self.governor.state();
+        let mut state = self.limit.state();
         if state.owed > 0 {
             state.owed -= 1;
             if let Some(permit) = self.permit.take() {

@@ -9,7 +9,7 @@ use crate::{
         event::Event,
         record::{Encoded, Record, Unreadable, encode},
     },
-    settle::{ledger::Ledger, rejection::Refusal},
+    settle::{ledger::Ledger, rejection::Rejection},
     telemetry::logs::first_ids,
     value::format::BatchFormat,
 };
@@ -51,7 +51,7 @@ impl Iterator for Decoder<'_> {
                     return Some(Record { slot, group: self.ledger.group(slot), sent, wire });
                 }
                 Err(unreadable) => {
-                    self.ledger.reject(slot, &Refusal::Unreadable(unreadable));
+                    self.ledger.reject(slot, &Rejection::Unreadable(unreadable));
                     self.unreadable.entry(unreadable).or_default().push(self.ledger.id(slot));
                 }
             }

@@ -24,36 +24,36 @@ use crate::{
     deadline::Deadline,
     deliver::{
         backoff::Backoff,
-        concurrency::{Permit, Signal, Turn},
-        latency::Pace,
+        concurrency::{InvocationLimit, Permit, Signal},
+        latency::LatencyEstimate,
         outstanding::Outstanding,
         refusals::Refusals,
-        stop::Halt,
+        stop::StopSignal,
     },
     perseus::{
-        auth::Access,
+        auth::Authentication,
         client::{Connection, Failure, Perseus, Reply},
         reply::{Verdict, WITHOUT_FAILURES, is_page, verdict},
         status::{Action, Misconfigured, action},
     },
-    settle::{ledger::Ledger, rejection::Refusal},
-    telemetry::{counters::Tally, trace::TraceContext},
+    settle::{ledger::Ledger, rejection::Rejection},
+    telemetry::{counters::Counters, trace::TraceContext},
     value::format::{Ack, BatchFormat},
 };
 
 /// Delivers the batches of one invocation.
 #[derive(Debug)]
-pub struct Courier<'a> {
+pub struct DeliveryContext<'a> {
     /// Where to.
     pub perseus: &'a Perseus,
     /// With what right.
-    pub access: Access<'a>,
+    pub authentication: Authentication<'a>,
     /// How many at once.
-    pub turn: Turn<'a>,
+    pub limit: InvocationLimit<'a>,
     /// Whether Perseus refuses everything.
     pub refusals: &'a Refusals,
     /// How long an attempt takes.
-    pub pace: &'a Pace,
+    pub latency: &'a LatencyEstimate,
     /// In what form, and how often.
     pub config: &'a Config,
     /// Where outcomes are noted.
@@ -65,9 +65,9 @@ pub struct Courier<'a> {
     /// The invocation's id, for the log.
     pub request_id: &'a str,
     /// What it took.
-    pub tally: Tally,
+    pub counters: Counters,
     /// Whether the set-up turned out to be wrong.
-    pub halt: Halt,
+    pub stop: StopSignal,
     /// Whether the log has told that what answers is not Perseus.
     pub told_of_stranger: AtomicBool,
     /// Whether the log has told that Perseus refuses everything.
@@ -110,7 +110,7 @@ enum Next {
     /// Send them again: after this delay at least, or at once.
     Again { at_least: Option<Duration>, at_once: bool },
     /// Find those at fault by halves.
-    Split { refusal: Refusal },
+    Split { refusal: Rejection },
 }
 
 /// The attempts that a batch has had.
@@ -141,7 +141,7 @@ const REFUSES_ALL: &str =
 const REFUSED_BY_STRANGER: &str =
     "PERSEUS_URL (a proxy or web server answers with a page of HTML, before Perseus has seen anything)";
 
-impl Courier<'_> {
+impl DeliveryContext<'_> {
     /// Delivers a batch, with all that it takes. Every outcome is in the ledger as soon as it is known.
     pub fn deliver(&self, batch: Batch) -> BoxFuture<'_, ()> {
         async move {
@@ -213,7 +213,7 @@ impl Courier<'_> {
             permit.settle(signal(&answer, had_fair_time));
             if self.is_renewed(&answer, &mut attempts).await {
                 outstanding.failed(Some(401), "its token was refused");
-                self.tally.retries.fetch_add(1, Relaxed);
+                self.counters.retries.fetch_add(1, Relaxed);
                 continue;
             }
             match self.apply(answer, &result, &mut outstanding, is_probe) {
@@ -222,7 +222,7 @@ impl Courier<'_> {
                 Next::Again { at_least, at_once } => self.wait(&mut attempts, at_least, at_once).await?,
                 Next::Split { refusal } => {
                     let halves = outstanding.split(&refusal)?;
-                    self.tally.splits.fetch_add(1, Relaxed);
+                    self.counters.splits.fetch_add(1, Relaxed);
                     return Some(halves);
                 }
             }
@@ -232,9 +232,9 @@ impl Courier<'_> {
 
     /// Whether there is what it takes to post anything. If not, nothing more is sent in this invocation.
     pub async fn has_access(&self) -> bool {
-        let is_given = self.access.is_given(self.deadline.cutoff()).await;
+        let is_given = self.authentication.is_given(self.deadline.cutoff()).await;
         if !is_given {
-            self.halt.set("there is no token");
+            self.stop.set("there is no token");
         }
         is_given
     }
@@ -244,9 +244,9 @@ impl Courier<'_> {
     async fn is_renewed(&self, answer: &Answer<'_>, attempts: &mut Attempts) -> bool {
         let is_refused = matches!(answer, Answer::Misconfigured(wrong) if wrong.status() == 401);
         is_refused
-            && !self.halt.is_set()
+            && !self.stop.is_set()
             && !replace(&mut attempts.renewed, true)
-            && self.access.is_renewed(attempts.authorization.as_ref(), self.deadline.cutoff()).await
+            && self.authentication.is_renewed(attempts.authorization.as_ref(), self.deadline.cutoff()).await
     }
 
     /// Whether a batch may be sent now: an attempt would end in time, and might succeed.
@@ -256,11 +256,11 @@ impl Courier<'_> {
 
     /// Whether an attempt that begins now makes sense. A probe does even if Perseus refuses everything.
     pub fn may_attempt(&self, is_probe: bool) -> bool {
-        let takes = self.turn.pause().saturating_add(self.pace.expected());
-        !self.halt.is_set()
+        let takes = self.limit.pause().saturating_add(self.latency.expected());
+        !self.stop.is_set()
             && (is_probe || !self.refusals.are_all())
             && self.deadline.allows(takes)
-            && self.turn.allows()
+            && self.limit.allows()
     }
 
     /// One attempt; none if it makes no sense.
@@ -269,35 +269,35 @@ impl Courier<'_> {
         outstanding: &mut Outstanding<'_>,
         attempts: &mut Attempts,
     ) -> Option<Attempted<'_>> {
-        let mut permit = self.turn.acquire().await?;
+        let mut permit = self.limit.acquire().await?;
         if !self.may_attempt(attempts.is_probe) {
             return None;
         }
         permit.pause().await;
-        attempts.authorization = self.access.header().await;
+        attempts.authorization = self.authentication.header().await;
         if !self.may_attempt(attempts.is_probe) {
             return None;
         }
         let Config { format, compression, .. } = *self.config;
         let request = Request::new(outstanding.batch(), &outstanding.ids(), format, compression).await;
         outstanding.attempt();
-        self.tally.attempt(request.body.len());
+        self.counters.attempt(request.body.len());
         let start = Instant::now();
-        let begun = self.pace.begin();
+        let begun = self.latency.begin();
         let cutoff = self.deadline.cutoff();
         let Attempts { connection, ref authorization, .. } = *attempts;
         let sending = self.perseus.attempt(request, authorization.as_ref(), &self.trace, connection, cutoff);
         let result = sending.await;
         let took = start.elapsed();
-        let had_fair_time = took >= self.pace.expected();
+        let had_fair_time = took >= self.latency.expected();
         match &result {
-            Ok(_) => self.pace.learn(begun, took),
-            Err(Failure::Timeout) => self.pace.learn_at_least(begun, took),
+            Ok(_) => self.latency.record(begun, took),
+            Err(Failure::Timeout) => self.latency.record_timeout(begun, took),
             // A refused connection is no measure of a reply.
             Err(_) => {}
         }
         if matches!(result, Ok(_) | Err(Failure::Timeout)) {
-            self.tally.took(took);
+            self.counters.took(took);
         }
         Some(Attempted { result, permit, had_fair_time })
     }
@@ -341,7 +341,7 @@ impl Courier<'_> {
     /// Remembers what an answer tells of Perseus, for all requests of the process.
     fn learn(&self, answer: &Answer<'_>, result: &Result<Reply, Failure>, outstanding: &Outstanding<'_>) {
         if let Some(delay) = result.as_ref().ok().and_then(|reply| reply.retry_after) {
-            self.turn.retry_after(delay);
+            self.limit.retry_after(delay);
         }
         let is_accepted = match answer {
             Answer::Accepted => true,
@@ -349,7 +349,7 @@ impl Courier<'_> {
             _ => false,
         };
         if is_accepted {
-            self.turn.succeeded();
+            self.limit.succeeded();
             self.refusals.accepted();
             return;
         }
@@ -361,7 +361,7 @@ impl Courier<'_> {
             _ => return,
         };
         self.refusals.refused(single);
-        self.tally.has_refused.store(true, Relaxed);
+        self.counters.has_refused.store(true, Relaxed);
     }
 
     /// Settles what an answer settles.
@@ -378,7 +378,7 @@ impl Courier<'_> {
             reply.map(|reply| self.excerpt(reply, outstanding)).unwrap_or_default()
         };
         match answer {
-            Answer::Accepted => outstanding.accept(&self.tally),
+            Answer::Accepted => outstanding.accept(&self.counters),
             Answer::AcceptedBut(refused) => {
                 let status = reply.map_or(0, |reply| reply.status.as_u16());
                 if self.refusals.are_all() {
@@ -386,7 +386,7 @@ impl Courier<'_> {
                     outstanding.failed(Some(status), "refused by name");
                     return Next::Never;
                 }
-                outstanding.accept_but(&refused, status, &self.tally);
+                outstanding.accept_but(&refused, status, &self.counters);
                 outstanding.failed(Some(status), "refused by name");
             }
             Answer::Again(status) => outstanding.failed(Some(status), format!("status {status}")),
@@ -427,7 +427,7 @@ impl Courier<'_> {
             Some(reply) if is_single || is_everything => self.excerpt(reply, outstanding),
             _ => String::new(),
         };
-        let refusal = Refusal::Alone(status, said);
+        let refusal = Rejection::Alone(status, said);
         if !is_everything || is_probe && !is_single {
             return Next::Split { refusal };
         }
@@ -451,22 +451,22 @@ impl Courier<'_> {
             let backoff = Backoff { base: self.config.retry_base, cap: self.config.retry_cap };
             let delay = backoff.delay(attempts.counted, at_least);
             attempts.counted += 1;
-            let in_time = self.deadline.allows(delay.saturating_add(self.pace.expected()));
-            if attempts.counted >= self.config.max_attempts || !in_time || !self.turn.allows() {
+            let in_time = self.deadline.allows(delay.saturating_add(self.latency.expected()));
+            if attempts.counted >= self.config.max_attempts || !in_time || !self.limit.allows() {
                 return None;
             }
             select! {
                 () = sleep(delay) => {}
-                () = self.halt.wait() => return None,
+                () = self.stop.wait() => return None,
             }
         }
-        self.tally.retries.fetch_add(1, Relaxed);
+        self.counters.retries.fetch_add(1, Relaxed);
         Some(())
     }
 
     /// Ends all sending in this invocation.
     fn stop(&self, misconfigured: Misconfigured, said: &str) {
-        if self.halt.set("the set-up is wrong") {
+        if self.stop.set("the set-up is wrong") {
             error!(
                 requestId = self.request_id,
                 status = misconfigured.status(),
@@ -512,7 +512,7 @@ impl Courier<'_> {
 
     /// The beginning of a refusal, for the log.
     fn excerpt(&self, reply: &Reply, outstanding: &Outstanding<'_>) -> String {
-        let tokens = self.access.headers();
+        let tokens = self.authentication.headers();
         let headers = tokens.iter().chain(self.config.headers.values()).map(HeaderValue::as_bytes);
         let query = self.config.url.query().unwrap_or_default().as_bytes();
         outstanding.excerpt(&reply.body, &headers.chain([query]).collect::<Vec<_>>())

@@ -7,8 +7,8 @@ use tracing::warn;
 use crate::{
     batch::batcher::{Batch, Member},
     perseus::redact::{excerpt, occurs, tells, without},
-    settle::{ledger::Ledger, rejection::Refusal},
-    telemetry::{counters::Tally, logs::first_ids},
+    settle::{ledger::Ledger, rejection::Rejection},
+    telemetry::{counters::Counters, logs::first_ids},
 };
 
 /// The records of one batch that no one has answered for yet.
@@ -70,15 +70,15 @@ impl<'a> Outstanding<'a> {
     }
 
     /// Perseus has all of them.
-    pub fn accept(&mut self, tally: &Tally) {
+    pub fn accept(&mut self, counters: &Counters) {
         for record in std::mem::take(&mut self.batch.records) {
-            self.acknowledge(&record, tally);
+            self.acknowledge(&record, counters);
         }
     }
 
-    fn acknowledge(&self, record: &Member, tally: &Tally) {
+    fn acknowledge(&self, record: &Member, counters: &Counters) {
         self.ledger.acknowledge(record.slot);
-        tally.acknowledged(record.sent);
+        counters.acknowledged(record.sent);
     }
 
     /// Perseus has all but these, of which it will never take those that are not retryable, says its reply
@@ -86,7 +86,7 @@ impl<'a> Outstanding<'a> {
     ///
     /// What it took behind one that it refused of the same group, it took out of order: that counts as
     /// failed, and comes again after the one before it.
-    pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16, tally: &Tally) {
+    pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16, counters: &Counters) {
         let mut rejected = Vec::new();
         let mut overtook = Vec::new();
         let mut refused_groups = HashSet::new();
@@ -95,14 +95,14 @@ impl<'a> Outstanding<'a> {
                 None if record.group.is_some_and(|group| refused_groups.contains(&group)) => {
                     overtook.push(record)
                 }
-                None => self.acknowledge(&record, tally),
+                None => self.acknowledge(&record, counters),
                 Some(retryable) => {
                     refused_groups.extend(record.group);
                     if *retryable { self.batch.records.push(record) } else { rejected.push(record) }
                 }
             }
         }
-        let refusal = Refusal::ByName(status);
+        let refusal = Rejection::ByName(status);
         for record in &rejected {
             self.ledger.reject(record.slot, &refusal);
         }
@@ -114,7 +114,7 @@ impl<'a> Outstanding<'a> {
     }
 
     /// The halves to go on with; a single record is at fault itself, and rejected.
-    pub fn split(&mut self, refusal: &Refusal) -> Option<(Batch, Batch)> {
+    pub fn split(&mut self, refusal: &Rejection) -> Option<(Batch, Batch)> {
         let batch = self.batch.take();
         let reject = |single: Batch| {
             self.ledger.reject(single.records[0].slot, refusal);
@@ -232,7 +232,7 @@ mod tests {
         let ledger = ledger();
         let mut outstanding = outstanding(&ledger, &[0, 1, 2]);
         outstanding.attempt();
-        outstanding.accept(&Tally::default());
+        outstanding.accept(&Counters::default());
         assert!(!outstanding.withhold());
         drop(outstanding);
         assert_eq!(ledger.outstanding(), [""; 0]);
@@ -243,7 +243,7 @@ mod tests {
     fn halves_are_not_left_behind() {
         let ledger = ledger();
         let mut outstanding = outstanding(&ledger, &[0, 2]);
-        let (left, right) = outstanding.split(&Refusal::Alone(400, String::new())).unwrap();
+        let (left, right) = outstanding.split(&Rejection::Alone(400, String::new())).unwrap();
         assert_eq!((left.records[0].slot, right.records[0].slot), (0, 2));
         drop(outstanding);
         assert!(!ledger.is_withheld(1));

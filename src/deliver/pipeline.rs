@@ -15,40 +15,42 @@ use tracing::error;
 use crate::{
     batch::{
         batcher::{Batch, Batcher},
-        fifo::{Lane, lanes},
+        fifo::{Sequence, sequences},
     },
     decode::{event::Event, record::Record},
-    deliver::{decoder::Decoder, delivery::Courier},
+    deliver::{decoder::Decoder, delivery::DeliveryContext},
 };
 
 /// Delivers the records of an event until all are settled or it is dropped.
-pub async fn run(event: &Event<'_>, courier: &Courier<'_>) {
-    let is_probe = courier.refusals.are_all();
-    if courier.may_attempt(is_probe) && !courier.has_access().await {
+pub async fn run(event: &Event<'_>, delivery: &DeliveryContext<'_>) {
+    let is_probe = delivery.refusals.are_all();
+    if delivery.may_attempt(is_probe) && !delivery.has_access().await {
         return;
     }
-    let format = courier.config.format;
-    let records = Decoder::new(event, courier.ledger, format, courier.request_id);
-    let batcher = Batcher::new(courier.config.batch, format);
+    let format = delivery.config.format;
+    let records = Decoder::new(event, delivery.ledger, format, delivery.request_id);
+    let batcher = Batcher::new(delivery.config.batch, format);
     let fill_until = || {
-        let attempt = courier.turn.pause().saturating_add(courier.pace.expected());
-        fill_until(courier.deadline.cutoff(), attempt)
+        let attempt = delivery.limit.pause().saturating_add(delivery.latency.expected());
+        fill_until(delivery.deadline.cutoff(), attempt)
     };
-    let lanes = if event.fifo {
+    let sequences = if event.fifo {
         let records = in_time(records, fill_until());
-        iter(lanes(records, batcher)).left_stream()
+        iter(sequences(records, batcher)).left_stream()
     } else {
-        batches(records, batcher, fill_until).map(Lane::from).right_stream()
+        batches(records, batcher, fill_until).map(Sequence::from).right_stream()
     };
-    let mut lanes = pin!(lanes);
-    if is_probe && let Some(lane) = lanes.next().await {
-        contained(probe(lane, courier), courier.request_id).await;
+    let mut sequences = pin!(sequences);
+    if is_probe && let Some(sequence) = sequences.next().await {
+        contained(probe(sequence, delivery), delivery.request_id).await;
     }
-    lanes
-        .take_while(|_| ready(courier.may_deliver()))
-        .then(|lane| courier.turn.ready().map(|()| lane))
+    sequences
+        .take_while(|_| ready(delivery.may_deliver()))
+        .then(|sequence| delivery.limit.ready().map(|()| sequence))
         // Bounded by the limit: what waits for a retry is in nobody's way.
-        .for_each_concurrent(None, |lane| contained(courier.deliver_in_order(lane.0), courier.request_id))
+        .for_each_concurrent(None, |sequence| {
+            contained(delivery.deliver_in_order(sequence.0), delivery.request_id)
+        })
         .await;
 }
 
@@ -113,12 +115,12 @@ fn in_time(records: impl Iterator<Item = Record>, until: Option<Instant>) -> imp
 }
 
 /// Finds out with the first batch whether Perseus still refuses everything. If not, the others follow.
-async fn probe(Lane(mut batches): Lane, courier: &Courier<'_>) {
+async fn probe(Sequence(mut batches): Sequence, delivery: &DeliveryContext<'_>) {
     let later = batches.split_off(1);
     for batch in batches {
-        courier.probe(batch).await;
+        delivery.probe(batch).await;
     }
-    courier.deliver_in_order(later).await;
+    delivery.deliver_in_order(later).await;
 }
 
 /// Runs a delivery such that its panic ends it alone. What it held stays outstanding, and is reported.

@@ -4,9 +4,9 @@ use tokio::sync::watch;
 
 /// Whether and why sending has ended, and a way to wait for that.
 #[derive(Debug, Default)]
-pub struct Halt(watch::Sender<Option<&'static str>>);
+pub struct StopSignal(watch::Sender<Option<&'static str>>);
 
-impl Halt {
+impl StopSignal {
     /// Ends all sending for this reason, if it has not ended for another. True the first time.
     pub fn set(&self, reason: &'static str) -> bool {
         self.0.send_if_modified(|set| {

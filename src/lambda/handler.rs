@@ -17,9 +17,10 @@ use crate::{
     deadline::{Deadline, is_date},
     decode::event::{Event, EventError},
     deliver::{
-        concurrency::Governor, delivery::Courier, latency::Pace, pipeline, refusals::Refusals, stop::Halt,
+        concurrency::ConcurrencyLimit, delivery::DeliveryContext, latency::LatencyEstimate, pipeline,
+        refusals::Refusals, stop::StopSignal,
     },
-    perseus::{auth::Access, client::Perseus, token::Token},
+    perseus::{auth::Authentication, client::Perseus, token::Token},
     settle::ledger::{Counts, Ledger, Outcome},
     sqs::{
         client as sqs,
@@ -29,7 +30,7 @@ use crate::{
         visibility::{self, Circumstances},
     },
     telemetry::{
-        counters::{Measures, Tally, millis},
+        counters::{Counters, Stats, millis},
         emf::Metrics,
         logs::first_ids,
         trace::TraceContext,
@@ -42,9 +43,9 @@ pub struct Handler {
     config: Config,
     perseus: Perseus,
     token: Token,
-    governor: Governor,
+    concurrency: ConcurrencyLimit,
     refusals: Refusals,
-    pace: Pace,
+    latency: LatencyEstimate,
     sqs: Option<Sqs>,
     warned_of_duration: AtomicBool,
     /// Whether there has been an invocation.
@@ -61,9 +62,9 @@ impl Handler {
         Ok(Handler {
             perseus: Perseus::new(&config)?,
             token: Token::new(config.token.clone()),
-            governor: Governor::new(config.max_in_flight),
+            concurrency: ConcurrencyLimit::new(config.max_in_flight),
             refusals: Refusals::new(),
-            pace: Pace::new(config.request_timeout),
+            latency: LatencyEstimate::new(config.request_timeout),
             sqs: config.sqs.clone().map(Sqs::new),
             warned_of_duration: AtomicBool::new(false),
             invoked: AtomicBool::new(false),
@@ -72,15 +73,15 @@ impl Handler {
     }
 
     /// The same without adapting to Perseus: always up to `MAX_IN_FLIGHT` requests at once. No setting asks for
-    /// this; it is what the lab compares the governor with.
+    /// this; it is what the lab compares the adaptive limit with.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
     #[doc(hidden)]
     pub fn ungoverned(config: Config) -> Result<Self, reqwest::Error> {
-        let governor = Governor::fixed(config.max_in_flight);
-        Ok(Handler { governor, refusals: Refusals::uncounted(), ..Handler::new(config)? })
+        let concurrency = ConcurrencyLimit::fixed(config.max_in_flight);
+        Ok(Handler { concurrency, refusals: Refusals::uncounted(), ..Handler::new(config)? })
     }
 
     /// Delivers the records of an event and answers with those that were not delivered, before the
@@ -95,20 +96,20 @@ impl Handler {
             error!(requestId = context.request_id, reason = refusal.to_string(), "event refused");
         })?;
         let ledger = self.ledger(&event);
-        let courier = self.courier(&ledger, deadline, context);
+        let delivery = self.delivery_context(&ledger, deadline, context);
         if !event.envelopes.is_empty() && !deadline.has_passed() {
-            self.deliver(&event, &courier).await;
+            self.deliver(&event, &delivery).await;
         }
         if let Some(sqs) = &self.sqs {
             // Only what SQS confirms is in the ledger when this ends, whatever ends it.
-            let asking = AssertUnwindSafe(ask_sqs(sqs, payload, &event, &courier)).catch_unwind();
+            let asking = AssertUnwindSafe(ask_sqs(sqs, payload, &event, &delivery)).catch_unwind();
             if asking.await.is_err() {
                 error!(requestId = context.request_id, "a request to SQS panicked; its records are reported");
             }
         }
         let counts = ledger.counts();
-        self.publish_metrics(&courier, &counts, &context.env_config.function_name);
-        Ok(answer(&courier, &counts))
+        self.publish_metrics(&delivery, &counts, &context.env_config.function_name);
+        Ok(answer(&delivery, &counts))
     }
 
     fn ledger<'a>(&self, event: &Event<'a>) -> Ledger<'a> {
@@ -119,65 +120,65 @@ impl Handler {
         }
     }
 
-    async fn deliver(&self, event: &Event<'_>, courier: &Courier<'_>) {
-        let delivery = AssertUnwindSafe(pipeline::run(event, courier)).catch_unwind();
+    async fn deliver(&self, event: &Event<'_>, delivery: &DeliveryContext<'_>) {
+        let running = AssertUnwindSafe(pipeline::run(event, delivery)).catch_unwind();
         // Dropped at the cutoff, with everything in flight. What is settled is in the ledger.
-        if let Ok(Err(_panic)) = timeout_at(courier.deadline.cutoff(), delivery).await {
-            error!(requestId = courier.request_id, "the delivery panicked; its records are reported");
+        if let Ok(Err(_panic)) = timeout_at(delivery.deadline.cutoff(), running).await {
+            error!(requestId = delivery.request_id, "the delivery panicked; its records are reported");
         }
         if self.refusals.are_all() {
-            courier.ledger.reconsider();
+            delivery.ledger.reconsider();
         }
         // An outage has its probe all the same.
-        let was_free = !courier.halt.is_set() && courier.turn.pause().is_zero();
-        let had_no_time = was_free && courier.tally.requests.load(Relaxed) == 0;
-        if had_no_time && courier.ledger.counts().unattempted > 0 {
-            self.pace.doubt();
+        let was_free = !delivery.stop.is_set() && delivery.limit.pause().is_zero();
+        let had_no_time = was_free && delivery.counters.requests.load(Relaxed) == 0;
+        if had_no_time && delivery.ledger.counts().unattempted > 0 {
+            self.latency.halve();
         }
     }
 
-    fn courier<'a>(
+    fn delivery_context<'a>(
         &'a self,
         ledger: &'a Ledger<'a>,
         deadline: Deadline,
         context: &'a Context,
-    ) -> Courier<'a> {
-        Courier {
+    ) -> DeliveryContext<'a> {
+        DeliveryContext {
             perseus: &self.perseus,
-            access: Access::new(&self.token, &context.request_id),
-            turn: self.governor.turn(),
+            authentication: Authentication::new(&self.token, &context.request_id),
+            limit: self.concurrency.for_invocation(),
             refusals: &self.refusals,
-            pace: &self.pace,
+            latency: &self.latency,
             config: &self.config,
             ledger,
             deadline,
             trace: TraceContext::new(context.xray_trace_id.as_deref()),
             request_id: &context.request_id,
-            tally: Tally {
-                measures: self.config.metrics.then(|| Measures::new(wall_clock())),
-                ..Tally::default()
+            counters: Counters {
+                stats: self.config.metrics.then(|| Stats::new(wall_clock())),
+                ..Counters::default()
             },
-            halt: Halt::default(),
+            stop: StopSignal::default(),
             told_of_stranger: AtomicBool::new(false),
             told_of_refusals: AtomicBool::new(false),
         }
     }
 
-    fn publish_metrics(&self, courier: &Courier<'_>, counts: &Counts, function: &str) {
-        let Some(measures) = &courier.tally.measures else { return };
+    fn publish_metrics(&self, delivery: &DeliveryContext<'_>, counts: &Counts, function: &str) {
+        let Some(stats) = &delivery.counters.stats else { return };
         let metrics = Metrics {
             function,
-            request_id: courier.request_id,
+            request_id: delivery.request_id,
             counts,
-            tally: &courier.tally,
-            is_misconfigured: courier.halt.is_set(),
-            limit: self.governor.limit(),
-            is_outage: self.governor.is_outage(),
+            counters: &delivery.counters,
+            is_misconfigured: delivery.stop.is_set(),
+            limit: self.concurrency.allowed(),
+            is_outage: self.concurrency.is_outage(),
             refuses_all: self.refusals.are_all(),
-            headroom_ms: time_left_ms(courier),
+            headroom_ms: time_left_ms(delivery),
         };
-        if let Err(error) = metrics.publish(measures) {
-            warn!(requestId = courier.request_id, reason = error.kind().to_string(), "metrics not written");
+        if let Err(error) = metrics.publish(stats) {
+            warn!(requestId = delivery.request_id, reason = error.kind().to_string(), "metrics not written");
         }
     }
 
@@ -211,14 +212,14 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-fn time_left_ms(courier: &Courier<'_>) -> u64 {
-    millis(courier.deadline.remaining())
+fn time_left_ms(delivery: &DeliveryContext<'_>) -> u64 {
+    millis(delivery.deadline.remaining())
 }
 
 /// Asks SQS for what the settings say, once all else is settled. Each may take a half of what is left, so
 /// the answer is ready before the deadline whatever SQS does.
-async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier<'_>) {
-    let Courier { ledger, deadline, request_id, .. } = courier;
+async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, delivery: &DeliveryContext<'_>) {
+    let DeliveryContext { ledger, deadline, request_id, .. } = delivery;
     if let Some(url) = &sqs.settings.rejected_queue {
         let target = Queue::of_url(url, &sqs.settings);
         dead_letter::send(sqs, &target, event, ledger, request_id, sqs::until(deadline)).await;
@@ -226,11 +227,11 @@ async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier
     if sqs.settings.visibility {
         let counts = ledger.counts();
         // Who refuses data for what is in it is up.
-        let is_up = counts.acknowledged > 0 || courier.tally.has_refused.load(Relaxed);
-        let is_down = counts.errored > 0 || courier.halt.is_set() || courier.turn.is_outage();
+        let is_up = counts.acknowledged > 0 || delivery.counters.has_refused.load(Relaxed);
+        let is_down = counts.errored > 0 || delivery.stop.is_set() || delivery.limit.is_outage();
         let circumstances = Circumstances {
-            outage: courier.refusals.are_all() || !is_up && is_down,
-            retry_after: courier.turn.asked_for(),
+            outage: delivery.refusals.are_all() || !is_up && is_down,
+            retry_after: delivery.limit.asked_for(),
         };
         let until = sqs::until(deadline);
         visibility::change(sqs, payload, event, ledger, circumstances, request_id, until).await;
@@ -238,21 +239,21 @@ async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, courier: &Courier
 }
 
 /// Why records were not sent. Told once sending has ended, with the time that was left then.
-fn why_unattempted(courier: &Courier<'_>) -> String {
+fn why_unattempted(delivery: &DeliveryContext<'_>) -> String {
     let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-    let pause = courier.turn.pause();
-    if let Some(reason) = courier.halt.reason() {
+    let pause = delivery.limit.pause();
+    if let Some(reason) = delivery.stop.reason() {
         reason.to_owned()
-    } else if courier.refusals.are_all() {
+    } else if delivery.refusals.are_all() {
         "Perseus refuses everything, and is only probed".to_owned()
-    } else if courier.turn.is_outage() {
+    } else if delivery.limit.is_outage() {
         "Perseus is down, and only probed".to_owned()
-    } else if courier.turn.is_held() {
+    } else if delivery.limit.is_held() {
         format!("Perseus asked to be left alone (Retry-After) for another {}", seconds(pause))
     } else if !pause.is_zero() {
         format!("Perseus is overloaded: the next request has to wait {}", seconds(pause))
     } else {
-        let takes = courier.pace.expected();
+        let takes = delivery.latency.expected();
         format!("no time left for an attempt, which is expected to take {}", seconds(takes))
     }
 }
@@ -274,23 +275,23 @@ fn list_reported(request_id: &str, ids: &[&str]) {
 }
 
 /// Answers with whatever is outstanding, and logs what became of the event.
-fn answer(courier: &Courier<'_>, counts: &Counts) -> SqsBatchResponse {
-    let ledger = courier.ledger;
+fn answer(delivery: &DeliveryContext<'_>, counts: &Counts) -> SqsBatchResponse {
+    let ledger = delivery.ledger;
     let unattempted = ledger.ids_of(Outcome::Unattempted);
     if !unattempted.is_empty() {
         warn!(
-            requestId = courier.request_id,
+            requestId = delivery.request_id,
             outcome = "unattempted",
-            reason = why_unattempted(courier),
+            reason = why_unattempted(delivery),
             records = unattempted.len(),
             messageIds = first_ids(&unattempted),
             "records not sent"
         );
     }
     let outstanding = ledger.outstanding();
-    list_reported(courier.request_id, &outstanding);
+    list_reported(delivery.request_id, &outstanding);
     info!(
-        requestId = courier.request_id,
+        requestId = delivery.request_id,
         received = counts.received,
         acknowledged = counts.acknowledged,
         rejected = counts.rejected,
@@ -298,10 +299,10 @@ fn answer(courier: &Courier<'_>, counts: &Counts) -> SqsBatchResponse {
         errored = counts.errored,
         unattempted = counts.unattempted,
         reported = outstanding.len(),
-        requests = courier.tally.requests.load(Relaxed),
-        retries = courier.tally.retries.load(Relaxed),
-        splits = courier.tally.splits.load(Relaxed),
-        timeLeftMs = time_left_ms(courier),
+        requests = delivery.counters.requests.load(Relaxed),
+        retries = delivery.counters.retries.load(Relaxed),
+        splits = delivery.counters.splits.load(Relaxed),
+        timeLeftMs = time_left_ms(delivery),
         version = env!("CARGO_PKG_VERSION"),
         "invocation settled"
     );

@@ -9,16 +9,16 @@ use crate::perseus::token::Token;
 /// The token as one invocation uses it: what Perseus refuses is read from its store once more, and not more
 /// often, however many batches meet that.
 #[derive(Debug)]
-pub struct Access<'a> {
+pub struct Authentication<'a> {
     token: &'a Token,
     request_id: &'a str,
     renewal: OnceCell<()>,
 }
 
-impl<'a> Access<'a> {
+impl<'a> Authentication<'a> {
     /// The access of the invocation with this id.
     pub fn new(token: &'a Token, request_id: &'a str) -> Self {
-        Access { token, request_id, renewal: OnceCell::new() }
+        Authentication { token, request_id, renewal: OnceCell::new() }
     }
 
     /// Whether there is a token, or need not be one. If there is none, this says why.

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Token {
     source: Source,
-    /// Held by who asks the store: all others wait for what comes of it.
+    /// RevocablePermit by who asks the store: all others wait for what comes of it.
     asking: sync::Mutex<()>,
     /// The `authorization` header, behind the one that it took the place of.
     known: Mutex<Vec<HeaderValue>>,

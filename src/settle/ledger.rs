@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use crate::{decode::event::Event, settle::rejection::Refusal};
+use crate::{decode::event::Event, settle::rejection::Rejection};
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Ledger<'a> {
     outcomes: Vec<AtomicU8>,
     order: Option<Order>,
     /// Why records were rejected, if anyone wants to know.
-    refusals: Option<Mutex<HashMap<usize, Refusal>>>,
+    refusals: Option<Mutex<HashMap<usize, Rejection>>>,
 }
 
 /// The message groups of a FIFO queue.
@@ -113,7 +113,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Notes that a record will never be taken, and why.
-    pub fn reject(&self, slot: usize, refusal: &Refusal) {
+    pub fn reject(&self, slot: usize, refusal: &Rejection) {
         self.note(slot, if refusal.status().is_some() { Outcome::Rejected } else { Outcome::Unreadable });
         self.fail(slot);
         if let Some(refusals) = &self.refusals {
@@ -205,7 +205,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Why a record was rejected, if that is kept.
-    pub fn refusal(&self, slot: usize) -> Option<Refusal> {
+    pub fn refusal(&self, slot: usize) -> Option<Rejection> {
         let refusals = self.refusals.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.get(&slot).cloned()
     }
@@ -263,7 +263,7 @@ impl Order {
 mod tests {
     use super::*;
 
-    const REFUSAL: Refusal = Refusal::ByName(207);
+    const REFUSAL: Rejection = Rejection::ByName(207);
 
     /// An event of records `id` or `id@group`.
     fn event(records: &str, arn: &str) -> String {
@@ -305,7 +305,7 @@ mod tests {
         let event = event("a b", "q");
         let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
         ledger.reject(0, &REFUSAL);
-        ledger.reject(1, &Refusal::Unreadable(crate::decode::record::Unreadable::Body));
+        ledger.reject(1, &Rejection::Unreadable(crate::decode::record::Unreadable::Body));
         assert_eq!(ledger.dead_letters(), [0, 1]);
         ledger.reconsider();
         assert_eq!(ledger.dead_letters(), [1]);

@@ -6,7 +6,7 @@ use crate::decode::record::Unreadable;
 
 /// Why a record will never be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Rejection {
     /// Perseus refused a request that held nothing else, with this status and this to say of it (see
     /// [`crate::perseus::redact`]).
     Alone(u16, String),
@@ -16,22 +16,22 @@ pub enum Refusal {
     Unreadable(Unreadable),
 }
 
-impl Refusal {
+impl Rejection {
     /// Perseus' status, if it was asked.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Refusal::Alone(status, _) | Refusal::ByName(status) => Some(*status),
-            Refusal::Unreadable(_) => None,
+            Rejection::Alone(status, _) | Rejection::ByName(status) => Some(*status),
+            Rejection::Unreadable(_) => None,
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Alone(status, said) => write!(f, "status {status}: {said}"),
-            Refusal::ByName(_) => f.write_str("refused by name"),
-            Refusal::Unreadable(what) => what.fmt(f),
+            Rejection::Alone(status, said) => write!(f, "status {status}: {said}"),
+            Rejection::ByName(_) => f.write_str("refused by name"),
+            Rejection::Unreadable(what) => what.fmt(f),
         }
     }
 }

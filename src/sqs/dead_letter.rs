@@ -29,7 +29,7 @@ use crate::{
         field::text,
         json::scan::read_object,
     },
-    settle::{ledger::Ledger, rejection::Refusal},
+    settle::{ledger::Ledger, rejection::Rejection},
     sqs::{
         action::{Action, MOST_ENTRIES},
         client::Sqs,
@@ -117,7 +117,7 @@ impl<'a> Message<'a> {
     /// The message that a rejected record becomes; none if it cannot be one.
     fn new(
         envelope: &'a Envelope<'a>,
-        refusal: Option<&Refusal>,
+        refusal: Option<&Rejection>,
         source: Option<&'a str>,
         to_fifo: bool,
     ) -> Option<Self> {
@@ -172,13 +172,13 @@ impl<'a> Message<'a> {
 /// What says why a record is where it is.
 fn why<'a>(
     envelope: &'a Envelope<'a>,
-    refusal: Option<&Refusal>,
+    refusal: Option<&Rejection>,
     source: Option<&'a str>,
 ) -> impl Iterator<Item = (&'static str, Attribute<'a>)> {
     let number = |number: String| Attribute::new("Number", number);
     let reason = refusal.map_or_else(|| "rejected".to_owned(), ToString::to_string);
     [
-        (STATUS, refusal.and_then(Refusal::status).map(|status| number(status.to_string()))),
+        (STATUS, refusal.and_then(Rejection::status).map(|status| number(status.to_string()))),
         (REASON, Some(Attribute::new("String", reason))),
         (RECEIVE_COUNT, envelope.receive_count().map(|count| number(count.to_string()))),
         (SOURCE_QUEUE, source.map(|source| Attribute::new("String", source))),
@@ -312,7 +312,7 @@ mod tests {
     const SOURCE: &str = "arn:aws:sqs:eu-west-1:123456789012:q";
 
     /// What a record with these fields is sent as.
-    fn sent(fields: Value, refusal: &Refusal, to_fifo: bool) -> Option<Value> {
+    fn sent(fields: Value, refusal: &Rejection, to_fifo: bool) -> Option<Value> {
         let mut record = json!({"messageId": "m", "eventSource": "aws:sqs"});
         record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let event = json!({"Records": [record]}).to_string();
@@ -321,8 +321,8 @@ mod tests {
         Some(serde_json::to_value(&message).unwrap())
     }
 
-    fn refused() -> Refusal {
-        Refusal::Alone(400, "missing field".to_owned())
+    fn refused() -> Rejection {
+        Rejection::Alone(400, "missing field".to_owned())
     }
 
     fn attributes(count: usize) -> Value {
@@ -366,7 +366,8 @@ mod tests {
             },
         });
         let message =
-            sent(fields, &Refusal::Unreadable(crate::decode::record::Unreadable::Attributes), true).unwrap();
+            sent(fields, &Rejection::Unreadable(crate::decode::record::Unreadable::Attributes), true)
+                .unwrap();
         let names: Vec<_> = message["MessageAttributes"].as_object().unwrap().keys().collect();
         assert_eq!(names, ["Rejected.MessageId", "Rejected.Reason", "Rejected.SourceQueue", "good"]);
         assert_eq!(

@@ -190,7 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settle::rejection::Refusal;
+    use crate::settle::rejection::Rejection;
 
     const WELL: Circumstances = Circumstances { outage: false, retry_after: Duration::ZERO };
     const OUTAGE: Circumstances = Circumstances { outage: true, retry_after: Duration::ZERO };
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_group_that_begins_with_a_rejected_record_is_left_alone() {
-        let reject = |ledger: &Ledger<'_>| ledger.reject(0, &Refusal::ByName(207));
+        let reject = |ledger: &Ledger<'_>| ledger.reject(0, &Rejection::ByName(207));
         assert_eq!(plan_of(&["1@a", "1@a"], "q.fifo", reject), []);
         let dead_letter = |ledger: &Ledger<'_>| {
             reject(ledger);

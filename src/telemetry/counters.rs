@@ -7,11 +7,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::telemetry::histogram::Distribution;
+use crate::telemetry::histogram::Histogram;
 
 /// What the deliveries of an invocation took.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Counters {
     /// Attempts.
     pub requests: AtomicUsize,
     /// Attempts after the first one for the same records.
@@ -23,22 +23,22 @@ pub struct Tally {
     /// Whether Perseus refused a record for what is in it: who does that is up.
     pub has_refused: AtomicBool,
     /// What is measured of each attempt and record, if anyone wants to know.
-    pub measures: Option<Measures>,
+    pub stats: Option<Stats>,
 }
 
 /// What is measured of each attempt and record.
 #[derive(Debug)]
-pub struct Measures {
+pub struct Stats {
     /// The time of day at `began`, in epoch milliseconds.
     wall_ms: u64,
     began: Instant,
     /// How long Perseus took to answer, in milliseconds; what it never answered counts until it was given up.
-    pub latency: Distribution,
+    pub latency: Histogram,
     /// How old messages were when Perseus acknowledged them, in milliseconds.
-    pub age: Distribution,
+    pub age: Histogram,
 }
 
-impl Tally {
+impl Counters {
     /// Counts an attempt with a body of this length.
     pub fn attempt(&self, body: usize) {
         self.requests.fetch_add(1, Relaxed);
@@ -47,27 +47,27 @@ impl Tally {
 
     /// Notes how long Perseus took.
     pub fn took(&self, time: Duration) {
-        if let Some(measures) = &self.measures {
-            measures.latency.add(millis(time));
+        if let Some(stats) = &self.stats {
+            stats.latency.add(millis(time));
         }
     }
 
     /// Notes that a message, sent then (in epoch milliseconds), is acknowledged now.
     pub fn acknowledged(&self, sent: Option<u64>) {
-        if let (Some(measures), Some(sent)) = (&self.measures, sent) {
-            measures.age.add(measures.now().saturating_sub(sent));
+        if let (Some(stats), Some(sent)) = (&self.stats, sent) {
+            stats.age.add(stats.now().saturating_sub(sent));
         }
     }
 }
 
-impl Measures {
+impl Stats {
     /// Nothing is measured yet; `wall` is the time of day.
     pub fn new(wall: SystemTime) -> Self {
-        Measures {
+        Stats {
             wall_ms: millis(wall.duration_since(UNIX_EPOCH).unwrap_or_default()),
             began: Instant::now(),
-            latency: Distribution::default(),
-            age: Distribution::default(),
+            latency: Histogram::default(),
+            age: Histogram::default(),
         }
     }
 
@@ -89,12 +89,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_is_as_old_as_the_time_of_day_says() {
         let wall = UNIX_EPOCH + Duration::from_millis(1_800_000_000_000);
-        let tally = Tally { measures: Some(Measures::new(wall)), ..Tally::default() };
+        let counters = Counters { stats: Some(Stats::new(wall)), ..Counters::default() };
         tokio::time::advance(Duration::from_millis(4)).await;
         // Sent by a producer whose clock is ahead, or by none.
         for sent in [Some(1_799_999_999_999), Some(1_800_000_000_999), None] {
-            tally.acknowledged(sent);
+            counters.acknowledged(sent);
         }
-        assert_eq!(tally.measures.unwrap().age.values(100), [(0, 1), (5, 1)]);
+        assert_eq!(counters.stats.unwrap().age.values(100), [(0, 1), (5, 1)]);
     }
 }

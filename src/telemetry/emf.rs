@@ -17,8 +17,8 @@ use serde_json::json;
 use crate::{
     settle::ledger::Counts,
     telemetry::{
-        counters::{Measures, Tally},
-        histogram::Distribution,
+        counters::{Counters, Stats},
+        histogram::Histogram,
         stdout::STDOUT,
     },
 };
@@ -41,7 +41,7 @@ pub struct Metrics<'a> {
     /// What became of its records.
     pub counts: &'a Counts,
     /// What that took.
-    pub tally: &'a Tally,
+    pub counters: &'a Counters,
     /// Whether the set-up turned out to be wrong.
     pub is_misconfigured: bool,
     /// How many requests may be in flight; below one, for what share of the time one may be.
@@ -63,7 +63,7 @@ struct Metric {
 enum Value {
     Number(u64),
     Fraction(f64),
-    Distribution(Vec<(u64, u64)>),
+    Histogram(Vec<(u64, u64)>),
 }
 
 impl Serialize for Value {
@@ -71,7 +71,7 @@ impl Serialize for Value {
         match self {
             Value::Number(number) => serializer.serialize_u64(*number),
             Value::Fraction(number) => serializer.serialize_f64(*number),
-            Value::Distribution(values) => {
+            Value::Histogram(values) => {
                 let (values, counts): (Vec<_>, Vec<_>) = values.iter().copied().unzip();
                 json!({ "Values": values, "Counts": counts }).serialize(serializer)
             }
@@ -86,18 +86,18 @@ impl Metrics<'_> {
     /// # Errors
     ///
     /// If standard output does not take it.
-    pub fn publish(&self, measures: &Measures) -> io::Result<()> {
-        let mut line = self.document(measures);
+    pub fn publish(&self, stats: &Stats) -> io::Result<()> {
+        let mut line = self.document(stats);
         line.push(b'\n');
         STDOUT.put(&line)
     }
 
-    fn document(&self, measures: &Measures) -> Vec<u8> {
-        let metrics = self.list(measures);
+    fn document(&self, stats: &Stats) -> Vec<u8> {
+        let metrics = self.list(stats);
         let definitions: Vec<_> =
             metrics.iter().map(|metric| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
         let directive = json!({
-            "Timestamp": measures.now(),
+            "Timestamp": stats.now(),
             "CloudWatchMetrics": [
                 { "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions }
             ]
@@ -118,16 +118,16 @@ impl Metrics<'_> {
         document
     }
 
-    fn list(&self, measures: &Measures) -> Vec<Metric> {
+    fn list(&self, stats: &Stats) -> Vec<Metric> {
         let count = |name, value: usize| Metric { name, unit: "Count", value: Value::Number(value as u64) };
         let tallied = |name, tallied: &AtomicUsize| count(name, tallied.load(Relaxed));
-        let distribution = |name, of: &Distribution| {
+        let distribution = |name, of: &Histogram| {
             let values = of.values(MOST_VALUES);
             let is_measured = !values.is_empty();
-            let metric = Metric { name, unit: "Milliseconds", value: Value::Distribution(values) };
+            let metric = Metric { name, unit: "Milliseconds", value: Value::Histogram(values) };
             is_measured.then_some(metric)
         };
-        let Metrics { counts, tally, .. } = self;
+        let Metrics { counts, counters, .. } = self;
         let mut metrics = vec![
             count("Received", counts.received),
             count("Acknowledged", counts.acknowledged),
@@ -135,18 +135,18 @@ impl Metrics<'_> {
             count("DeadLettered", counts.dead_lettered),
             count("Errored", counts.errored),
             count("Unattempted", counts.unattempted),
-            tallied("Requests", &tally.requests),
-            tallied("Retries", &tally.retries),
-            tallied("Splits", &tally.splits),
-            Metric { unit: "Bytes", ..tallied("BytesSent", &tally.bytes) },
+            tallied("Requests", &counters.requests),
+            tallied("Retries", &counters.retries),
+            tallied("Splits", &counters.splits),
+            Metric { unit: "Bytes", ..tallied("BytesSent", &counters.bytes) },
             Metric { name: "Headroom", unit: "Milliseconds", value: Value::Number(self.headroom_ms) },
             Metric { name: "InFlightLimit", unit: "Count", value: Value::Fraction(self.limit) },
             count("Outage", self.is_outage.into()),
             count("RefusesAll", self.refuses_all.into()),
             count("SetUpErrors", self.is_misconfigured.into()),
         ];
-        metrics.extend(distribution("PerseusLatency", &measures.latency));
-        metrics.extend(distribution("MessageAge", &measures.age));
+        metrics.extend(distribution("PerseusLatency", &stats.latency));
+        metrics.extend(distribution("MessageAge", &stats.age));
         metrics
     }
 }
@@ -160,20 +160,20 @@ mod tests {
     use super::*;
 
     fn document(function: &str, ages: impl Iterator<Item = u64>) -> Json {
-        let measures = Measures::new(UNIX_EPOCH);
-        ages.for_each(|age| measures.age.add(age));
+        let stats = Stats::new(UNIX_EPOCH);
+        ages.for_each(|age| stats.age.add(age));
         let metrics = Metrics {
             function,
             request_id: "request",
             counts: &Counts { received: 3, acknowledged: 2, errored: 1, ..Counts::default() },
-            tally: &Tally::default(),
+            counters: &Counters::default(),
             is_misconfigured: true,
             limit: 10.0,
             is_outage: false,
             refuses_all: false,
             headroom_ms: 900,
         };
-        serde_json::from_slice(&metrics.document(&measures)).unwrap()
+        serde_json::from_slice(&metrics.document(&stats)).unwrap()
     }
 
     #[test]

@@ -7,15 +7,15 @@ const BINS: usize = 256;
 
 /// Values and how often each occurred: eight bins to each doubling, and one to each value below eight.
 #[derive(Debug)]
-pub struct Distribution([AtomicU32; BINS]);
+pub struct Histogram([AtomicU32; BINS]);
 
-impl Default for Distribution {
+impl Default for Histogram {
     fn default() -> Self {
-        Distribution([const { AtomicU32::new(0) }; BINS])
+        Histogram([const { AtomicU32::new(0) }; BINS])
     }
 }
 
-impl Distribution {
+impl Histogram {
     /// Counts a value.
     pub fn add(&self, value: u64) {
         self.0[bin(value)].fetch_add(1, Relaxed);
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_value_is_told_to_a_sixteenth() {
         for value in (0..10_000).chain([86_400_000, 1_209_600_000]) {
-            let distribution = Distribution::default();
+            let distribution = Histogram::default();
             distribution.add(value);
             let [(told, 1)] = distribution.values(100)[..] else { panic!("{value}") };
             assert!(told.abs_diff(value) * 16 <= value, "{told} for {value}");
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn values_rise_and_their_counts_add_up_however_few_are_told() {
-        let distribution = Distribution::default();
+        let distribution = Histogram::default();
         (0..40).for_each(|power| (0..8).for_each(|eighth| distribution.add((8 + eighth) << power)));
         distribution.add(u64::MAX);
         for most in [1, 2, 99, 100, 1_000] {
@@ -79,6 +79,6 @@ mod tests {
             assert!(values.len() <= most && values.is_sorted(), "{values:?}");
             assert_eq!(values.iter().map(|(_, count)| count).sum::<u64>(), 321);
         }
-        assert_eq!(Distribution::default().values(100), []);
+        assert_eq!(Histogram::default().values(100), []);
     }
 }

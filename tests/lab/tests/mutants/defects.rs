@@ -140,7 +140,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "batches of a group are sent side by side",
         file: "deliver/pipeline.rs",
-        good: "lanes(records, batcher)",
+        good: "sequences(records, batcher)",
         bad: "lanes(records, batcher).into_iter().flat_map(|Lane(batches)| batches).map(Lane::from).collect()",
         scenario: "fifo-flaky",
         breaks: ORDER,
@@ -205,7 +205,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         name: "a 409 ends the invocation",
         file: "deliver/delivery.rs",
         good: "outstanding.failed(Some(status), format!(\"status {status}\"))",
-        bad: "{ outstanding.failed(Some(status), String::new()); if status == 409 { self.halt.set(\"a 409\"); \
+        bad: "{ outstanding.failed(Some(status), String::new()); if status == 409 { self.stop.set(\"a 409\"); \
               return Next::Never; } }",
         scenario: "flaky",
         breaks: RETURNED,
