@@ -141,7 +141,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         name: "batches of a group are sent side by side",
         file: "deliver/pipeline.rs",
         good: "sequences(records, batcher)",
-        bad: "lanes(records, batcher).into_iter().flat_map(|Lane(batches)| batches).map(Lane::from).collect()",
+        bad: "sequences(records, batcher).into_iter().flat_map(|Sequence(batches)| batches).map(Sequence::from).collect()",
         scenario: "fifo-flaky",
         breaks: ORDER,
     },
