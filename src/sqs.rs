@@ -26,6 +26,8 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::queue::{is_localstack, is_region};
 use self::reply::{Confirmed, read};
+#[doc(hidden)]
+pub use self::reply::done;
 pub use self::{
     queue::{Queue, is_queue_url},
     reply::Failure,

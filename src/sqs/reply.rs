@@ -127,6 +127,16 @@ fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, F
     Ok(Confirmed { done, refusal })
 }
 
+/// What a reply with status 200 confirms, for tests/fuzz: of each entry whether it is done, and why the first that is not
+/// is not.
+///
+/// # Errors
+///
+/// If it makes no sense.
+pub fn done(body: &[u8], action: Action, entries: usize) -> Result<(Vec<bool>, Option<Failure>), Failure> {
+    confirmed(body, action, entries).map(|Confirmed { done, refusal }| (done, refusal))
+}
+
 fn refused(status: StatusCode, body: &[u8]) -> Failure {
     #[derive(Deserialize)]
     struct Error {
