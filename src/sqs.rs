@@ -25,9 +25,9 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::queue::{is_localstack, is_region};
-use self::reply::{Confirmed, read};
 #[doc(hidden)]
 pub use self::reply::done;
+use self::reply::{Confirmed, read};
 pub use self::{
     queue::{Queue, is_queue_url},
     reply::Failure,

@@ -16,6 +16,13 @@ pub(crate) fn entries(value: &str) -> Option<Vec<(String, &str)>> {
     serde_json::from_str(value).ok().map(|Entries(entries)| entries)
 }
 
+/// The value of this field, if there is one. None if there are two.
+pub(crate) fn field<'a>(fields: &[(String, &'a str)], name: &str) -> Option<Option<&'a str>> {
+    let mut found = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| *value);
+    let value = found.next();
+    found.next().is_none().then_some(value)
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;

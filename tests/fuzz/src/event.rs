@@ -12,7 +12,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
-    entries::entries,
+    entries::{entries, field},
     record::{expected, is_json, number, text},
 };
 
@@ -81,10 +81,7 @@ fn check_event(event: &Event<'_>, records: &[Fields<'_>]) {
 
 fn check_attributes(envelope: &Envelope<'_>) {
     let attributes = envelope.attributes.and_then(entries).unwrap_or_default();
-    let attribute = |name: &str| {
-        let mut found = attributes.iter().filter(|(known, _)| known == name).map(|(_, value)| *value);
-        found.next().filter(|_| found.next().is_none())
-    };
+    let attribute = |name: &str| field(&attributes, name).flatten();
     assert_eq!(envelope.group().as_deref(), attribute("MessageGroupId").and_then(text).as_deref());
     assert_eq!(envelope.receive_count(), attribute("ApproximateReceiveCount").and_then(number));
 }

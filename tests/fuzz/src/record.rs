@@ -8,7 +8,7 @@ use perseus_forwarder::{
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::entries::entries;
+use crate::entries::{entries, field};
 
 /// More message attributes than this are not read.
 const MOST_ATTRIBUTES: usize = 100;
@@ -84,17 +84,17 @@ fn attributes(attributes: Option<&str>) -> Option<String> {
 
 fn attribute(value: &str) -> Option<String> {
     let fields = entries(value)?;
-    let field = |name: &str| {
-        let mut found = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| *value);
-        let value = found.next();
-        found.next().is_none().then_some(value)
-    };
-    field("stringListValues")?;
-    field("binaryListValues")?;
     let mut posted = Vec::new();
     for name in ["dataType", "stringValue", "binaryValue"] {
-        if let Some(value) = field(name)?.filter(|value| *value != "null") {
+        if let Some(value) = field(&fields, name)?.filter(|value| *value != "null") {
             posted.push(format!(r#""{name}":{}"#, quoted(&text(value)?)));
+        }
+    }
+    // As they came, unless there is nothing in them.
+    let is_something = |values: &&str| *values != "null" && values.contains(|c| !"[] \n\r\t".contains(c));
+    for name in ["stringListValues", "binaryListValues"] {
+        if let Some(values) = field(&fields, name)?.filter(is_something) {
+            posted.push(format!(r#""{name}":{values}"#));
         }
     }
     Some(format!("{{{}}}", posted.join(",")))

@@ -10,9 +10,12 @@ use reqwest::{
     StatusCode,
     header::{HeaderMap, HeaderValue, RETRY_AFTER},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-use crate::entries::entries;
+use crate::{
+    entries::{entries, field},
+    record::text,
+};
 
 const IDS: [&str; 3] = ["a", "b", "c"];
 
@@ -47,9 +50,8 @@ fn model(body: &[u8]) -> Option<[Verdict; 2]> {
         // It may be cut short, too deep for a value, or no JSON at all.
         let might_name = text.windows(17).any(|part| part == b"batchItemFailures");
         let is_json = matches!(text.first(), Some(b'{' | b'['));
-        return (!is_json).then(|| {
-            if might_name { [unreadable(), unreadable()] } else { [Verdict::Accepted, untold()] }
-        });
+        return (!is_json)
+            .then(|| if might_name { [unreadable(), unreadable()] } else { [Verdict::Accepted, untold()] });
     };
     let Value::Object(_) = value else {
         // A list says nothing, whatever is in it; nor does a text, unless it quotes the name.
@@ -57,37 +59,30 @@ fn model(body: &[u8]) -> Option<[Verdict; 2]> {
         return Some(if might_name { [unreadable(), unreadable()] } else { [Verdict::Accepted, untold()] });
     };
     let fields = entries(std::str::from_utf8(text).ok()?)?;
-    let named: Vec<_> = fields.iter().filter(|(name, _)| name == "batchItemFailures").collect();
-    Some(match named[..] {
-        [] => [Verdict::Accepted, untold()],
-        [(_, "null")] => [Verdict::Accepted, untold()],
-        [(_, failures)] => {
-            let verdict = || refused(failures).unwrap_or_else(unreadable);
+    Some(match field(&fields, "batchItemFailures") {
+        Some(None | Some("null")) => [Verdict::Accepted, untold()],
+        failures => {
+            let verdict = || failures.flatten().and_then(refused).unwrap_or_else(unreadable);
             [verdict(), verdict()]
         }
-        _ => [unreadable(), unreadable()],
     })
 }
 
 /// What a list of failures says; none if it cannot be read.
 fn refused(failures: &str) -> Option<Verdict> {
-    let Value::Array(failures) = serde_json::from_str(failures).ok()? else { return None };
+    let failures: Vec<&RawValue> = serde_json::from_str(failures).ok()?;
     let mut refused = HashMap::new();
     let mut is_known = true;
     for failure in failures {
-        // serde takes a list for a struct, field by field.
-        let (id, retryable) = match &failure {
-            Value::Object(fields) => (fields.get("itemIdentifier")?, fields.get("retryable")),
-            Value::Array(fields) if fields.len() == 2 => (&fields[0], Some(&fields[1])),
-            _ => return None,
+        let fields = entries(failure.get())?;
+        let id = text(field(&fields, "itemIdentifier")??)?;
+        let retryable = match field(&fields, "retryable")? {
+            None | Some("null" | "true") => true,
+            Some("false") => false,
+            Some(_) => return None,
         };
-        let id = id.as_str()?;
-        let retryable = match retryable {
-            None | Some(Value::Null) => true,
-            Some(retryable) => retryable.as_bool()?,
-        };
-        is_known &= IDS.contains(&id);
-        *refused.entry(id.to_owned()).or_insert(true) &= retryable;
+        is_known &= IDS.contains(&id.as_str());
+        *refused.entry(id).or_insert(true) &= retryable;
     }
     Some(match refused.is_empty() {
         true => Verdict::Accepted,
@@ -103,7 +98,8 @@ fn trimmed(body: &[u8]) -> &[u8] {
 /// A reply that was cut short acknowledges nothing.
 fn check_cuts(body: &[u8]) {
     let body = trimmed(body);
-    let is_whole = body.len() <= SHORT && body.starts_with(b"{") && serde_json::from_slice::<Value>(body).is_ok();
+    let is_whole =
+        body.len() <= SHORT && body.starts_with(b"{") && serde_json::from_slice::<Value>(body).is_ok();
     for cut in 1..if is_whole { body.len() } else { 0 } {
         assert!(matches!(verdict(&body[..cut], &IDS, false), Verdict::Unknown(_)), "{cut}");
     }
