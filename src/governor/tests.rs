@@ -373,3 +373,11 @@ async fn refusals_one_by_one_are_the_edge_and_not_an_outage() {
         assert!(governor.limit() <= 1.0, "{}", governor.limit());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_fixed_learns_nothing() {
+    let governor = Governor::fixed(10);
+    assert_eq!(rounds(&governor, 0, 7).await, [10; 7]);
+    governor.retry_after(10 * OUTAGE_TIME);
+    assert!(!governor.is_outage() && governor.asked_for().is_zero() && governor.turn().pause().is_zero());
+}
