@@ -139,4 +139,11 @@ mod tests {
         refuse(&refusals, 50, 0);
         assert!(!refusals.are_all());
     }
+
+    #[test]
+    fn uncounted_they_are_never_too_many() {
+        let refusals = Refusals::uncounted();
+        refuse(&refusals, 1_000, 1);
+        assert!(!refusals.are_many() && !refusals.are_all());
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, de::IgnoredAny};
 
+use crate::decode::json::scan::Object;
+
 /// The fate of the records of one attempt, as far as the reply to it tells.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -45,10 +47,10 @@ fn trimmed(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii()
 }
 
-fn refused(failures: Vec<Failure>, ids: &[&str]) -> Verdict {
+fn refused(failures: Vec<Object<Failure>>, ids: &[&str]) -> Verdict {
     let ids: HashSet<&str> = ids.iter().copied().collect();
     let mut refused = HashMap::with_capacity(failures.len());
-    for Failure { id, retryable } in failures {
+    for Object(Failure { id, retryable }) in failures {
         if !ids.contains(id.as_str()) {
             return Verdict::Unknown("a reply that names an id that was not sent");
         }
@@ -60,7 +62,7 @@ fn refused(failures: Vec<Failure>, ids: &[&str]) -> Verdict {
 #[derive(Deserialize)]
 struct Reply {
     #[serde(rename = "batchItemFailures")]
-    failures: Option<Vec<Failure>>,
+    failures: Option<Vec<Object<Failure>>>,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +74,7 @@ struct Failure {
 
 /// The failures that a reply names: `Some(None)` if it speaks of none, `None` if it might and cannot be
 /// read.
-fn failures(body: &[u8]) -> Option<Option<Vec<Failure>>> {
+fn failures(body: &[u8]) -> Option<Option<Vec<Object<Failure>>>> {
     match body.first() {
         // An object, and not an array, as which serde would take a struct too.
         Some(b'{') => serde_json::from_slice(body).map(|Reply { failures }| failures).ok(),
@@ -157,6 +159,7 @@ mod tests {
             r#"{"batchItemFailures":"a"}"#,
             r#"{"batchItemFailures":[{}]}"#,
             r#"{"batchItemFailures":["a"]}"#,
+            r#"{"batchItemFailures":[["a",true]]}"#,
             r#"{"batchItemFailures":[{"itemIdentifier":1}]}"#,
             r#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":"no"}]}"#,
             r#"{"batchItemFailures":[],"batchItemFailures":[{"itemIdentifier":"a"}]}"#,

@@ -6,6 +6,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use crate::{
+    decode::json::scan::Object,
     http::{read_at_most, root_cause},
     sqs::action::Action,
 };
@@ -17,8 +18,8 @@ const LONGEST_REPLY: usize = 64 << 10;
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct Reply {
-    successful: Option<Vec<Done>>,
-    failed: Option<Vec<Refused>>,
+    successful: Option<Vec<Object<Done>>>,
+    failed: Option<Vec<Object<Refused>>>,
 }
 
 #[derive(Deserialize)]
@@ -114,12 +115,12 @@ fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, F
             .ok_or(Failure::Reply("a reply that names an entry twice, or one that was not sent"))
     };
     let mut done = vec![false; entries];
-    for Done { id, message_id } in reply.successful.unwrap_or_default() {
+    for Object(Done { id, message_id }) in reply.successful.unwrap_or_default() {
         let is_taken = message_id.is_some_and(|id| !id.is_empty());
         done[place(&id)?] = is_taken || action != Action::SendMessageBatch;
     }
     let mut refusal = None;
-    for Refused { id, code } in reply.failed.unwrap_or_default() {
+    for Object(Refused { id, code }) in reply.failed.unwrap_or_default() {
         place(&id)?;
         refusal.get_or_insert(Failure::Refused(StatusCode::OK.as_u16(), plain(&code)));
     }
@@ -127,6 +128,16 @@ fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, F
     let refusal =
         refusal.or((!is_whole).then_some(Failure::Reply("a reply that does not confirm every message")));
     Ok(Confirmed { done, refusal })
+}
+
+/// What a reply with status 200 confirms, for tests/fuzz: of each entry whether it is done, and why the first that is not
+/// is not.
+///
+/// # Errors
+///
+/// If it makes no sense.
+pub fn done(body: &[u8], action: Action, entries: usize) -> Result<(Vec<bool>, Option<Failure>), Failure> {
+    confirmed(body, action, entries).map(|Confirmed { done, refusal }| (done, refusal))
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Failure {
@@ -200,6 +211,8 @@ mod tests {
             "<html>",
             "[[],[]]",
             r#"[[{"Id":"0"}],[]]"#,
+            r#"{"Successful":[["0","m"]]}"#,
+            r#"{"Failed":[["0","x"]]}"#,
             r#"{"Successful":[{"Id":"0"}]"#,
             r#"{"Successful":[{"Id":"0"}]} x"#,
             r#"{"Successful":[{"Id":0}]}"#,

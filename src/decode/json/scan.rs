@@ -4,9 +4,12 @@
 //! that have one in every eight bytes. Here a block of bytes costs the same whatever is in it. Of an event with bodies of
 //! 1 KiB a record takes 0.35 µs, where it took serde_json 1.9 µs; checking and unescaping its body 1.1 µs and not 3.4.
 
-use std::ops::Range;
+use std::{fmt, marker::PhantomData, ops::Range};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use crate::decode::json::{
     simd as mask,
@@ -33,6 +36,29 @@ pub(crate) fn string(value: &str) -> Option<&str> {
 /// Reads an object, and not an array, as which serde would take a struct too.
 pub(crate) fn read_object<'a, T: Deserialize<'a>>(raw: &'a str) -> Option<T> {
     raw.starts_with('{').then(|| serde_json::from_str(raw).ok())?
+}
+
+/// What is read from an object alone: serde takes a list for a struct too, field by field.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
 }
 
 /// Hands each key and value of a JSON value to `take`, until that returns none. None if that does, if the value is no

@@ -373,3 +373,11 @@ async fn refusals_one_by_one_are_the_edge_and_not_an_outage() {
         assert!(limit.allowed() <= 1.0, "{}", limit.allowed());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_fixed_learns_nothing() {
+    let limit = ConcurrencyLimit::fixed(10);
+    assert_eq!(rounds(&limit, 0, 7).await, [10; 7]);
+    limit.retry_after(10 * OUTAGE_TIME);
+    assert!(!limit.is_outage() && limit.asked_for().is_zero() && limit.for_invocation().pause().is_zero());
+}

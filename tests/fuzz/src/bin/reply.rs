@@ -1,0 +1,5 @@
+//! See `fuzz::reply`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::program!(fuzz::reply::check);
