@@ -1,0 +1,96 @@
+//! How long the function keeps its thread between two await points, at the worst.
+//!
+//! `cargo bench --bench stretch` prints a table: for the worst event of each stage the longest poll of an invocation, in
+//! CPU time of its thread, so that nothing else that the machine does is in it; and the CPU time of the whole invocation, the
+//! tasks of its HTTP client included. With `-- --check` it fails if a stretch is longer than it may be.
+//!
+//! Log lines are written at debug level, to nowhere.
+
+#![allow(clippy::print_stdout, reason = "the table")]
+
+mod case;
+mod event;
+mod server;
+mod watched;
+
+use std::{env, error::Error, io, process::ExitCode, time::Duration};
+
+use lambda_runtime::Context;
+use perseus_forwarder::handler::Handler;
+use tokio::runtime::Builder;
+use tracing::Level;
+
+use self::{
+    case::{Case, cases},
+    watched::{Stretches, Watched, thread_cpu},
+};
+
+/// The longest that a stretch may be on a full core. Lambda gives 128 MB the fourteenth part of one: there this is 140 ms.
+const LONGEST: Duration = Duration::from_millis(10);
+
+/// Each case is measured so many times, and the shortest counts: what else the machine does only adds to it.
+const ROUNDS: usize = 3;
+
+/// Until the deadline.
+const TIMEOUT_MS: u64 = 60_000;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(Level::DEBUG)
+        .with_writer(io::sink)
+        .init();
+    println!("| case | event | longest stretch | polls | CPU of the invocation |\n|---|--:|--:|--:|--:|");
+    let wanted = filter();
+    let mut longest = Duration::ZERO;
+    for case in cases().iter().filter(|case| wanted.as_ref().is_none_or(|wanted| case.name.contains(wanted)))
+    {
+        let event = case.payload.bytes();
+        let (stretches, cpu) = measure(case, &event)?;
+        longest = longest.max(stretches.longest);
+        println!(
+            "| {} | {:.1} MiB | {:.1} ms | {} | {:.0} ms |",
+            case.name,
+            event.len() as f64 / f64::from(1 << 20),
+            ms(stretches.longest),
+            stretches.polls,
+            ms(cpu),
+        );
+    }
+    println!("\nThe longest stretch is {:.1} ms; it may be {:.0} ms.", ms(longest), ms(LONGEST));
+    let is_checked = env::args().any(|argument| argument == "--check");
+    Ok(if is_checked && longest > LONGEST { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The words of a case's name to measure it alone.
+fn filter() -> Option<String> {
+    // Cargo adds `--bench`.
+    env::args().skip(1).find(|argument| !argument.starts_with('-'))
+}
+
+/// The least that a case takes: a new function and new servers each time, so nothing is known yet of Perseus.
+fn measure(case: &Case, event: &[u8]) -> Result<(Stretches, Duration), Box<dyn Error>> {
+    let mut least: Option<(Stretches, Duration)> = None;
+    for _ in 0..ROUNDS {
+        let (stretches, cpu) = invoke(case, event)?;
+        let is_least = least.is_none_or(|(known, _)| stretches.longest < known.longest);
+        least = if is_least { Some((stretches, cpu)) } else { least };
+    }
+    Ok(least.expect("there is more than one round"))
+}
+
+fn invoke(case: &Case, event: &[u8]) -> Result<(Stretches, Duration), Box<dyn Error>> {
+    let handler = Handler::new(case.start()?)?;
+    let mut context = Context::default();
+    context.deadline = TIMEOUT_MS;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let before = thread_cpu();
+    // An event that is refused is a case too.
+    let (_answer, stretches) = runtime.block_on(Watched::new(handler.handle(event, &context)));
+    Ok((stretches, thread_cpu() - before))
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
