@@ -90,7 +90,7 @@ impl Handler {
     /// If the payload is not an SQS event: then the whole batch has to return.
     pub async fn handle(&self, payload: &[u8], context: &Context) -> Result<SqsBatchResponse, EventError> {
         let deadline = self.deadline(context);
-        let event = Event::parse(payload).inspect_err(|refusal| {
+        let event = Event::open(payload).await.inspect_err(|refusal| {
             error!(requestId = context.request_id, reason = refusal.to_string(), "event refused");
         })?;
         let ledger = self.ledger(&event);

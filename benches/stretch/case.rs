@@ -1,7 +1,8 @@
 //! The worst of each stage.
 
-use std::ffi::OsString;
+use std::{error::Error, ffi::OsString, fmt::Write};
 
+use fastrand::Rng;
 use perseus_forwarder::config::Config;
 
 use crate::{
@@ -51,6 +52,14 @@ const ARRAY: Settings = &[("BATCH_FORMAT", "array")];
 const NDJSON: Settings = &[("BATCH_FORMAT", "ndjson")];
 const ONCE: Settings = &[("MAX_ATTEMPTS", "1")];
 const AGAIN: Settings = &[("MAX_ATTEMPTS", "2"), ("RETRY_BASE", "10ms"), ("RETRY_CAP", "10ms")];
+/// Many at once, and all again at the same time.
+const PARTS: Settings = &[
+    ("BATCH_MAX_BYTES", "256KiB"),
+    ("MAX_IN_FLIGHT", "1000"),
+    ("MAX_ATTEMPTS", "2"),
+    ("RETRY_BASE", "10ms"),
+    ("RETRY_CAP", "10ms"),
+];
 const VISIBILITY: Settings = &[("SQS_VISIBILITY", "on")];
 const DEAD: Settings = &[
     ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dead"),
@@ -59,6 +68,19 @@ const DEAD: Settings = &[
 /// Nearly all of the 4 KB that Lambda takes of all variables.
 const SECRETS: Settings =
     &[("PERSEUS_TOKEN", "a1-b2-c3-d4-e5-f6-g7-h8-i9-j0-k1-l2-m3-n4-o5-p6-q7-r8-s9-t0-u1")];
+
+/// Text that takes as long to compress as text does.
+fn prose(bytes: usize) -> &'static str {
+    let mut dice = Rng::with_seed(1);
+    let words: Vec<_> = WORDS.split(' ').collect();
+    let mut text = String::new();
+    while text.len() < bytes {
+        write!(text, "{}{} ", words[dice.usize(..words.len())], dice.u16(..))
+            .expect("a string takes any text");
+    }
+    text.truncate(bytes);
+    text.leak()
+}
 
 /// Words, each of which an excerpt looks for in all that was sent.
 const WORDS: &str = "1 2 3 4 5 6 7 8 9 0 abc def ghi jkl mno pqr stu vwx yz0 10 20 30 40 50 60 70 80 90 ";
@@ -69,7 +91,7 @@ impl Case {
     }
 
     /// Starts the servers of this case; the configuration of a function that posts to them.
-    pub(crate) fn start(&self) -> Result<Config, Box<dyn std::error::Error>> {
+    pub(crate) fn start(&self) -> Result<Config, Box<dyn Error>> {
         let perseus = server::start(self.perseus.clone())?;
         let sqs = server::start(server::confirm())?;
         let surroundings = [
@@ -129,13 +151,17 @@ fn decoding() -> Vec<Case> {
 }
 
 fn requests() -> Vec<Case> {
-    let case = |name, shape: &Shape, settings: &[Settings]| Case::new(name, shape, settings, always(200, ""));
-    let text = Shape { body: "the bell does not ring; 17.25, ", bytes_each: 31, ..Shape::LARGE };
+    let case =
+        |name, shape: &Shape, settings: &[Settings], perseus| Case::new(name, shape, settings, perseus);
+    let text = Shape { body: prose(1_000_000), bytes_each: 1_000_000, ..Shape::LARGE };
+    let parts = Shape { records: 24, body: prose(250_000), bytes_each: 1_000_000, ..Shape::LARGE };
     vec![
-        case("compress: 6 MiB by gzip", &text, &[ONE, GZIP]),
-        case("compress: 6 MiB by zstd", &text, &[ONE, ZSTD]),
-        case("compress: 10,000 records by gzip", &Shape::MANY, &[ONE, GZIP]),
-        case("compress: 10,000 records by zstd", &Shape::MANY, &[ONE, ZSTD]),
+        case("compress: 24 × 256 KiB by gzip, again at once", &parts, &[PARTS, GZIP], always(500, "")),
+        case("compress: 24 × 256 KiB by zstd, again at once", &parts, &[PARTS, ZSTD], always(500, "")),
+        case("compress: 6 MiB by gzip", &text, &[ONE, GZIP], always(200, "")),
+        case("compress: 6 MiB by zstd", &text, &[ONE, ZSTD], always(200, "")),
+        case("compress: 10,000 records by gzip", &Shape::MANY, &[ONE, GZIP], always(200, "")),
+        case("compress: 10,000 records by zstd", &Shape::MANY, &[ONE, ZSTD], always(200, "")),
     ]
 }
 
@@ -161,8 +187,9 @@ fn replies() -> Vec<Case> {
 
 fn settling() -> Vec<Case> {
     let case = |name, shape: &Shape, settings: &[Settings], answer| Case::new(name, shape, settings, answer);
-    let small = Shape { body: "", ..Shape::MANY };
-    let few = Shape { records: 3_000, body: "", bytes_each: 1, ..Shape::MANY };
+    // None that is repeated fits in.
+    let small = Shape { bytes_each: usize::MAX, ..Shape::MANY };
+    let few = Shape { records: 3_000, ..small };
     let two = Shape { records: 2, body: "1 abc ", bytes_each: 6, ..Shape::MANY };
     let ten = Shape { records: 10, ..two };
     vec![
