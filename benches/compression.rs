@@ -12,7 +12,8 @@ use std::{error::Error, hint::black_box, time::Duration};
 
 use nix::time::{ClockId, clock_gettime};
 use perseus_forwarder::{
-    batch::Batch, config::Compression, decode::Decoder, event::Event, ledger::Ledger, request::Request,
+    batch::Batch, config::Compression, core_time::CoreTime, decode::Decoder, event::Event, ledger::Ledger,
+    request::Request,
 };
 use tokio::runtime::Builder;
 
@@ -75,7 +76,7 @@ fn requests(batches: &[Batch], compression: Compression) -> Result<(Duration, us
     let tokio = Builder::new_current_thread().build()?;
     let began = cpu()?;
     let bytes = batches.iter().map(|batch| {
-        let request = tokio.block_on(Request::new(batch, &[], FORMAT, compression));
+        let request = tokio.block_on(Request::new(batch, &[], FORMAT, compression, &CoreTime::default()));
         black_box(request.body).len()
     });
     let bytes = bytes.sum();

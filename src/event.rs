@@ -360,6 +360,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_event_is_not_read_twice_in_one_stretch() {
+        for (payload, is_ready) in [(r#"{"Records":[]}"#, true), ("[]", false), ("[", false)] {
+            assert_eq!(Event::open(payload.as_bytes()).now_or_never().is_some(), is_ready, "{payload}");
+        }
+    }
+
+    #[test]
     fn another_source_fails_as_a_whole_even_in_the_last_record() {
         let of = |source: &str| {
             format!(r#"{{"Records":[{{"messageId":"a",{SQS}}},{{"messageId":"b"{source}}}]}}"#)

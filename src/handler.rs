@@ -15,6 +15,7 @@ use tracing::{Level, debug, enabled, error, info, warn};
 use crate::{
     access::Access,
     config::Config,
+    core_time::CoreTime,
     dead_letter,
     deadline::{Deadline, is_date},
     deliver::Courier,
@@ -148,6 +149,7 @@ impl Handler {
             refusals: &self.refusals,
             pace: &self.pace,
             config: &self.config,
+            core_time: CoreTime::default(),
             ledger,
             deadline,
             trace: TraceContext::new(context.xray_trace_id.as_deref()),

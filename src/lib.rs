@@ -45,6 +45,7 @@ pub mod lane;
 pub mod request;
 
 pub mod access;
+pub mod core_time;
 pub mod deliver;
 pub mod governor;
 pub mod halt;

@@ -122,6 +122,10 @@ fn decoding() -> Vec<Case> {
         let shape = Shape { body, bytes_each, around, ..Shape::LARGE };
         Case::new(name, &shape, &[ONE], always(200, ""))
     };
+    let fifo = |name, body, bytes_each, around| {
+        let shape = Shape { body, bytes_each, around, fifo: true, ..Shape::LARGE };
+        Case::new(name, &shape, &[ONE], always(200, ""))
+    };
     let many = |name, shape: &Shape, settings| Case::new(name, shape, &[settings], always(200, ""));
     let no_event = |name, key| Case { payload: Payload::Brackets(key), ..many(name, &Shape::MANY, ONE) };
     vec![
@@ -138,6 +142,8 @@ fn decoding() -> Vec<Case> {
             ONE,
         ),
         many("decode: 10 records of a FIFO queue", &Shape { records: 10, fifo: true, ..Shape::MANY }, ONE),
+        fifo("decode: of a FIFO queue, \\u escapes", r"\u00e9", 2, ("", "")),
+        fifo("decode: of a FIFO queue, open brackets", "[", 1, ("", "")),
         large("decode: 6 × 1 MiB of text", "x", 1, ("", "")),
         large("decode: of 1 MiB of quotes", r#"\""#, 1, ("", "")),
         large("decode: of 1 MiB of JSON full of quotes", r#"\\\""#, 2, (r#"\""#, r#"\""#)),
@@ -160,6 +166,18 @@ fn requests() -> Vec<Case> {
         case("compress: 24 × 256 KiB by zstd, again at once", &parts, &[PARTS, ZSTD], always(500, "")),
         case("compress: 6 MiB by gzip", &text, &[ONE, GZIP], always(200, "")),
         case("compress: 6 MiB by zstd", &text, &[ONE, ZSTD], always(200, "")),
+        case(
+            "compress: 10,000 records, a request each, by gzip",
+            &Shape::MANY,
+            &[SINGLE, GZIP],
+            always(200, ""),
+        ),
+        case(
+            "compress: 10,000 records, a request each, by zstd",
+            &Shape::MANY,
+            &[SINGLE, ZSTD],
+            always(200, ""),
+        ),
         case("compress: 10,000 records by gzip", &Shape::MANY, &[ONE, GZIP], always(200, "")),
         case("compress: 10,000 records by zstd", &Shape::MANY, &[ONE, ZSTD], always(200, "")),
     ]
@@ -174,6 +192,12 @@ fn replies() -> Vec<Case> {
     };
     let named = r#"{"itemIdentifier":"00000000-87a3-44ab-83d2-661975830a7d"},"#;
     vec![
+        Case::new(
+            "read: 24 × 1 MiB of open brackets at once",
+            &Shape { records: 24, body: prose(250_000), bytes_each: 1_000_000, ..Shape::LARGE },
+            &[PARTS],
+            always(200, format!(r#"{{"note":{}"#, "[".repeat(LONGEST_REPLY - 10))),
+        ),
         many("read: 10,000 records named, retryable", &[ONE, AGAIN], refuse_by_name(true)),
         many("read: 10,000 records named, for good", &[ONE], refuse_by_name(false)),
         reply("read: a record named for 1 MiB", r#"{"batchItemFailures":["#, named, "{}]}"),
