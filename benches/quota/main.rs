@@ -1,7 +1,7 @@
 //! Whether the answer is in time with as little CPU as Lambda gives for little memory.
 //!
 //! `cargo bench --bench quota` runs the built function in a control group with its share of a core, which takes Linux and the
-//! superuser; where either is missing it says so and measures nothing. Each case keeps the function busy until its cutoff.
+//! superuser; where either is missing it says so and measures nothing.
 //! The table has the time that was left before the deadline when the answer arrived, with the default reserve of 1 s.
 
 #![allow(clippy::print_stdout, reason = "the table")]
@@ -26,7 +26,7 @@ use self::{
 /// In MB: the fourteenth part of a core, the seventh, and two of them.
 const SIZES: [u32; 3] = [128, 256, 512];
 
-/// So short that none of the cases is over before the cutoff.
+/// So short that what goes on for as long as it may is cut off.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 type Settings = &'static [(&'static str, &'static str)];
@@ -43,7 +43,7 @@ const DEAD: Settings = &[
     ("AWS_SECRET_ACCESS_KEY", "secret"),
 ];
 
-/// What the function has to do until its cutoff.
+/// What the function has to do.
 struct Case {
     name: &'static str,
     shape: Shape,
