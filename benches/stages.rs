@@ -9,6 +9,7 @@ use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use futures_util::FutureExt;
 use perseus_forwarder::{
     batch::{batcher::Batch, request::Request},
+    core_time::CoreTime,
     decode::{event::Event, record::Record},
     deliver::decoder::Decoder,
     perseus::reply::verdict,
@@ -62,10 +63,11 @@ fn request(bencher: Bencher<'_, '_>, case: Case) {
     let event = parsed(&payload);
     let ledger = Ledger::open(&event);
     let batches = batches(records(&event, &ledger));
+    let core = CoreTime::default();
     bencher.counter(ItemsCount::new(case.records)).bench(|| {
         for batch in &batches {
             let ids = ids(&ledger, batch);
-            let request = Request::new(batch, &ids, FORMAT, Compression::None);
+            let request = Request::new(batch, &ids, FORMAT, Compression::None, &core);
             black_box(request.now_or_never().expect("nothing is waited for without compression"));
         }
     });

@@ -32,6 +32,7 @@ pub mod sqs;
 pub mod telemetry;
 
 pub mod config;
+pub mod core_time;
 pub mod deadline;
 pub(crate) mod http;
 pub mod value;

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use reqwest::header::HeaderValue;
 use ring::digest::{Context, SHA256};
-use tokio::task::yield_now;
 use twox_hash::xxhash3_128;
 
 use crate::{
     batch::batcher::Batch,
+    core_time::{AT_A_TIME, CoreTime},
     value::format::{BatchFormat, Compression},
 };
 
@@ -30,9 +30,15 @@ pub struct Request {
 
 impl Request {
     /// Builds the request for a batch whose records have these ids.
-    pub async fn new(batch: &Batch, ids: &[&str], format: BatchFormat, compression: Compression) -> Self {
+    pub async fn new(
+        batch: &Batch,
+        ids: &[&str],
+        format: BatchFormat,
+        compression: Compression,
+        core: &CoreTime,
+    ) -> Self {
         let is_compressed = compression != Compression::None;
-        let body = compressed(batch.body(), compression).await;
+        let body = compressed(batch.body(), compression, core).await;
         Request {
             idempotency_key: idempotency_key(ids, &body),
             body,
@@ -45,33 +51,36 @@ impl Request {
     }
 }
 
-/// So many bytes are compressed at a time, in about a millisecond. In between, other requests and the cutoff have their
-/// turn: on the fourteenth of a core that 128 MB of memory come with, 6 MiB take a third of a second.
-const AT_A_TIME: usize = 256 << 10;
+/// What it takes to make an encoder, as if it were so many bytes to compress.
+const ENCODER: usize = 16 << 10;
 
 /// Compresses a body at the fastest level: it is sent once, and every millisecond of CPU is billed.
-async fn compressed(body: Bytes, compression: Compression) -> Bytes {
+///
+/// A part at a time, since on the fourteenth of a core that 128 MB of memory come with, 6 MiB take a third of a second.
+async fn compressed(body: Bytes, compression: Compression, core: &CoreTime) -> Bytes {
+    if compression == Compression::None {
+        return body;
+    }
+    core.for_bytes(ENCODER).await;
     let compressed = match compression {
         Compression::None => return body,
         Compression::Gzip => {
             let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            write_all(&body, &mut encoder).await.and_then(|()| encoder.finish())
+            write_all(&body, &mut encoder, core).await.and_then(|()| encoder.finish())
         }
         Compression::Zstd => {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("level 1 exists");
             // So the frame says how long it is, as it does if it is made at once.
             encoder.set_pledged_src_size(Some(body.len() as u64)).expect("nothing is written yet");
-            write_all(&body, &mut encoder).await.and_then(|()| encoder.finish())
+            write_all(&body, &mut encoder, core).await.and_then(|()| encoder.finish())
         }
     };
     compressed.expect("a vector takes any bytes").into()
 }
 
-async fn write_all(body: &[u8], encoder: &mut impl io::Write) -> io::Result<()> {
-    for (number, part) in body.chunks(AT_A_TIME).enumerate() {
-        if number > 0 {
-            yield_now().await;
-        }
+async fn write_all(body: &[u8], encoder: &mut impl io::Write, core: &CoreTime) -> io::Result<()> {
+    for part in body.chunks(AT_A_TIME) {
+        core.for_bytes(part.len()).await;
         encoder.write_all(part)?;
     }
     Ok(())
@@ -114,7 +123,7 @@ mod tests {
             batcher.push(Record { slot: 0, group: None, sent: None, wire: wire.as_bytes().to_vec() });
         }
         let batch = batcher.finish().unwrap();
-        Request::new(&batch, wires, format, Compression::None).await
+        Request::new(&batch, wires, format, Compression::None, &CoreTime::default()).await
     }
 
     #[tokio::test]
@@ -154,11 +163,15 @@ mod tests {
 
     /// A request with one record of that many bytes.
     async fn large(bytes: usize, compression: Compression) -> Request {
+        large_beside(&CoreTime::default(), bytes, compression).await
+    }
+
+    async fn large_beside(core: &CoreTime, bytes: usize, compression: Compression) -> Request {
         let mut batcher =
             Batcher::new(BatchLimits { max_records: 9, max_bytes: 1 << 20 }, BatchFormat::Array);
         let wire = (0..bytes).map(|n| b'0' + (n * n / 7 % 10) as u8).collect();
         batcher.push(Record { slot: 0, group: None, sent: None, wire });
-        Request::new(&batcher.finish().unwrap(), &["a"], BatchFormat::Array, compression).await
+        Request::new(&batcher.finish().unwrap(), &["a"], BatchFormat::Array, compression, core).await
     }
 
     #[tokio::test]
@@ -196,6 +209,22 @@ mod tests {
                 turns += 1;
             }
             assert!(turns >= 4, "{turns}");
+        }
+    }
+
+    #[tokio::test]
+    async fn many_bodies_at_once_let_others_have_their_turn_too() {
+        for (bodies, bytes, least) in [(6, AT_A_TIME / 2, 3), (600, 1, 30)] {
+            let core = CoreTime::default();
+            let requests = (0..bodies).map(|_| large_beside(&core, bytes, Compression::Gzip));
+            let mut requests = std::pin::pin!(futures_util::future::join_all(requests));
+            let mut turns = 0;
+            std::future::poll_fn(|context| {
+                turns += 1;
+                requests.as_mut().poll(context)
+            })
+            .await;
+            assert!(turns >= least, "{turns}");
         }
     }
 }

@@ -7,7 +7,9 @@
 
 use std::{borrow::Cow, fmt, str::Utf8Error};
 
+use futures_util::FutureExt;
 use serde_json::value::RawValue;
+use tokio::task::yield_now;
 
 use crate::decode::{
     field::{number, text},
@@ -82,11 +84,29 @@ impl<'a> Event<'a> {
     ///
     /// If it is not an SQS event, or one with a record that could not be reported.
     pub fn parse(payload: &'a [u8]) -> Result<Self, EventError> {
-        let text = without_mark(payload).map_err(|_| EventError::NotJson)?;
-        let mut opening = Opening::default();
-        read(text, |record| opening.take(record))?;
-        opening.finish()
+        Event::open(payload).now_or_never().unwrap_or_else(|| Err(why_none(payload)))
     }
+
+    /// The same, such that others have their turn before a payload that is no event is read a second time.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub async fn open(payload: &'a [u8]) -> Result<Self, EventError> {
+        let mut opening = Opening::default();
+        let is_read = without_mark(payload).ok().and_then(|text| read(text, |record| opening.take(record)));
+        if is_read.is_some() {
+            return opening.finish();
+        }
+        yield_now().await;
+        Err(why_none(payload))
+    }
+}
+
+/// Why a payload is no event. Only here is the difference worth another walk.
+fn why_none(payload: &[u8]) -> EventError {
+    let is_json = without_mark(payload).is_ok_and(json::is_value);
+    if is_json { EventError::NotAnSqsEvent } else { EventError::NotJson }
 }
 
 /// The receipt handles of an event's records, in their order: what SQS knows the messages by until they are
@@ -101,7 +121,7 @@ pub fn receipt_handles<'a>(payload: &'a [u8]) -> Vec<Option<&'a RawValue>> {
         true
     };
     match without_mark(payload) {
-        Ok(text) if read(text, take).is_ok() => {
+        Ok(text) if read(text, take).is_some() => {
             handles.into_iter().map(|handle| serde_json::from_str(handle?).ok()).collect()
         }
         _ => Vec::new(),
@@ -143,15 +163,11 @@ impl fmt::Debug for Envelope<'_> {
     }
 }
 
-/// Hands the records of an event to `take`, until that returns false.
-fn read<'a>(text: &'a str, take: impl FnMut(RawRecord<'a>) -> bool) -> Result<(), EventError> {
+/// Hands the records of an event to `take`, until that returns false. None if it is no event.
+fn read<'a>(text: &'a str, take: impl FnMut(RawRecord<'a>) -> bool) -> Option<()> {
     let mut reader = Reader { text, walk: Walk::new(text.as_bytes()), take };
-    match reader.event() {
-        Some(()) if reader.walk.is_at_end() => Ok(()),
-        // Only here is the difference worth another walk.
-        _ if json::is_value(text) => Err(EventError::NotAnSqsEvent),
-        _ => Err(EventError::NotJson),
-    }
+    reader.event()?;
+    reader.walk.is_at_end().then_some(())
 }
 
 /// Reads an event as far as to its records' fields. None if it is none, or no JSON.
@@ -338,6 +354,13 @@ mod tests {
             assert_eq!(parse(json).unwrap_err(), error, "{json}");
         }
         assert_eq!(Event::parse(b"{\"Records\":[\"\xff\"]}").unwrap_err(), EventError::NotJson);
+    }
+
+    #[test]
+    fn what_is_no_event_is_not_read_twice_in_one_stretch() {
+        for (payload, is_ready) in [(r#"{"Records":[]}"#, true), ("[]", false), ("[", false)] {
+            assert_eq!(Event::open(payload.as_bytes()).now_or_never().is_some(), is_ready, "{payload}");
+        }
     }
 
     #[test]

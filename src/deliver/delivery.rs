@@ -21,6 +21,7 @@ use tracing::error;
 use crate::{
     batch::{batcher::Batch, request::Request},
     config::Config,
+    core_time::CoreTime,
     deadline::Deadline,
     deliver::{
         backoff::Backoff,
@@ -56,6 +57,8 @@ pub struct DeliveryContext<'a> {
     pub latency: &'a LatencyEstimate,
     /// In what form, and how often.
     pub config: &'a Config,
+    /// What long work shares.
+    pub core_time: CoreTime,
     /// Where outcomes are noted.
     pub ledger: &'a Ledger<'a>,
     /// Until when.
@@ -91,6 +94,9 @@ enum Answer<'a> {
     /// No reply.
     Failed(&'a Failure),
 }
+
+/// Shorter replies take no time that would matter. All that are longer say of records that Perseus has them.
+const LONG_REPLY: usize = 16 << 10;
 
 /// What an unknown reply was, if it was a page.
 const PAGE: &str = "an HTML page";
@@ -207,8 +213,13 @@ impl DeliveryContext<'_> {
         while outstanding.withhold() {
             let attempted = self.attempt(&mut outstanding, &mut attempts).await?;
             let Attempted { result, permit, had_fair_time } = attempted;
+            if let Ok(reply) = &result
+                && reply.body.len() > LONG_REPLY
+            {
+                self.core_time.for_bytes(reply.body.len()).await;
+            }
             let answer = self.understand(&result, &outstanding);
-            // Without a pause since the reply: the next request must know what came of this one.
+            // Without a pause from here on: the next request must know what came of this one.
             self.learn(&answer, &result, &outstanding);
             permit.settle(signal(&answer, had_fair_time));
             if self.is_renewed(&answer, &mut attempts).await {
@@ -279,7 +290,8 @@ impl DeliveryContext<'_> {
             return None;
         }
         let Config { format, compression, .. } = *self.config;
-        let request = Request::new(outstanding.batch(), &outstanding.ids(), format, compression).await;
+        let ids = outstanding.ids();
+        let request = Request::new(outstanding.batch(), &ids, format, compression, &self.core_time).await;
         outstanding.attempt();
         self.counters.attempt(request.body.len());
         let start = Instant::now();

@@ -17,6 +17,7 @@ use crate::{
         batcher::{Batch, Batcher},
         fifo::{Sequence, sequences},
     },
+    core_time::AT_A_TIME,
     decode::{event::Event, record::Record},
     deliver::{decoder::Decoder, delivery::DeliveryContext},
 };
@@ -35,8 +36,8 @@ pub async fn run(event: &Event<'_>, delivery: &DeliveryContext<'_>) {
         fill_until(delivery.deadline.cutoff(), attempt)
     };
     let sequences = if event.fifo {
-        let records = in_time(records, fill_until());
-        iter(sequences(records, batcher)).left_stream()
+        let records = in_time(records, fill_until()).await;
+        iter(sequences(records.into_iter(), batcher)).left_stream()
     } else {
         batches(records, batcher, fill_until).map(Sequence::from).right_stream()
     };
@@ -82,9 +83,6 @@ fn batches(
     })
 }
 
-/// So many bytes are decoded at a time, in about a millisecond. In between, requests and the cutoff have their turn.
-const AT_A_TIME: usize = 256 << 10;
-
 /// The next batch: closed when it is full, when its time is over, or with the last record.
 async fn fill(
     batcher: &mut Batcher,
@@ -110,8 +108,21 @@ async fn fill(
 
 /// The records that are decoded by `until`: groups are put together from all of them, so it is the time for all. What comes
 /// later keeps its place behind them, and comes back.
-fn in_time(records: impl Iterator<Item = Record>, until: Option<Instant>) -> impl Iterator<Item = Record> {
-    records.take_while(move |_| until.is_some_and(|until| Instant::now() < until))
+async fn in_time(records: impl Iterator<Item = Record>, until: Option<Instant>) -> Vec<Record> {
+    let mut decoded = Vec::new();
+    let mut bytes = 0;
+    for record in records {
+        if until.is_none_or(|until| Instant::now() >= until) {
+            break;
+        }
+        bytes += record.wire.len();
+        decoded.push(record);
+        if bytes >= AT_A_TIME {
+            bytes = 0;
+            yield_now().await;
+        }
+    }
+    decoded
 }
 
 /// Finds out with the first batch whether Perseus still refuses everything. If not, the others follow.
@@ -189,13 +200,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn of_a_fifo_event_the_beginning_is_sent_that_there_is_time_to_decode() {
-        let decoded_in = |left: Duration| {
+        let decoded_in = async |left: Duration| {
             let records = (0..10).map(|slot| decoded(slot, 100 * MS));
-            in_time(records, fill_until(Instant::now() + left, 400 * MS)).map(|record| record.slot)
+            let records = in_time(records, fill_until(Instant::now() + left, 400 * MS)).await;
+            records.iter().map(|record| record.slot).collect::<Vec<_>>()
         };
-        assert!(decoded_in(1_100 * MS).eq([0, 1, 2]));
-        assert!(decoded_in(3_000 * MS).eq(0..10));
-        assert_eq!(decoded_in(400 * MS).count(), 0);
+        assert_eq!(decoded_in(1_100 * MS).await, [0, 1, 2]);
+        assert_eq!(decoded_in(3_000 * MS).await, (0..10).collect::<Vec<_>>());
+        assert_eq!(decoded_in(400 * MS).await, [0; 0]);
+    }
+
+    #[tokio::test]
+    async fn decoding_a_large_fifo_event_lets_others_have_their_turn() {
+        let record = |slot| Record { slot, group: Some(0), sent: None, wire: vec![b'1'; AT_A_TIME] };
+        let mut decoding =
+            pin!(in_time((0..4).map(record), fill_until(Instant::now() + Duration::from_secs(60), MS)));
+        let mut turns = 0;
+        while futures_util::poll!(&mut decoding).is_pending() {
+            turns += 1;
+        }
+        assert_eq!(turns, 4);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use tracing::{Level, debug, enabled, error, info, warn};
 
 use crate::{
     config::Config,
+    core_time::CoreTime,
     deadline::{Deadline, is_date},
     decode::event::{Event, EventError},
     deliver::{
@@ -92,7 +93,7 @@ impl Handler {
     /// If the payload is not an SQS event: then the whole batch has to return.
     pub async fn handle(&self, payload: &[u8], context: &Context) -> Result<SqsBatchResponse, EventError> {
         let deadline = self.deadline(context);
-        let event = Event::parse(payload).inspect_err(|refusal| {
+        let event = Event::open(payload).await.inspect_err(|refusal| {
             error!(requestId = context.request_id, reason = refusal.to_string(), "event refused");
         })?;
         let ledger = self.ledger(&event);
@@ -150,6 +151,7 @@ impl Handler {
             refusals: &self.refusals,
             latency: &self.latency,
             config: &self.config,
+            core_time: CoreTime::default(),
             ledger,
             deadline,
             trace: TraceContext::new(context.xray_trace_id.as_deref()),

@@ -19,6 +19,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    core_time::{AT_A_TIME, CoreTime},
     deadline::Deadline,
     http::{NAME_AND_VERSION, POOL_IDLE, client_builder},
     sqs::{
@@ -94,10 +95,15 @@ impl Sqs {
         mut done: impl FnMut(usize),
     ) -> Option<Failure> {
         let is_over = &AtomicBool::new(false);
-        let ask = |call: usize| {
-            let body = || encode(&queue.url, calls[call].iter().map(|&slot| entry(slot)));
-            let body = (!is_over.load(Relaxed)).then(body);
-            async move { Some((call, self.ask(queue, action, body?, calls[call].len()).await)) }
+        let (core, entry) = (&CoreTime::default(), &entry);
+        let ask = async |call: usize| {
+            // To make and sign a call of 1 MiB takes milliseconds.
+            core.for_bytes(AT_A_TIME).await;
+            if is_over.load(Relaxed) {
+                return None;
+            }
+            let body = encode(&queue.url, calls[call].iter().map(|&slot| entry(slot)));
+            Some((call, self.ask(queue, action, body, calls[call].len()).await))
         };
         let mut failure = None;
         let all = async {

@@ -15,7 +15,10 @@
 //! purpose, so the group goes on behind it in the next delivery; in this one all behind it has been withheld
 //! and comes back. Only the first record of a group that has failed is sent: see [`Ledger::dead_letters`].
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
@@ -24,6 +27,7 @@ use tokio::{task::yield_now, time::Instant};
 use tracing::warn;
 
 use crate::{
+    core_time::AT_A_TIME,
     decode::{
         event::{Envelope, Event},
         field::text,
@@ -200,13 +204,10 @@ fn own_attributes<'a>(envelope: &Envelope<'a>) -> BTreeMap<Cow<'a, str>, Attribu
     attributes.into_iter().filter_map(read).collect()
 }
 
-/// So many bytes of messages are made at a time, in about a millisecond.
-const AT_A_TIME: usize = 256 << 10;
-
 /// How many bytes each of these records takes as a message, for as many as can be made by `until`.
 async fn sizes(
     slots: &[usize],
-    size: impl Fn(usize) -> Option<usize>,
+    mut size: impl FnMut(usize) -> Option<usize>,
     until: Instant,
 ) -> Vec<(usize, usize)> {
     let mut sizes = Vec::with_capacity(slots.len());
@@ -268,16 +269,21 @@ pub async fn send(
     };
     let mut sent = 0;
     let mut left_behind = 0;
+    let mut unattached = HashMap::new();
     let reason = if is_loop {
         "REJECTED_QUEUE_URL is the queue that the records come from".to_owned()
     } else {
         // Made here for its size, and again when it goes: all of them at once could be many.
-        let size = |slot| message(slot).map(|message| message.bytes);
+        let size = |slot| {
+            let message = message(slot)?;
+            unattached.insert(slot, message.left_behind);
+            Some(message.bytes)
+        };
         let sizes = sizes(&rejected, size, until).await;
         let note = |slot| {
             ledger.dead_letter(slot);
             sent += 1;
-            left_behind += message(slot).map_or(0, |message| message.left_behind);
+            left_behind += unattached[&slot];
         };
         let failure =
             sqs.ask_all(target, Action::SendMessageBatch, &calls(sizes), message, until, note).await;

@@ -140,8 +140,8 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "batches of a group are sent side by side",
         file: "deliver/pipeline.rs",
-        good: "sequences(records, batcher)",
-        bad: "sequences(records, batcher).into_iter().flat_map(|Sequence(batches)| batches).map(Sequence::from).collect()",
+        good: "sequences(records.into_iter(), batcher)",
+        bad: "sequences(records.into_iter(), batcher).into_iter().flat_map(|Sequence(batches)| batches).map(Sequence::from).collect()",
         scenario: "fifo-flaky",
         breaks: ORDER,
     },

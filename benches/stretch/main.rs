@@ -1,0 +1,110 @@
+//! How long the function keeps its thread between two await points, at the worst.
+//!
+//! `cargo bench --bench stretch` prints a table: for the worst event of each stage the longest poll of an invocation, in
+//! CPU time of its thread, so that nothing else that the machine does is in it; and the CPU time of the whole invocation, the
+//! tasks of its HTTP client included. With `-- --check` it fails if a stretch is longer than it may be.
+//!
+//! Log lines are written at debug level, to nowhere.
+
+#![allow(clippy::print_stdout, reason = "the table")]
+
+mod case;
+mod event;
+mod server;
+mod watched;
+
+use std::{env, error::Error, io, process::ExitCode, time::Duration};
+
+use lambda_runtime::Context;
+use perseus_forwarder::lambda::handler::Handler;
+use tokio::runtime::Builder;
+use tracing::Level;
+
+use self::{
+    case::{Case, cases},
+    watched::{Stretches, Watched, thread_cpu},
+};
+
+/// The longest that a stretch may be on a full core. Lambda gives 128 MB the fourteenth part of one: there this is 140 ms.
+const LONGEST: Duration = Duration::from_millis(10);
+
+/// Each case is measured so many times, and the shortest counts: what else the machine does only adds to it.
+const ROUNDS: usize = 3;
+
+/// Until the deadline.
+const TIMEOUT_MS: u64 = 60_000;
+
+/// What an invocation took.
+struct Measured {
+    stretches: Stretches,
+    /// With the tasks of the HTTP client.
+    cpu: Duration,
+    /// How many records came back.
+    reported: usize,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(Level::DEBUG)
+        .with_writer(io::sink)
+        .init();
+    println!(
+        "| case | event | longest stretch | polls | reported | CPU of the invocation |\n|---|--:|--:|--:|--:|--:|"
+    );
+    let wanted = filter();
+    let mut longest = Duration::ZERO;
+    for case in cases().iter().filter(|case| wanted.as_ref().is_none_or(|wanted| case.name.contains(wanted)))
+    {
+        let event = case.payload.bytes();
+        let Measured { stretches, cpu, reported } = measure(case, &event)?;
+        longest = longest.max(stretches.longest);
+        println!(
+            "| {} | {:.1} MiB | {:.1} ms | {} | {reported} | {:.0} ms |",
+            case.name,
+            event.len() as f64 / f64::from(1 << 20),
+            ms(stretches.longest),
+            stretches.polls,
+            ms(cpu),
+        );
+    }
+    println!("\nThe longest stretch is {:.1} ms; it may be {:.0} ms.", ms(longest), ms(LONGEST));
+    let is_checked = env::args().any(|argument| argument == "--check");
+    Ok(if is_checked && longest > LONGEST { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The words of a case's name to measure it alone.
+fn filter() -> Option<String> {
+    // Cargo adds `--bench`.
+    env::args().skip(1).find(|argument| !argument.starts_with('-'))
+}
+
+/// What a case takes at the least: a new function and new servers each time, so nothing is known yet of Perseus.
+fn measure(case: &Case, event: &[u8]) -> Result<Measured, Box<dyn Error>> {
+    let mut least = invoke(case, event)?;
+    for _ in 1..ROUNDS {
+        let next = invoke(case, event)?;
+        if next.stretches.longest < least.stretches.longest {
+            least = next;
+        }
+    }
+    Ok(least)
+}
+
+fn invoke(case: &Case, event: &[u8]) -> Result<Measured, Box<dyn Error>> {
+    let handler = Handler::new(case.start()?)?;
+    let mut context = Context::default();
+    context.deadline = TIMEOUT_MS;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let before = thread_cpu();
+    let (answer, stretches) = runtime.block_on(Watched::new(handler.handle(event, &context)));
+    let cpu = thread_cpu() - before;
+    // An event that is refused is a case too.
+    let reported = answer.map_or(0, |answer| answer.batch_item_failures.len());
+    Ok(Measured { stretches, cpu, reported })
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
