@@ -193,6 +193,13 @@ fn every_reason_is_explained() {
     let reasons = [
         literals("perseus.rs", "=> f.write_str("),
         literals("perseus.rs", "=> write!(f,"),
+        literals("record.rs", "Unreadable::Attributes =>"),
+        literals("record.rs", "Unreadable::MessageAttributes =>"),
+        literals("record.rs", "Unreadable::Body =>"),
+        literals("sqs/reply.rs", "f.write_str("),
+        literals("sqs/reply.rs", "=> write!(f,"),
+        literals("sqs/reply.rs", "Failure::Reply("),
+        literals("dead_letter.rs", "failure.map_or_else("),
         literals("token/store.rs", "f.write_str("),
         literals("token/store.rs", "write!(f,"),
         literals("outstanding.rs", "log(\"errored\","),
