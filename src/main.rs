@@ -27,21 +27,12 @@ fn main() -> ExitCode {
         );
         return ExitCode::FAILURE;
     };
-    let served = tokio_runtime(&platform).map_err(Error::from).and_then(|tokio| {
-        tokio.block_on(async {
-            match start() {
-                Ok(handler) => run(handler).await,
-                Err(error) => {
-                    report_init_error(runtime_api, "Runtime.InvalidConfiguration", &error.to_string()).await;
-                    Err(error)
-                }
-            }
-        })
-    });
+    let served =
+        tokio_runtime(&platform).map_err(Error::from).and_then(|tokio| tokio.block_on(serve(runtime_api)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            error!(reason = reason.to_string(), "the function ends");
+        Err(error) => {
+            error!(reason = error.to_string(), "the function ends");
             ExitCode::FAILURE
         }
     }
@@ -54,6 +45,16 @@ fn main() -> ExitCode {
 /// (mallopt(3), on `M_MMAP_THRESHOLD`). The pages of this allocation are never touched. Other allocators ignore it.
 fn keep_memory() {
     drop(black_box(Vec::<u8>::with_capacity(LARGEST_BUFFER)));
+}
+
+async fn serve(runtime_api: &str) -> Result<(), Error> {
+    match start() {
+        Ok(handler) => run(handler).await,
+        Err(error) => {
+            report_init_error(runtime_api, "Runtime.InvalidConfiguration", &error.to_string()).await;
+            Err(error)
+        }
+    }
 }
 
 fn start() -> Result<Handler, Error> {

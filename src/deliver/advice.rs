@@ -20,7 +20,7 @@ pub(crate) struct Advice {
 
 impl DeliveryContext<'_> {
     /// The set-up is wrong: ends all sending in this invocation.
-    pub(super) fn stop(&self, misconfigured: Misconfigured, said: &str) {
+    pub(super) fn stop_misconfigured(&self, misconfigured: Misconfigured, said: &str) {
         if self.stop.set("the set-up is wrong") {
             error!(
                 requestId = self.request_id,

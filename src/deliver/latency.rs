@@ -45,7 +45,7 @@ struct Ended {
 
 /// An attempt that has begun.
 #[derive(Debug)]
-pub(crate) struct Attempt(usize);
+pub(crate) struct StartedAttempt(usize);
 
 impl LatencyEstimate {
     /// Nothing is known yet. No attempt takes longer than `timeout`.
@@ -61,17 +61,17 @@ impl LatencyEstimate {
     }
 
     /// Notes that an attempt begins.
-    pub(crate) fn begin(&self) -> Attempt {
+    pub(crate) fn begin(&self) -> StartedAttempt {
         self.lock().begin()
     }
 
     /// Notes that an attempt ended after `took`.
-    pub(crate) fn record(&self, attempt: Attempt, took: Duration) {
+    pub(crate) fn record(&self, attempt: StartedAttempt, took: Duration) {
         self.lock().record(attempt, took);
     }
 
     /// Notes that an attempt was cut off after `took`: it would have taken longer.
-    pub(crate) fn record_timeout(&self, attempt: Attempt, took: Duration) {
+    pub(crate) fn record_timeout(&self, attempt: StartedAttempt, took: Duration) {
         let mut window = self.lock();
         if took > window.expected {
             window.record(attempt, took);
@@ -96,12 +96,12 @@ impl LatencyEstimate {
 }
 
 impl Window {
-    fn begin(&mut self) -> Attempt {
+    fn begin(&mut self) -> StartedAttempt {
         self.begun += 1;
-        Attempt(self.begun)
+        StartedAttempt(self.begun)
     }
 
-    fn record(&mut self, Attempt(number): Attempt, took: Duration) {
+    fn record(&mut self, StartedAttempt(number): StartedAttempt, took: Duration) {
         let slot = &mut self.attempts[number % WINDOW];
         if slot.is_none_or(|ended| ended.number < number) {
             *slot = Some(Ended { number, took });

@@ -58,7 +58,7 @@ impl DeliveryContext<'_> {
             Answer::Misconfigured(misconfigured) => {
                 outstanding.failed(Some(misconfigured.status()), misconfigured.to_string());
                 let said = reply.map(|reply| self.excerpt(reply, outstanding)).unwrap_or_default();
-                self.stop(*misconfigured, &said);
+                self.stop_misconfigured(*misconfigured, &said);
                 NextStep::Finish
             }
             Answer::Unknown(status, what) => {

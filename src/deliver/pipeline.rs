@@ -105,8 +105,8 @@ async fn fill(
     batcher.finish()
 }
 
-/// Decodes records of a FIFO event until `until`. All of them are needed before the first batch, because each batch sequence
-/// takes its message group's records from the whole event. Later records are reported, and so stay in order.
+/// Decodes the records of a FIFO event until `until`. This comes before the first batch, because a sequence has all records
+/// of its message groups. Records that are not decoded in time are reported; they are the last ones, so the order is kept.
 async fn decode_until(records: impl Iterator<Item = Record>, until: Option<Instant>) -> Vec<Record> {
     let mut decoded = Vec::new();
     let mut bytes = 0;

@@ -37,7 +37,7 @@ use crate::{
     },
 };
 
-/// Handles invocations. It keeps what they share: one after another, and at the same time on Managed Instances.
+/// Handles invocations, and keeps what they learn and share. On Managed Instances several run at the same time.
 #[derive(Debug)]
 pub struct Handler {
     config: Config,
@@ -114,6 +114,7 @@ impl Handler {
         }
     }
 
+    /// Delivers until all records are settled or the cutoff comes.
     async fn deliver(&self, event: &Event<'_>, delivery: &DeliveryContext<'_>) {
         let running = AssertUnwindSafe(pipeline::run(event, delivery)).catch_unwind();
         // At the cutoff this drops all requests in flight. The outcomes so far are in the ledger.
@@ -123,10 +124,10 @@ impl Handler {
         if self.refusals.refuses_all() {
             delivery.ledger.reconsider();
         }
-        // If there was time to wait for, or the set-up is wrong, then the estimate is not the reason that nothing was sent.
-        // During an outage a probe was sent.
-        let was_free = !delivery.stop.is_set() && delivery.limit.pause().is_zero();
-        let had_no_time = was_free && delivery.counters.requests.load(Relaxed) == 0;
+        // Sending was neither stopped nor paused, and still nothing was sent: the latency estimate did not fit in. (In an outage
+        // a probe was sent, so the estimate stays.)
+        let could_send = !delivery.stop.is_set() && delivery.limit.pause().is_zero();
+        let had_no_time = could_send && delivery.counters.requests.load(Relaxed) == 0;
         if had_no_time && delivery.ledger.counts().unattempted > 0 {
             self.latency.halve();
         }
