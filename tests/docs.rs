@@ -204,10 +204,12 @@ fn every_reason_is_explained() {
         literals("perseus/token_store.rs", "write!(f,"),
         literals("deliver/outstanding.rs", "log(\"errored\","),
         literals("deliver/delivery.rs", "outstanding.failed("),
-        literals("deliver/delivery.rs", "stop.set("),
-        literals("lambda/handler.rs", "is_outage() {"),
-        literals("lambda/handler.rs", "are_all() {"),
-        literals("lambda/handler.rs", "        format!("),
+        literals("deliver/next_step.rs", "outstanding.failed("),
+        literals("deliver/advice.rs", "stop.set("),
+        literals("deliver/context.rs", "stop.set("),
+        literals("lambda/response.rs", "is_outage() {"),
+        literals("lambda/response.rs", "refuses_all() {"),
+        literals("lambda/response.rs", "        format!("),
     ]
     .concat();
     assert!(reasons.len() > 20, "{reasons:?}");
