@@ -1,6 +1,6 @@
 //! A record's body, as Perseus receives it.
 
-use crate::decode::json::{scan::Walk, unescape};
+use crate::decode::json::{unescape, walk::Walk};
 
 /// Appends a body. `raw` is the body's JSON string in the event, without the quotes.
 ///

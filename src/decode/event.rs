@@ -14,9 +14,8 @@ use tokio::task::yield_now;
 use crate::decode::{
     field::{number, text},
     json::{
-        scan as json,
-        scan::{ARRAY, OBJECT, Walk},
-        unescape,
+        scan as json, unescape,
+        walk::{ARRAY, OBJECT, Walk},
     },
 };
 
