@@ -14,9 +14,9 @@
 //!
 //! **Errored.** Jitter shortens the delay by up to a quarter: ten failures take 9.6 to 12.8 hours, and 15 failures take
 //! more than a day (24.6 to 32.8 hours). The square is a compromise, because a message also waits for the delay after
-//! Perseus is back. After an outage of 6 hours these delays are 128 min. Doubled delays with the same reach
-//! (1 min × 2ⁿ⁻¹, 17 h) would be 4 hours then, as long as the outage so far. Equal delays of an hour would make every
-//! message of a short outage wait for an hour.
+//! Perseus is back. In an outage of 6 hours they grow to 128 min. Delays that double each time and have the same reach
+//! (1 min × 2ⁿ⁻¹, 17 h in total) would grow to 4 hours. Equal delays of an hour would make every message of a short outage
+//! wait for an hour.
 //!
 //! **Unattempted.** The delay grows with *n* too. Otherwise a Perseus that is too slow for its load would use up all
 //! receives within minutes.
