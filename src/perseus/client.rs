@@ -326,9 +326,10 @@ mod tests {
     use std::{error::Error as _, iter::successors};
 
     use super::*;
+    use crate::http::client_builder;
 
     fn reqwest_error() -> reqwest::Error {
-        Client::new().get("no URL").build().unwrap_err()
+        client_builder().build().unwrap().get("no URL").build().unwrap_err()
     }
 
     /// One failure of each kind: the compiler asks for new ones.

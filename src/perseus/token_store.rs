@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn reqwest_error() -> reqwest::Error {
-        Client::new().get("no URL").build().unwrap_err()
+        client_builder().build().unwrap().get("no URL").build().unwrap_err()
     }
 
     /// One reason of each kind: the compiler asks for new ones.
