@@ -46,7 +46,7 @@ async fn an_event_of_six_megabytes_is_delivered() {
 /// Else each invocation would ask the kernel anew for the pages that its event takes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[tokio::test]
-async fn memory_is_kept_from_one_event_to_the_next() {
+async fn the_process_reuses_the_memory_of_earlier_events() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     let event = generate(1_000, 1 << 10, None);
@@ -69,7 +69,7 @@ fn page_faults(environment: &Environment) -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_no_sqs_event_is_an_invocation_error() {
+async fn an_event_of_another_kind_is_an_invocation_error() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     for payload in [
@@ -138,7 +138,7 @@ async fn the_answer_comes_before_the_deadline_whatever_sqs_does() {
 }
 
 #[tokio::test]
-async fn a_bare_duration_for_a_deadline_is_warned_of_once() {
+async fn a_duration_as_deadline_is_warned_of_once() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     for _ in 0..2 {
@@ -150,7 +150,7 @@ async fn a_bare_duration_for_a_deadline_is_warned_of_once() {
 }
 
 #[tokio::test]
-async fn a_time_out_within_the_reserve_is_told_with_both_settings() {
+async fn a_timeout_within_the_reserve_is_logged_with_both_settings() {
     const TOLD: &str = "no time to send anything: the invocation began with no more than CUTOFF_RESERVE";
     let perseus = Perseus::start(|_| Reply::ok()).await;
     for (reserve, told) in [("3s", 1), ("500ms", 0)] {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::*;
 
 #[tokio::test]
-async fn an_invocation_is_one_line_with_its_counts() {
+async fn each_invocation_logs_one_line_with_its_counts() {
     let perseus = Perseus::start(|request| match request.number {
         0 => Reply::status(503),
         1 => Reply::status(400),
@@ -46,7 +46,7 @@ async fn an_invocation_is_one_line_with_its_counts() {
 }
 
 #[tokio::test]
-async fn each_failed_batch_is_a_line_with_its_reason_and_ids() {
+async fn each_failed_batch_logs_one_line_with_its_reason_and_ids() {
     let perseus =
         Perseus::start(|request| Reply::status(if request.message_ids == ["a", "b"] { 503 } else { 404 }))
             .await;
@@ -71,7 +71,7 @@ async fn each_failed_batch_is_a_line_with_its_reason_and_ids() {
 }
 
 #[tokio::test]
-async fn what_is_not_perseus_is_an_error_that_says_where_to_look() {
+async fn a_reply_that_is_not_from_perseus_is_an_error_that_names_the_setting() {
     let page = |_: &Received| Reply::ok().header("content-type", "text/html").body("<html>Sign in</html>");
     let perseus = Perseus::start(page).await;
     let environment = environment(&perseus, &[("MAX_ATTEMPTS", "2"), ("BATCH_MAX_RECORDS", "1")]).await;
@@ -86,7 +86,7 @@ async fn what_is_not_perseus_is_an_error_that_says_where_to_look() {
 }
 
 #[tokio::test]
-async fn in_the_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() {
+async fn in_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[("MAX_ATTEMPTS", "1"), ("PERSEUS_ACK", "body")]).await;
     let answer = environment.invoke(event("a b").to_string()).await.answer;
@@ -96,7 +96,7 @@ async fn in_the_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() 
 }
 
 #[tokio::test]
-async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
+async fn a_perseus_that_refuses_everything_is_an_error_with_its_words() {
     let nginx = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>";
     for (body, content_type, look_at) in
         [("unknown version", "text/plain", "new version or schema"), (nginx, "text/html", "PERSEUS_URL")]
@@ -130,7 +130,7 @@ async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
 }
 
 #[tokio::test]
-async fn records_refused_by_name_out_of_order_and_unreadable_are_told() {
+async fn records_refused_by_name_out_of_order_or_unreadable_are_logged() {
     let perseus = Perseus::start(|request| match request.number {
         0 => Reply::refuse(207, &[("a1", Some(true)), ("b1", Some(false))]),
         _ => Reply::ok(),
@@ -180,7 +180,7 @@ async fn a_status_is_a_number_in_every_line() {
 }
 
 #[tokio::test]
-async fn lines_name_the_first_ids_and_the_debug_level_all_of_them() {
+async fn lines_have_the_first_ids_and_the_debug_level_has_all() {
     let ids: Vec<_> = (0..1_200).map(|number| format!("m{number}")).collect();
     for (level, status) in [("INFO", 500), ("DEBUG", 500)] {
         let perseus = Perseus::start(move |_| Reply::status(status)).await;
@@ -303,7 +303,7 @@ async fn nothing_private_is_logged_at_any_level() {
 }
 
 #[tokio::test]
-async fn lambdas_log_level_applies() {
+async fn the_log_level_of_lambda_applies() {
     let perseus = Perseus::start(|_| Reply::status(404)).await;
     for (level, errors_alone) in [("ERROR", true), ("FATAL", true), ("INFO", false)] {
         let environment = environment(&perseus, &[("AWS_LAMBDA_LOG_LEVEL", level)]).await;

@@ -42,7 +42,7 @@ fn assert_valid(document: &Value) {
 }
 
 #[tokio::test]
-async fn each_invocation_leaves_one_document_that_cloudwatch_takes() {
+async fn each_invocation_writes_one_valid_metrics_document() {
     let perseus = Perseus::start(|request| match request.number {
         0 => Reply::status(503),
         1 => Reply::ok(),
@@ -79,7 +79,7 @@ async fn each_invocation_leaves_one_document_that_cloudwatch_takes() {
 }
 
 #[tokio::test]
-async fn a_document_is_valid_whatever_becomes_of_the_invocation() {
+async fn the_metrics_document_is_valid_for_every_outcome() {
     let perseus = Perseus::start(|request| match &request.message_ids[0][..1] {
         "f" => Reply::status(500),
         "h" => Reply::hang(),
@@ -121,7 +121,7 @@ async fn a_document_is_valid_whatever_becomes_of_the_invocation() {
 }
 
 #[tokio::test]
-async fn an_invocation_that_fails_as_a_whole_leaves_none() {
+async fn a_failed_invocation_writes_no_metrics_document() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[("METRICS", "on")]).await;
     environment.invoke("no event").await;
@@ -129,7 +129,7 @@ async fn an_invocation_that_fails_as_a_whole_leaves_none() {
 }
 
 #[tokio::test]
-async fn without_the_setting_there_is_none() {
+async fn without_the_setting_there_is_no_metrics_document() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     environment.invoke(event("a").to_string()).await;

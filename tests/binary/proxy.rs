@@ -34,7 +34,7 @@ async fn server(tasks: &mut JoinSet<()>, reply: String) -> (u16, Arc<AtomicUsize
 }
 
 #[tokio::test]
-async fn neither_perseus_nor_the_tokens_extension_is_reached_by_a_proxy() {
+async fn requests_to_perseus_and_the_extension_use_no_proxy() {
     let mut tasks = JoinSet::new();
     let (proxy, through_proxy) =
         server(&mut tasks, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned()).await;

@@ -62,7 +62,7 @@ impl Line {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_reads_keeps_no_answer_and_its_reader_is_told_later() {
+async fn a_full_pipe_delays_no_answer_and_the_dropped_lines_are_counted() {
     // Every other record fails: that is no outage, in which there would be less to tell.
     let perseus =
         Perseus::start(|request| Reply::status(if request.number % 2 == 0 { 200 } else { 500 })).await;

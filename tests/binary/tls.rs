@@ -88,7 +88,7 @@ fn assert_advice(reason: Option<String>, error: &str, advice: &str) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_its_own_authority_must_be_that_of_a_server() {
+async fn a_self_signed_certificate_must_be_one_of_a_server() {
     let (certificate, key) = self_signed(IsCa::Ca(BasicConstraints::Unconstrained));
     let acceptor = server(|| config_of(&certificate, key));
     assert_advice(reason(acceptor, &certificate.pem(), b"").await, "CaUsedAsEndEntity", "CA:FALSE");
@@ -119,7 +119,7 @@ impl ResolvesServerCert for UnknownKey {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_supported_is_named() {
+async fn an_unsupported_key_is_named_in_the_reason() {
     let (certificate, _) = self_signed(IsCa::ExplicitNoCa);
     let key = UnknownKey(CertificateDer::from(certificate.clone()));
     let acceptor = server(|| {
@@ -133,7 +133,7 @@ async fn a_key_that_is_not_supported_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_demands_a_client_certificate_is_known_by_that() {
+async fn a_server_that_demands_a_client_certificate_is_named_in_the_reason() {
     for version in [&TLS12, &TLS13] {
         let reason = demanding(version).await;
         assert_advice(reason, "CertificateRequired", "client certificate");

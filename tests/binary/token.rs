@@ -77,7 +77,7 @@ fn secret(text: &str) -> String {
 const MISSING: &str = "there is no token for Perseus; nothing is sent in this invocation";
 
 #[tokio::test]
-async fn a_token_comes_from_its_store_and_is_never_logged() {
+async fn a_token_from_a_store_is_never_logged() {
     const PRIVATE: [&str; 6] =
         ["OldMarker", "NewMarker", "BrokenMarker", "SessionMarker", "HeaderMarker", "ReplyMarker"];
     let field = |token: &str| secret(&json!({"key": format!("{token}\n")}).to_string());
@@ -132,7 +132,7 @@ async fn a_token_comes_from_its_store_and_is_never_logged() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_replaced_while_requests_are_in_flight_costs_no_record() {
+async fn a_token_rotation_with_requests_in_flight_costs_no_record() {
     let extension = Extension::start(vec![secret("OldMarker"), secret("NewMarker")]).await;
     let perseus = Perseus::start(|request| {
         let valid = if request.number < 20 { "Bearer OldMarker" } else { "Bearer NewMarker" };
@@ -162,7 +162,7 @@ async fn a_token_that_is_replaced_while_requests_are_in_flight_costs_no_record()
 }
 
 #[tokio::test]
-async fn a_store_that_returns_rubbish_is_told_of_and_costs_no_record() {
+async fn an_unusable_reply_of_the_store_is_logged_and_costs_no_record() {
     let bad = [
         (answer("400 Bad Request", "RubbishMarker"), "the extension answered with status 400"),
         (answer("500 Internal Server Error", "RubbishMarker"), "the extension answered with status 500"),
@@ -210,7 +210,7 @@ async fn a_store_that_returns_rubbish_is_told_of_and_costs_no_record() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_is_told_of_at_once() {
+async fn a_store_that_is_down_is_logged_at_once() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let settings = [
         ("PERSEUS_TOKEN_SECRET", "perseus/token"),
@@ -227,7 +227,7 @@ async fn a_store_that_is_down_is_told_of_at_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_has_no_answer_before_the_cutoff_is_told_of_and_the_answer_is_in_time() {
+async fn a_store_that_does_not_answer_is_logged_and_the_answer_is_before_the_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_port = silent.local_addr().unwrap().port().to_string();
     let unready =

@@ -1,5 +1,8 @@
 //! Events, configurations and servers for the tests.
 
+pub(crate) mod extension;
+pub(crate) mod sqs;
+
 use std::{collections::HashMap, ffi::OsString, time::Duration};
 
 use lab::perseus::{Perseus, Received, Reply};
