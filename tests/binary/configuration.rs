@@ -1,4 +1,4 @@
-//! A configuration that is wrong, as Lambda shows it.
+//! How the process reports a wrong configuration.
 
 use std::process::Command;
 
@@ -67,7 +67,7 @@ async fn a_variable_of_an_earlier_version_is_warned_of_once_and_accepted() {
     }
 }
 
-/// As `cargo lambda watch` gives it.
+/// `cargo lambda watch` sets `AWS_LAMBDA_RUNTIME_API` to a URL.
 #[tokio::test]
 async fn the_runtime_api_can_be_a_url() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! Invocations, one by one and at once.
+//! Invocations, one after the other and concurrent.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn an_event_of_six_megabytes_is_delivered() {
     assert_eq!(perseus.violations(), [""; 0]);
 }
 
-/// Else each invocation would ask the kernel anew for the pages that its event takes.
+/// Otherwise each invocation would ask the kernel again for the pages of its event.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[tokio::test]
 async fn the_process_reuses_the_memory_of_earlier_events() {
@@ -59,11 +59,11 @@ async fn the_process_reuses_the_memory_of_earlier_events() {
     assert!(fewest < 100, "{fewest} page faults");
 }
 
-/// How many pages the function has asked for.
+/// The number of minor page faults of the process.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn page_faults(environment: &Environment) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/stat", environment.process_id())).unwrap();
-    // The eighth behind the name, which is in brackets: proc_pid_stat(5).
+    // The eighth field after the name in brackets: proc_pid_stat(5).
     let (_, fields) = status.rsplit_once(") ").unwrap();
     fields.split(' ').nth(7).unwrap().parse().unwrap()
 }
@@ -85,7 +85,7 @@ async fn an_event_of_another_kind_is_an_invocation_error() {
     }
     let logs = environment.logs();
     assert_eq!(logs.len(), 6, "one line each: {logs:?}");
-    // And the function lives on.
+    // The process still works.
     let answer = environment.invoke(event("a").to_string()).await.answer;
     assert_eq!(answer.failed_ids(), [""; 0]);
 }
@@ -166,7 +166,7 @@ async fn a_timeout_within_the_reserve_is_logged_with_both_settings() {
             assert!(look_at.contains("Timeout") && look_at.contains("CUTOFF_RESERVE"), "{look_at}");
         }
     }
-    // A later invocation that arrives late says nothing of the settings.
+    // A later invocation that arrives late does not log the settings.
     let environment = environment(&perseus, &[("CUTOFF_RESERVE", "500ms")]).await;
     environment.invoke(event("a").to_string()).await;
     environment.invoke_with(within(&event("a"), 400)).await;

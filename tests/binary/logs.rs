@@ -1,4 +1,4 @@
-//! Contract, section 5: what is logged, and what never is.
+//! Contract, section 5: what is logged, and what is never logged.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ async fn each_invocation_logs_one_line_with_its_counts() {
         "splits",
     ]
     .map(|count| lines[0][count].as_u64().unwrap());
-    // "a" alone is refused with 400; "b c" comes back by halves: "b" for now, "c" taken; "b" fails.
+    // "a" is refused alone with 400. Of "b c", "c" is accepted and "b" is retryable, is sent again and fails.
     assert_eq!(answer.failed_ids(), ["a", "b", "d"]);
     assert_eq!(counts, [4, 1, 2, 1, 0, 3, 5, 2, 1]);
     let left = lines[0]["timeLeftMs"].as_u64().unwrap();
@@ -202,11 +202,11 @@ async fn lines_have_the_first_ids_and_the_debug_level_has_all() {
     }
 }
 
-/// What a Perseus says that quotes all that it was sent, in this manner.
+/// A reply that quotes all private parts of the request in this manner.
 fn quoted(request: &Received, manner: &str) -> String {
     let headers = request.headers.values().map(|value| value.to_str().unwrap());
     let all = format!("{} {}", headers.collect::<Vec<_>>().join(" "), String::from_utf8_lossy(&request.body));
-    // What is private comes first: an excerpt is short.
+    // Private words only, because an excerpt is short.
     let all = format!("{all} BodyMarker TokenMarker HeaderMarker QueryMarker AttributeMarker");
     let words = all.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.contains("Marker"));
     let say = |word: &str| match manner {
@@ -233,18 +233,18 @@ async fn nothing_private_is_logged_at_any_level() {
         "HeaderMarker",
         "QueryMarker",
     ];
-    // Lambda's levels, and the one that Rust's own tools set.
+    // Lambda's levels, and the variable that Rust's tools read.
     let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].map(|level| (level, "trace"));
     for (level, rust_log) in levels.into_iter().chain([("", "trace"), ("", "")]) {
         let perseus = Perseus::start(|request| {
             let id = request.message_ids[0].as_str();
             match id {
-                // Of what is no refusal, nothing is told at all.
+                // These are no refusals: nothing of the reply is logged.
                 "busy" => Reply::status(503).body("ReplyMarker"),
                 "garbled" => Reply::ok().body("{\"ReplyMarker\""),
                 "named" => Reply::refuse(207, &[("ReplyMarker", None)]),
                 "wrong" => Reply::status(403).body(quoted(request, "plain")),
-                // Of a refusal an excerpt, without what was sent.
+                // Refusals: an excerpt is logged, without words of the request.
                 manner => Reply::status(422).body(quoted(request, manner)),
             }
         })
@@ -260,7 +260,7 @@ async fn nothing_private_is_logged_at_any_level() {
             ("BATCH_MAX_RECORDS", "1"),
             ("MAX_IN_FLIGHT", "1"),
             ("MAX_ATTEMPTS", "1"),
-            // What is asked of SQS fails too, and is told.
+            // The calls to SQS fail too, and are logged.
             ("SQS_VISIBILITY", "on"),
             ("REJECTED_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"),
             ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1/"),

@@ -1,4 +1,4 @@
-//! The metrics that an invocation leaves on standard output.
+//! The metrics document that an invocation writes to standard output.
 
 use std::time::UNIX_EPOCH;
 
@@ -12,13 +12,13 @@ use crate::support::*;
 
 const SCHEMA: &str = include_str!("embedded_metric_format.schema.json");
 
-/// The documents among the lines on standard output.
+/// The metrics documents among the lines on standard output.
 fn metrics(environment: &lab::environment::Environment) -> Vec<Value> {
     documents(environment).filter(|line| line.get("_aws").is_some()).collect()
 }
 
-/// Holds a document against the published schema, and against what the schema leaves to the text beside it: each metric
-/// that is declared is there, as a number or as values with a count each, 100 at most.
+/// Checks a document against the published schema, and against the rules that only the specification's text has: each
+/// declared metric exists, as a number or as at most 100 values with a count each.
 fn assert_valid(document: &Value) {
     let schema = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     assert!(schema.is_valid(document), "{document}");
@@ -88,7 +88,7 @@ async fn the_metrics_document_is_valid_for_every_outcome() {
     .await;
     let settings = [("METRICS", "on"), ("MAX_ATTEMPTS", "1"), ("CUTOFF_RESERVE", "500ms")];
     let environment = environment(&perseus, &settings).await;
-    // Sent a moment ago and months ago and at all times in between, and at some that no clock has.
+    // Ages from a moment to months, and timestamps that no clock shows.
     let now = u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let mut spread = event(&(0..400).map(|n| format!("m{n}")).collect::<Vec<_>>().join(" "));
     for (n, record) in (0_u32..).zip(spread["Records"].as_array_mut().unwrap()) {
@@ -107,7 +107,7 @@ async fn the_metrics_document_is_valid_for_every_outcome() {
     for event in [&event(""), &event("f"), &spread, &unreadable] {
         environment.invoke(event.to_string()).await;
     }
-    // Cut off, and begun after its deadline.
+    // One invocation is cut off, and one begins after its deadline.
     environment.invoke_with(within(&event("h"), 1_000)).await;
     environment.invoke_with(Invoke { deadline_ms: 1_600_000_000_000, ..within(&event("m"), 30_000) }).await;
     let documents = metrics(&environment);

@@ -1,4 +1,4 @@
-//! The deadline, the cutoff before it, and what is not begun because of it.
+//! The deadline, the cutoff before it, and attempts that are not started because of it.
 
 use std::{
     sync::{
@@ -48,7 +48,7 @@ async fn a_hanging_perseus_is_cut_off_at_the_cutoff() {
     let (_perseus, handler) =
         forwarder(&settings, |request| if holds(request, "b") { Reply::hang() } else { Reply::ok() }).await;
     let start = Instant::now();
-    // What was acknowledged before the cutoff stays so.
+    // Records acknowledged before the cutoff stay acknowledged.
     assert_eq!(report_within(&handler, &event("a b c"), 10 * SECOND).await, ["b"]);
     let took = start.elapsed();
     assert!((9 * SECOND..9 * SECOND + 10 * MS).contains(&took), "{took:?}");
@@ -59,10 +59,10 @@ async fn an_attempt_that_would_pass_the_cutoff_is_not_started() {
     let settings = [("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
     let (perseus, handler) = forwarder(&settings, |_| Reply::ok().after(400 * MS)).await;
     let start = Instant::now();
-    // The cutoff is after 1,000 ms: a third attempt would end at 1,200.
+    // The cutoff is after 1,000 ms. A third attempt would end after 1,200 ms.
     assert_eq!(report_within(&handler, &event("a b c d"), 2 * SECOND).await, ["c", "d"]);
     assert_eq!(posted(&perseus), ["a", "b"]);
-    // And no one waits for the cutoff to say so.
+    // The answer does not wait for the cutoff.
     assert!(start.elapsed() < 820 * MS, "{:?}", start.elapsed());
 }
 
@@ -100,7 +100,7 @@ async fn occasional_hanging_requests_do_not_stop_later_invocations() {
     })
     .await;
     let ids = |from: usize| (from..from + 49).map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
-    // More hanging ones than could be stragglers if those that end last were all that counts.
+    // More hanging requests than the latency estimate would ignore as outliers if it looked only at the last ones.
     let hanging = (0..6).map(|number| format!("hangs{number} {}", ids(100 * number)));
     let event_with_hangs = event(&hanging.collect::<Vec<_>>().join(" "));
     let reported = report_within(&handler, &event_with_hangs, 20 * SECOND).await;
@@ -119,7 +119,7 @@ async fn sending_resumes_after_an_outage_of_hanging_requests() {
         };
         let (perseus, handler) = forwarder(&settings, reply).await;
         let deliver = async || {
-            // The next event comes when there is no pause any more.
+            // The next event comes after all pauses.
             tokio::time::advance(5 * SECOND).await;
             report_within(&handler, &event("a"), 6 * SECOND).await.is_empty()
         };

@@ -1,4 +1,4 @@
-//! The sample events, each through the handler.
+//! The handler delivers each file of events/.
 
 use lab::perseus::{Perseus, Reply};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Rejected records, straight to the queue for them.
+//! With `REJECTED_QUEUE_URL`: rejected records are sent to that queue.
 
 use lab::perseus::{Received, Reply};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn picky(request: &Received) -> Reply {
     if is_bad { Reply::status(422).body("no time field") } else { Reply::ok() }
 }
 
-/// The same, but that it never answers for the record that is named so.
+/// The same, but never answers a request that holds the record with the hanging id.
 fn picky_and_slow(request: &Received) -> Reply {
     if holds(request, "slow") { Reply::hang() } else { picky(request) }
 }
@@ -111,7 +111,7 @@ async fn unconfirmed_records_are_reported_and_the_answer_is_before_the_deadline(
         let (_perseus, handler) = between(&sqs, &settings, picky_and_slow).await;
         let (reported, took) = timed(&handler, &event("a bad1 slow bad2"), 5 * SECOND).await;
         match answer {
-            // All but the first are confirmed, and the others are what it seems.
+            // SQS confirms all but the first entry.
             Answer::Refuse(["0"]) | Answer::Forget => assert_eq!(reported, ["bad1", "slow"], "{answer:?}"),
             _ => assert_eq!(reported, ["bad1", "slow", "bad2"], "{answer:?}"),
         }
@@ -129,7 +129,7 @@ async fn with_both_sqs_settings_the_answer_is_before_the_deadline() {
         let (_perseus, handler) = between(&sqs, &settings, picky_and_slow).await;
         let (reported, took) = timed(&handler, &event("bad slow"), 5 * SECOND).await;
         assert_eq!(reported, ["bad", "slow"], "{answer:?}");
-        // A half of the last second, and a half of the rest.
+        // Half of the last second, and half of the rest.
         assert!(took < 4_760 * MS, "{answer:?}: {took:?}");
         assert_eq!(sqs.calls().len(), 2, "{answer:?}");
     }
@@ -191,7 +191,7 @@ async fn a_dead_lettered_record_leaves_its_group_and_the_rest_of_the_group_comes
     let [message] = &messages[..] else { panic!("{messages:?}") };
     assert_eq!(message["MessageGroupId"], "a");
     assert_eq!(message["MessageDeduplicationId"], "a2bad");
-    // In the next delivery the group goes on.
+    // The group continues in the next invocation.
     assert_eq!(report(&handler, &fifo("a3 a4")).await, [""; 0]);
     let committed: Vec<_> = perseus.committed().into_iter().filter(|id| id.starts_with('a')).collect();
     assert_eq!(committed, ["a1", "a3", "a4"]);

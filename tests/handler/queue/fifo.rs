@@ -17,7 +17,7 @@ fn posted_of(perseus: &Perseus, group: &str) -> Vec<String> {
 async fn records_of_a_group_are_posted_in_order() {
     for most in ["1", "2", "3", "100"] {
         let settings = [("BATCH_MAX_RECORDS", most)];
-        // The earlier a request, the slower its answer: any two of a group at once would show.
+        // Earlier requests get slower answers, so two requests of a group at once would be noticed.
         let (perseus, handler) = forwarder(&settings, |request| {
             Reply::ok().after(MS * 500_u32.saturating_sub(50 * u32::try_from(request.number).unwrap()))
         })

@@ -1,4 +1,4 @@
-//! When messages that come back become visible again.
+//! With `SQS_VISIBILITY=on`: when reported messages become visible again.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::support::{sqs::*, *};
 const ON: (&str, &str) = ("SQS_VISIBILITY", "on");
 const ONCE: (&str, &str) = ("MAX_ATTEMPTS", "1");
 
-/// The event, each record with its id for a receipt handle and received that often.
+/// Sets each record's receipt handle to its id, and its receive count to this.
 fn received(mut event: Value, times: u64) -> Value {
     for record in event["Records"].as_array_mut().unwrap() {
         record["receiptHandle"] = record["messageId"].clone();
@@ -19,7 +19,7 @@ fn received(mut event: Value, times: u64) -> Value {
     event
 }
 
-/// The receipt handles in alphabetical order, after a check that all timeouts are in this range.
+/// The receipt handles in alphabetical order. Asserts that all timeouts are in this range.
 #[track_caller]
 fn handles(sqs: &Sqs, expected: RangeInclusive<u64>) -> Vec<String> {
     let mut timeouts = sqs.timeouts();
@@ -100,7 +100,7 @@ async fn a_success_ends_a_retry_after() {
     assert_eq!(report_within(&handler, &received(event("a b c d"), 1), 2 * SECOND).await, ["a", "c", "d"]);
     let mut timeouts: Vec<_> = sqs.timeouts().into_iter().map(|(_, seconds)| seconds).collect();
     timeouts.sort_unstable();
-    // "a" failed, "b" was taken, and the others met the cutoff.
+    // "a" failed, "b" was accepted, and the others met the cutoff.
     assert!(matches!(timeouts[..], [1..=10, 1..=10, 90..=120]), "{timeouts:?}");
 }
 
@@ -196,7 +196,7 @@ async fn all_records_of_a_group_get_the_same_timeout() {
     let mut event = received(fifo("a1 b1 a2 c1 a3 c2 b2 a4"), 1);
     event["Records"][7]["attributes"]["ApproximateReceiveCount"] = json!("3");
     assert_eq!(report(&handler, &event).await, ["a2", "c1", "a3", "c2", "a4"]);
-    // One timeout for the tail, by the largest receive count in it; the rejected record's group keeps its own.
+    // The tail gets one timeout, by the largest receive count in it. The group of the rejected record keeps its own.
     assert_eq!(handles(&sqs, 810..=1_080), ["a2", "a3", "a4"]);
     let timeouts = sqs.timeouts();
     assert!(timeouts.iter().all(|(_, seconds)| *seconds == timeouts[0].1), "{timeouts:?}");
@@ -214,7 +214,7 @@ async fn whatever_sqs_does_the_answer_is_the_same_and_before_the_deadline() {
                 .await;
         let (reported, took) = timed(&handler, &received(event("a b c"), 1), 5 * SECOND).await;
         assert_eq!(reported, ["a", "c"], "{answer:?}");
-        // Cut off after 4 s; of the second that is left a half may be SQS'.
+        // Cut off after 4 s. SQS may use half of the remaining second.
         assert!(took < 4_510 * MS, "{answer:?}: {took:?}");
         assert!(!sqs.calls().is_empty(), "{answer:?}");
     }

@@ -1,4 +1,4 @@
-//! Contract, section 3: batches that are split until what is at fault is alone.
+//! Contract, section 3: a refused batch is bisected until its bad records are alone.
 
 use lab::perseus::Reply;
 
@@ -35,7 +35,7 @@ async fn only_bad_records_are_rejected() {
             assert_eq!(report(&handler, &numbered(100)).await, poison, "{status}");
             assert_eq!(perseus.committed().len(), 100 - poison.len());
             assert_eq!(perseus.violations(), [""; 0]);
-            // One path of halves per poisoned record, and the neighbours' halves.
+            // One path of halves for each bad record, and the halves beside it.
             assert!(perseus.received().len() <= 1 + poison.len() * 2 * 7, "{}", perseus.received().len());
         }
     }

@@ -1,4 +1,4 @@
-//! Contract, section 3: every way to give no usable reply is an outage, and a short one is none.
+//! Contract, section 3: Perseus fails every request (outage), and short failures that are no outage.
 
 use lab::perseus::{Perseus, Reply};
 use perseus_forwarder::lambda::handler::Handler;
@@ -40,7 +40,7 @@ async fn broken(kind: Broken) -> RawServer {
     .await
 }
 
-/// The requests of each of so many invocations, of 1,000 records.
+/// The number of requests in each of these invocations. Each has 1,000 records.
 async fn requests(server: &mut RawServer, handler: &Handler, invocations: usize) -> Vec<usize> {
     let mut requests = Vec::new();
     for _ in 0..invocations {
@@ -93,7 +93,7 @@ async fn connections_that_close_at_once_are_an_outage() {
     assert!(start.elapsed() < 100 * MS, "{:?}", start.elapsed());
 }
 
-/// A Perseus that fails in this way until it is so old.
+/// A Perseus that fails in this way for the given time, and then works.
 async fn fails_for(
     time: std::time::Duration,
     failure: impl Fn() -> Reply + Send + 'static,
@@ -110,7 +110,7 @@ async fn fails_for(
 
 #[tokio::test(start_paused = true)]
 async fn a_short_failure_costs_no_record() {
-    // A single batch waits longer only for what a restart looks like.
+    // Only 502 and 503 look like a restart. A single batch waits longer only for these.
     type Failure = (fn() -> Reply, &'static [usize]);
     let failures: [Failure; 6] = [
         (|| Reply::status(503), &[10, 1_000, 10_000]),

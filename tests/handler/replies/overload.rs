@@ -1,4 +1,4 @@
-//! A Perseus that cannot take what is sent: how hard it is pushed, from one invocation to the next.
+//! Perseus is overloaded (429, 502, 503, 504, time-outs): how the limit on requests follows it.
 
 use std::sync::{
     Arc,
@@ -56,7 +56,7 @@ async fn the_learnt_limit_is_kept_for_the_next_invocation() {
     let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "50"), ("MAX_ATTEMPTS", "20")];
     let at_once = Arc::new(std::sync::Mutex::new(std::collections::VecDeque::<Instant>::new()));
     let (perseus, handler) = forwarder(&settings, move |request| {
-        // A capacity of 5 requests of 100 ms.
+        // Perseus handles five requests of 100 ms at once.
         let mut at_once = at_once.lock().unwrap();
         at_once.retain(|until| *until > request.at);
         if at_once.len() >= 5 {
@@ -83,7 +83,7 @@ async fn a_limit_below_one_means_pauses_between_requests() {
     assert_eq!(report(&handler, &numbered(10)).await.len(), 3);
     let at: Vec<Instant> = perseus.received().iter().map(|request| request.at).collect();
     let pauses: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0] - 100 * MS).collect();
-    // A share of a half, a quarter, an eighth of the time; then of more, until it is all.
+    // The limit is a half, a quarter, an eighth of one request; then it grows until there are no pauses.
     for (pause, share) in pauses.iter().zip([2, 4, 8]) {
         let expected = 100 * MS * (share - 1);
         assert!(*pause > expected / 3 && *pause < expected * 2, "{pauses:?}");
@@ -96,7 +96,7 @@ async fn a_pause_that_would_pass_the_cutoff_is_not_waited_for() {
     let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "1"), ("MAX_ATTEMPTS", "1"), ("CUTOFF_RESERVE", "1s")];
     let (perseus, handler) = forwarder(&settings, |_| Reply::status(429).after(2_000 * MS)).await;
     let start = Instant::now();
-    // The pause is 1 s at least and the next request takes 2 s: too much for the 2 s that are left then.
+    // The pause is at least 1 s and the next request takes 2 s, but only 2 s are left.
     assert_eq!(report_within(&handler, &numbered(10), 5_000 * MS).await.len(), 10);
     assert_eq!(perseus.received().len(), 1);
     assert!(start.elapsed() < 2_100 * MS, "{:?}", start.elapsed());

@@ -1,4 +1,4 @@
-//! Contract, section 3: what a reply says, record by record, and replies that cannot be read.
+//! Contract, section 3: replies that name records, and replies that cannot be read.
 
 use lab::perseus::Reply;
 

@@ -1,4 +1,4 @@
-//! Contract, section 3: a Perseus that refuses everything, and one that only refuses a lot.
+//! Contract, section 3: Perseus refuses everything, and Perseus refuses many records but not all.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use crate::support::{sqs::*, *};
 
 const TO: (&str, &str) = ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dead");
 
-/// How many requests an event takes, and the ids that are reported of it.
+/// The number of requests for an event, and the reported ids.
 async fn requests(perseus: &Perseus, handler: &Handler, records: usize) -> (usize, Vec<String>) {
     let before = perseus.received().len();
     let reported = report(handler, &numbered(records)).await;
@@ -44,7 +44,7 @@ async fn refusals_are_counted_across_invocations() {
     for _ in 0..30 {
         all += requests(&perseus, &handler, 3).await.0;
     }
-    // 5 for each event of three, until there are 50; then a probe of 2 or 3.
+    // 5 requests for each event of three records until there are 50 refusals; then a probe of 2 or 3 requests.
     assert!((50 + 20 * 2..=55 + 20 * 3).contains(&all), "{all}");
 }
 
@@ -85,7 +85,7 @@ async fn refusals_by_name_of_all_records_count() {
     assert_eq!(sqs.messages().len(), 0);
 }
 
-/// Refuses all until it is told to be good again; then only requests with a bad record in it.
+/// Refuses all requests until the flag is set, then only those with a bad record.
 async fn refusing(
     is_bad: fn(usize) -> bool,
     settings: &[(&str, &str)],
@@ -108,7 +108,7 @@ async fn the_first_acceptance_ends_it_even_if_each_batch_has_a_bad_record() {
     requests(&perseus, &handler, 1_000).await;
     requests(&perseus, &handler, 1_000).await;
     refuses_all.store(false, Relaxed);
-    // One path of halves ends at a bad record now and then.
+    // Sometimes the path of halves ends at a bad record.
     let mut reported = Vec::new();
     for _ in 0..3 {
         reported = requests(&perseus, &handler, 1_000).await.1;
@@ -201,7 +201,7 @@ async fn a_perseus_that_refuses_single_records_is_up() {
         .await;
         let reported = report_within(&handler, &event("a b c d"), 3_500 * MS).await;
         assert_eq!(reported, ["a", "b", "c", "d"]);
-        // The first one is rejected, the second failed, and the others come back soon: Perseus is there.
+        // The first is rejected, the second failed, and the others come back soon because Perseus is up.
         let mut timeouts: Vec<_> = sqs.timeouts().into_iter().map(|(_, seconds)| seconds).collect();
         timeouts.sort_unstable();
         assert!(matches!(timeouts[..], [1..=10, 1..=10, 90..=120]), "by name: {by_name}: {timeouts:?}");

@@ -1,4 +1,4 @@
-//! Contract, section 3: what is tried again, how often and when.
+//! Contract, section 3: which requests are retried, how often and when.
 
 use std::time::UNIX_EPOCH;
 
@@ -138,7 +138,7 @@ async fn a_wrong_set_up_stops_all_requests() {
         assert_eq!(report(&handler, &event("a b c d")).await, ["b", "c", "d"], "{status}");
         assert_eq!(posted(&perseus), ["a", "b"], "{status}");
         assert_eq!(perseus.violations(), [""; 0], "{status}");
-        // The next invocation asks anew.
+        // The next invocation tries again.
         report(&handler, &event("e")).await;
         assert_eq!(posted(&perseus), ["a", "b", "e"], "{status}");
     }

@@ -1,4 +1,4 @@
-//! Whose certificates Perseus may have.
+//! Which certificates of Perseus are trusted (`PERSEUS_CA_CERT`).
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::*;
 
-/// A certificate authority: its own certificate as PEM, and what it signs with.
+/// A certificate authority: its certificate as PEM, and its issuer.
 fn authority() -> (String, Issuer<'static, KeyPair>) {
     authority_of(CertificateParams::new([]).unwrap())
 }
@@ -28,7 +28,7 @@ fn authority_of(mut params: CertificateParams) -> (String, Issuer<'static, KeyPa
     (pem, Issuer::new(params, key))
 }
 
-/// What takes TLS connections with a certificate for this host from that authority.
+/// Accepts TLS connections with a certificate that this authority issued for this host.
 fn acceptor(issuer: &Issuer<'_, KeyPair>, host: &str) -> TlsAcceptor {
     acceptor_with(issuer, &CertificateParams::new([host.to_owned()]).unwrap())
 }
@@ -46,7 +46,7 @@ fn acceptor_with(issuer: &Issuer<'_, KeyPair>, params: &CertificateParams) -> Tl
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// The ids that are reported of "a", and how many requests came through, with this for `PERSEUS_CA_CERT`.
+/// The reported ids of an event with record "a", and how many requests arrived, with this `PERSEUS_CA_CERT`.
 async fn outcome(acceptor: TlsAcceptor, trusted: &str) -> (Vec<String>, usize) {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);

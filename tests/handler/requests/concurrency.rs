@@ -1,4 +1,4 @@
-//! How many requests are in flight at once.
+//! `MAX_IN_FLIGHT`: how many requests are in flight at once.
 
 use futures_util::future::join;
 use lab::perseus::Reply;

@@ -1,4 +1,4 @@
-//! Bad connections, on raw sockets.
+//! Connections that die, break off, drip or never end, made with raw sockets.
 
 use std::sync::{
     Arc, Mutex,
@@ -18,7 +18,7 @@ async fn a_dead_pooled_connection_costs_an_immediate_retry_and_no_attempt() {
         let mut server = RawServer::start(move |_, mut connection| async move {
             connection.request().await;
             connection.write(OK).await;
-            // Alive again for the next invocation, until it is used.
+            // The connection works until the next invocation uses it.
             connection.request().await;
             if resets {
                 connection.reset();
@@ -45,7 +45,7 @@ async fn a_retry_on_a_new_connection_has_the_same_headers() {
             let Some((head, _)) = connection.receive().await else { return };
             seen.lock().unwrap().push(head);
             connection.write(OK).await;
-            // The next one is lost on the connection from the pool.
+            // The next request is lost on the pooled connection.
             connection.request().await;
         }
     })
@@ -70,7 +70,7 @@ async fn a_retry_on_a_new_connection_has_the_same_headers() {
     }
 }
 
-/// A server whose connections are good for one request, and reset at the next.
+/// A server that answers the first request of a connection and resets it at the second.
 async fn resets_second_requests() -> RawServer {
     RawServer::start(|_, mut connection| async move {
         connection.request().await;
@@ -123,7 +123,7 @@ async fn a_record_that_breaks_every_connection_is_sent_at_most_once_more_than_al
     let handler = handler(&server.url, &settings);
     assert_eq!(report(&handler, &numbered(20)).await, [""; 0]);
     assert_eq!(server.requests(), 20);
-    // Once on a connection from the pool, once on a new one; there it is answered.
+    // Sent on the pooled connection, then on a new one, which answers it.
     assert_eq!(report(&handler, &event("a")).await, [""; 0]);
     assert_eq!(server.requests(), 2);
 }

@@ -1,4 +1,4 @@
-//! Contract, section 3: what a request looks like.
+//! Contract, section 3: the headers and the body of a request.
 
 use lab::perseus::Reply;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ async fn another_body_has_another_idempotency_key() {
             received_again["Records"][1]["attributes"]["ApproximateReceiveCount"] = "2".into();
             let mut other_body = original.clone();
             other_body["Records"][1]["body"] = "{\"n\":2}".into();
-            // Two messages may say the same.
+            // Two messages may have the same body.
             let other_ids = event("c d");
             for event in [&original, &received_again, &other_body, &other_ids, &original] {
                 report(&handler, event).await;

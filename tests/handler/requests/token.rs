@@ -1,5 +1,4 @@
-//! A token out of a store: when it is read, what becomes of one that is refused, and that no store matters for
-//! anything else.
+//! A token from a store: when it is read, what a refusal does, and that a store cannot disturb anything else.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::support::{
     *,
 };
 
-/// Takes requests with this token alone.
+/// Accepts only requests with this token.
 fn only(token: &'static str) -> impl Fn(&Received) -> Reply + Send + 'static {
     move |request| Reply::status(if bearer(request) == format!("Bearer {token}") { 200 } else { 401 })
 }
@@ -72,7 +71,7 @@ async fn a_token_rotation_during_traffic_costs_no_record() {
     assert_eq!(extension.calls().len(), 2, "all that were refused share one call");
     let refused = bearers(&perseus)[20..].iter().filter(|bearer| *bearer == "Bearer one").count();
     assert!((1..=10).contains(&refused), "{refused}: none is sent while the store is being asked");
-    // And the next invocation goes on with it.
+    // The next invocation uses the new token.
     assert_eq!(report(&handler, &event("x")).await, [""; 0]);
     assert_eq!(bearers(&perseus).last().unwrap(), "Bearer two");
 }
@@ -89,7 +88,7 @@ async fn many_refusals_of_the_token_cause_one_read_and_one_more_request_per_batc
     let of = |token: &str| sent.iter().filter(|bearer| *bearer == token).count();
     assert_eq!(of("Bearer one"), 5);
     assert!((1..=5).contains(&of("Bearer two")), "{sent:?}");
-    // Each invocation may look once.
+    // Each invocation may read the store once.
     assert_eq!(report(&handler, &event).await.len(), 5);
     assert_eq!(extension.calls().len(), 3);
 }
@@ -259,7 +258,7 @@ async fn a_second_rotation_waits_for_the_next_invocation() {
     assert_eq!(extension.calls().len(), 3);
 }
 
-/// The ids that five invocations of a record each report, all at once.
+/// The reported ids of five concurrent invocations with one record each.
 async fn five_at_once(handler: &Handler) -> Vec<String> {
     let ids = ["a", "b", "c", "d", "e"];
     join_all(ids.map(|id| async move { report(handler, &event(id)).await })).await.concat()
@@ -283,7 +282,7 @@ async fn a_batch_tries_one_other_token_at_most() {
             Reply::status(401).after(10 * MS * u32::try_from(place).unwrap())
         })
         .await;
-    // Begins with the second token, and fetches a third while requests with the second are still on their way.
+    // Starts with the second token, and reads a third while requests with the second are in flight.
     let late = async {
         sleep(30 * MS).await;
         report(&handler, &event("late")).await
