@@ -83,7 +83,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "an id that was not sent is passed over",
         file: "perseus/reply.rs",
-        good: "return Verdict::Unknown(\"a reply that names an id that was not sent\");",
+        good: "return Verdict::Unknown(UNKNOWN_ID);",
         bad: "continue;",
         scenario: "verdicts",
         breaks: LOSS,

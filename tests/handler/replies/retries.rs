@@ -1,4 +1,4 @@
-//! Contract, section 3: what is tried again, how often and when.
+//! Contract, section 3: which requests are retried, how often and when.
 
 use std::time::UNIX_EPOCH;
 
@@ -10,7 +10,7 @@ use crate::support::*;
 const AGAIN: [u16; 14] = [408, 409, 425, 429, 500, 502, 503, 504, 505, 507, 508, 511, 520, 599];
 
 #[tokio::test(start_paused = true)]
-async fn a_passing_failure_costs_a_retry() {
+async fn a_brief_failure_costs_a_retry() {
     for status in AGAIN {
         let (perseus, handler) =
             forwarder(&[], move |request| Reply::status(if request.number == 0 { status } else { 200 }))
@@ -22,7 +22,7 @@ async fn a_passing_failure_costs_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lasting_failure_costs_the_attempts_allowed() {
+async fn a_lasting_failure_uses_all_attempts() {
     for status in AGAIN {
         for (allowed, expected) in [("1", 1), ("2", 2), ("4", 4)] {
             let (perseus, handler) =
@@ -34,7 +34,7 @@ async fn a_lasting_failure_costs_the_attempts_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn statuses_that_no_one_defined_acknowledge_nothing() {
+async fn undefined_statuses_acknowledge_nothing() {
     for status in [203, 205, 206, 208, 226, 299, 600, 999] {
         let (perseus, handler) = forwarder(&[("MAX_ATTEMPTS", "2")], move |_| Reply::status(status)).await;
         assert_eq!(report(&handler, &event("a")).await, ["a"], "{status}");
@@ -43,7 +43,7 @@ async fn statuses_that_no_one_defined_acknowledge_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn backoff_grows_within_its_bounds() {
+async fn backoff_grows_within_its_limits() {
     let settings = [("MAX_ATTEMPTS", "5"), ("RETRY_BASE", "1s"), ("RETRY_CAP", "3s")];
     for _ in 0..20 {
         let (perseus, handler) = forwarder(&settings, |_| Reply::status(500)).await;
@@ -57,7 +57,7 @@ async fn backoff_grows_within_its_bounds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_the_least_wait() {
+async fn retry_after_is_the_shortest_wait() {
     let in_seven_seconds = httpdate::fmt_http_date(wall_clock() + 8 * SECOND);
     for value in ["7", &in_seven_seconds] {
         let value = value.to_owned();
@@ -87,7 +87,7 @@ async fn retry_after_holds_for_every_request_of_the_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_kept_from_one_invocation_to_the_next() {
+async fn retry_after_is_kept_across_invocations() {
     let settings = [("MAX_ATTEMPTS", "1")];
     let (perseus, handler) = forwarder(&settings, |request| match request.number {
         0 => Reply::status(429).header("retry-after", "9"),
@@ -104,7 +104,7 @@ async fn retry_after_is_kept_from_one_invocation_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_that_makes_no_sense_is_no_reason_to_wait() {
+async fn a_malformed_retry_after_is_ignored() {
     for value in ["soon", "-5", "Sun, 06 Nov 1994 08:49:37 GMT"] {
         let (_perseus, handler) = forwarder(&[], move |request| {
             if request.number == 0 { Reply::status(503).header("retry-after", value) } else { Reply::ok() }
@@ -117,7 +117,7 @@ async fn a_retry_after_that_makes_no_sense_is_no_reason_to_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_connection_is_tried_again() {
+async fn a_refused_connection_is_retried() {
     let handler = handler("http://127.0.0.1:1/", &[("RETRY_BASE", "1s"), ("RETRY_CAP", "1s")]);
     let start = Instant::now();
     assert_eq!(report(&handler, &event("a")).await, ["a"]);
@@ -125,7 +125,7 @@ async fn a_refused_connection_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_set_up_ends_all_sending() {
+async fn a_wrong_set_up_stops_all_requests() {
     for status in
         [300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405, 406, 410, 411, 415, 418, 431, 451, 501]
     {
@@ -138,14 +138,14 @@ async fn a_wrong_set_up_ends_all_sending() {
         assert_eq!(report(&handler, &event("a b c d")).await, ["b", "c", "d"], "{status}");
         assert_eq!(posted(&perseus), ["a", "b"], "{status}");
         assert_eq!(perseus.violations(), [""; 0], "{status}");
-        // The next invocation asks anew.
+        // The next invocation tries again.
         report(&handler, &event("e")).await;
         assert_eq!(posted(&perseus), ["a", "b", "e"], "{status}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_set_up_ends_waiting_too() {
+async fn a_wrong_set_up_ends_waiting() {
     let settings = [("BATCH_MAX_RECORDS", "1"), ("RETRY_BASE", "20s"), ("RETRY_CAP", "20s")];
     let (perseus, handler) = forwarder(&settings, |request| {
         if holds(request, "a") {

@@ -1,5 +1,4 @@
-//! A token out of a store: when it is read, what becomes of one that is refused, and that no store matters for
-//! anything else.
+//! A token from a store: when it is read, what a refusal does, and that a store cannot disturb anything else.
 
 use std::time::Duration;
 
@@ -9,12 +8,12 @@ use perseus_forwarder::lambda::handler::Handler;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::{
+use crate::support::{
     extension::{Answer, Extension},
-    support::*,
+    *,
 };
 
-/// Takes requests with this token alone.
+/// Accepts only requests with this token.
 fn only(token: &'static str) -> impl Fn(&Received) -> Reply + Send + 'static {
     move |request| Reply::status(if bearer(request) == format!("Bearer {token}") { 200 } else { 401 })
 }
@@ -29,7 +28,7 @@ fn bearers(perseus: &Perseus) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_is_read_when_it_is_first_needed_and_kept() {
+async fn the_token_is_read_at_first_need_and_kept() {
     let extension = Extension::start(MS, |_| Answer::Secret("one\n")).await;
     let (perseus, handler) = extension.forwarder(&[("BATCH_MAX_RECORDS", "1")], only("one")).await;
     assert_eq!(report(&handler, &event("")).await, [""; 0]);
@@ -45,7 +44,7 @@ async fn the_token_is_read_when_it_is_first_needed_and_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parameter_will_do_as_well() {
+async fn the_token_can_be_a_parameter() {
     let value = json!({"Parameter": {"Value": "one"}}).to_string();
     let extension = Extension::start(MS, move |_| Answer::Status(200, value.clone())).await;
     let settings = [("PERSEUS_TOKEN_SECRET", ""), ("PERSEUS_TOKEN_PARAMETER", "/perseus/token")];
@@ -58,7 +57,7 @@ async fn a_parameter_will_do_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_replaced_in_mid_traffic_heals() {
+async fn a_token_rotation_during_traffic_costs_no_record() {
     let extension = Extension::start(50 * MS, |call| Answer::Secret(["one", "two"][call.min(1)])).await;
     let settings = [("BATCH_MAX_RECORDS", "1"), ("MAX_ATTEMPTS", "1")];
     let (perseus, handler) = extension
@@ -72,13 +71,13 @@ async fn a_token_that_is_replaced_in_mid_traffic_heals() {
     assert_eq!(extension.calls().len(), 2, "all that were refused share one call");
     let refused = bearers(&perseus)[20..].iter().filter(|bearer| *bearer == "Bearer one").count();
     assert!((1..=10).contains(&refused), "{refused}: none is sent while the store is being asked");
-    // And the next invocation goes on with it.
+    // The next invocation uses the new token.
     assert_eq!(report(&handler, &event("x")).await, [""; 0]);
     assert_eq!(bearers(&perseus).last().unwrap(), "Bearer two");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_refusals_is_one_call_and_one_more_request_for_each_batch() {
+async fn many_refusals_of_the_token_cause_one_read_and_one_more_request_per_batch() {
     let extension = Extension::start(MS, |call| Answer::Secret(["one", "two", "three"][call])).await;
     let settings = [("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "5")];
     let (perseus, handler) = extension.forwarder(&settings, |_| Reply::status(401).after(MS)).await;
@@ -89,13 +88,13 @@ async fn a_storm_of_refusals_is_one_call_and_one_more_request_for_each_batch() {
     let of = |token: &str| sent.iter().filter(|bearer| *bearer == token).count();
     assert_eq!(of("Bearer one"), 5);
     assert!((1..=5).contains(&of("Bearer two")), "{sent:?}");
-    // Each invocation may look once.
+    // Each invocation may read the store once.
     assert_eq!(report(&handler, &event).await.len(), 5);
     assert_eq!(extension.calls().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_token_again_is_a_wrong_set_up() {
+async fn if_the_store_returns_the_refused_token_the_set_up_is_wrong() {
     let extension = Extension::start(MS, |_| Answer::Secret("one")).await;
     let settings = [("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "1")];
     let (perseus, handler) = extension.forwarder(&settings, |_| Reply::status(401)).await;
@@ -107,7 +106,7 @@ async fn the_same_token_again_is_a_wrong_set_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_refusals_are_no_reason_to_ask() {
+async fn other_refusals_do_not_read_the_token_again() {
     for status in [400, 403, 404, 500] {
         let extension = Extension::start(MS, |_| Answer::Secret("one")).await;
         let (_perseus, handler) = extension.forwarder(&[], move |_| Reply::status(status)).await;
@@ -117,14 +116,14 @@ async fn other_refusals_are_no_reason_to_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_set_is_not_looked_for() {
+async fn a_configured_token_is_not_read_from_a_store() {
     let (perseus, handler) = forwarder(&[("PERSEUS_TOKEN", "one")], only("two")).await;
     assert_eq!(report(&handler, &event("a")).await, ["a"]);
     assert_eq!(perseus.received().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_token_nothing_is_sent_and_the_next_invocation_tries_again() {
+async fn without_a_token_no_request_is_sent_and_the_next_invocation_tries_again() {
     let rubbish = |body: &str| Answer::Status(200, body.to_owned());
     for answer in [
         Answer::Status(400, "ResourceNotFoundException".to_owned()),
@@ -157,7 +156,7 @@ async fn without_a_token_nothing_is_sent_and_the_next_invocation_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_extension_that_is_not_there_costs_no_time_and_is_no_outage_of_perseus() {
+async fn a_missing_extension_costs_no_time_and_is_no_outage_of_perseus() {
     let extension = Extension::start(MS, |_| Answer::Secret("one")).await;
     let settings = [("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "1"), ("MAX_ATTEMPTS", "1")];
     let (perseus, handler) = extension.forwarder(&settings, |_| Reply::ok()).await;
@@ -170,7 +169,7 @@ async fn an_extension_that_is_not_there_costs_no_time_and_is_no_outage_of_perseu
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_was_down_for_long_has_not_slowed_anything() {
+async fn a_store_outage_does_not_slow_later_deliveries() {
     let extension = Extension::start(MS, |call| match call {
         0..30 => Answer::Status(500, String::new()),
         _ => Answer::Secret("one"),
@@ -186,7 +185,7 @@ async fn a_store_that_was_down_for_long_has_not_slowed_anything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_extension_that_is_not_ready_yet_is_waited_for() {
+async fn an_extension_that_is_not_ready_is_waited_for() {
     let extension = Extension::start(MS, |call| match call {
         0..4 => Answer::Status(400, "not ready to serve traffic, please wait".to_owned()),
         _ => Answer::Secret("one"),
@@ -198,7 +197,7 @@ async fn an_extension_that_is_not_ready_yet_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cutoff_comes_before_any_store() {
+async fn waiting_for_a_store_ends_at_the_cutoff() {
     for renewal in [false, true] {
         let extension = Extension::start(MS, move |call| match call {
             0 if renewal => Answer::Secret("one"),
@@ -214,7 +213,7 @@ async fn the_cutoff_comes_before_any_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_down_after_a_refusal_is_a_wrong_set_up_too() {
+async fn if_the_store_is_down_after_a_refusal_the_set_up_is_wrong() {
     let extension = Extension::start(MS, |call| match call {
         0 => Answer::Secret("one"),
         1 => Answer::Hang,
@@ -230,7 +229,7 @@ async fn a_store_that_is_down_after_a_refusal_is_a_wrong_set_up_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_keeps_its_order_while_its_token_is_replaced() {
+async fn a_group_keeps_its_order_during_a_token_rotation() {
     let extension = Extension::start(MS, |call| Answer::Secret(["one", "two"][call.min(1)])).await;
     let (perseus, handler) = extension.forwarder(&[("BATCH_MAX_RECORDS", "1")], only("two")).await;
     assert_eq!(report(&handler, &fifo("a1 a2 b1 a3 b2")).await, [""; 0]);
@@ -243,7 +242,7 @@ async fn a_group_keeps_its_order_while_its_token_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_replacement_waits_for_the_next_invocation() {
+async fn a_second_rotation_waits_for_the_next_invocation() {
     let extension = Extension::start(MS, |call| Answer::Secret(["one", "two", "three"][call])).await;
     let settings = [("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "1")];
     let (perseus, handler) = extension
@@ -259,14 +258,14 @@ async fn a_second_replacement_waits_for_the_next_invocation() {
     assert_eq!(extension.calls().len(), 3);
 }
 
-/// The ids that five invocations of a record each report, all at once.
+/// The reported ids of five concurrent invocations with one record each.
 async fn five_at_once(handler: &Handler) -> Vec<String> {
     let ids = ["a", "b", "c", "d", "e"];
     join_all(ids.map(|id| async move { report(handler, &event(id)).await })).await.concat()
 }
 
 #[tokio::test(start_paused = true)]
-async fn invocations_at_once_share_what_one_of_them_reads() {
+async fn concurrent_invocations_share_one_read_of_the_token() {
     let extension = Extension::start(10 * MS, |call| Answer::Secret(["one", "two"][call])).await;
     let (perseus, handler) = extension.forwarder(&[], only("two")).await;
     assert_eq!(five_at_once(&handler).await, [""; 0]);
@@ -275,7 +274,7 @@ async fn invocations_at_once_share_what_one_of_them_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_tries_one_other_token_however_many_there_are() {
+async fn a_batch_tries_one_other_token_at_most() {
     let extension = Extension::start(5 * MS, |call| Answer::Secret(["one", "two", "three"][call])).await;
     let (perseus, handler) = extension
         .forwarder(&[], |request| {
@@ -283,7 +282,7 @@ async fn a_batch_tries_one_other_token_however_many_there_are() {
             Reply::status(401).after(10 * MS * u32::try_from(place).unwrap())
         })
         .await;
-    // Begins with the second token, and fetches a third while requests with the second are still on their way.
+    // Starts with the second token, and reads a third while requests with the second are in flight.
     let late = async {
         sleep(30 * MS).await;
         report(&handler, &event("late")).await

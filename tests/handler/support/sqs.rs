@@ -1,4 +1,4 @@
-//! A stand-in for SQS, which answers as told, and what it has to be shown not to matter for.
+//! A fake SQS that answers as the test says.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::*;
 
-/// One call as it arrived.
+/// A received call.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) head: String,
@@ -51,7 +51,7 @@ pub(crate) enum Answer {
     Refuse(&'static [&'static str]),
     /// Confirms all but the first, which it does not mention.
     Forget,
-    /// Confirms all, and one that was not there.
+    /// Confirms all, and an entry that was not sent.
     Invent,
     /// Confirms all twice.
     Repeat,
@@ -61,7 +61,7 @@ pub(crate) enum Answer {
     ConfirmWithoutMessages,
     /// Answers with this status and body.
     Http(u16, String),
-    /// Confirms all, in a body of that many bytes.
+    /// Confirms all, in a body of this many bytes.
     Large(usize),
     /// Breaks off in the middle of confirming all.
     CutShort,
@@ -71,7 +71,7 @@ pub(crate) enum Answer {
     Hang,
     /// Closes the connection.
     Reset,
-    /// Answers that after a while.
+    /// Gives this answer after a delay.
     After(Duration, Box<Answer>),
 }
 
@@ -81,7 +81,7 @@ impl Answer {
     }
 }
 
-/// All that SQS can do instead of confirming, none of which may change or hold up an answer.
+/// All bad answers of SQS. None may change or delay the function's answer.
 pub(crate) fn misbehaviour() -> Vec<Answer> {
     let error =
         |kind: &str| json!({"__type": format!("com.amazonaws.sqs#{kind}"), "message": "no"}).to_string();
@@ -112,7 +112,7 @@ pub(crate) fn misbehaviour() -> Vec<Answer> {
     ]
 }
 
-/// A stand-in for SQS on a free loopback port, as tasks of the current runtime.
+/// A fake SQS on a free loopback port. It runs as tasks of the current runtime.
 pub(crate) struct Sqs {
     server: RawServer,
     calls: Arc<Mutex<Vec<Call>>>,
@@ -120,7 +120,7 @@ pub(crate) struct Sqs {
 }
 
 impl Sqs {
-    /// `answer` is asked once per call, in order of arrival.
+    /// Calls `answer` once per call, in order of arrival.
     pub(crate) async fn start(answer: impl FnMut(&Call) -> Answer + Send + 'static) -> Self {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let in_flight_peak = Arc::new(Mutex::new((0, 0)));
@@ -143,7 +143,7 @@ impl Sqs {
         Sqs { server, calls, in_flight_peak }
     }
 
-    /// Settings that send requests here.
+    /// Settings that make the handler call this server.
     pub(crate) fn settings(&self) -> [(&str, &str); 4] {
         [
             ("AWS_ENDPOINT_URL_SQS", self.server.url.as_str()),
@@ -157,7 +157,7 @@ impl Sqs {
         self.calls.lock().unwrap().clone()
     }
 
-    /// The receipt handles and the timeouts that they were given, in the order of arrival.
+    /// The receipt handles and their new timeouts, in order of arrival.
     pub(crate) fn timeouts(&self) -> Vec<(String, u64)> {
         let of = |entry: &Value| {
             let handle = entry["ReceiptHandle"].as_str()?.to_owned();
@@ -166,12 +166,12 @@ impl Sqs {
         self.calls().iter().flat_map(|call| &call.entries).filter_map(of).collect()
     }
 
-    /// The messages that were sent.
+    /// The messages sent so far.
     pub(crate) fn messages(&self) -> Vec<Value> {
         self.calls().into_iter().filter(Call::is_send).flat_map(|call| call.entries).collect()
     }
 
-    /// The most calls at once.
+    /// The most calls in flight at once.
     pub(crate) fn in_flight_peak(&self) -> usize {
         self.in_flight_peak.lock().unwrap().1
     }
@@ -252,14 +252,14 @@ async fn serve(mut connection: Connection, call: &Call, mut answer: Answer) -> C
     connection
 }
 
-/// Ends a connection; what comes back reads as closed.
+/// Closes a connection.
 async fn closed(mut connection: Connection) -> Connection {
     use tokio::io::AsyncWriteExt;
     let _ = connection.stream.shutdown().await;
     connection
 }
 
-/// A Perseus and an SQS that answer as told, and a handler between them.
+/// A handler between a Perseus that answers like this and this SQS.
 pub(crate) async fn between(
     sqs: &Sqs,
     settings: &[(&str, &str)],
@@ -268,7 +268,7 @@ pub(crate) async fn between(
     forwarder(&[&sqs.settings(), settings].concat(), answer).await
 }
 
-/// What the handler reports of an event, and how long it took.
+/// The reported ids of an event, and how long the handler took.
 pub(crate) async fn timed(handler: &Handler, event: &Value, left: Duration) -> (Vec<String>, Duration) {
     let start = Instant::now();
     (report_within(handler, event, left).await, start.elapsed())

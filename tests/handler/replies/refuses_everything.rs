@@ -1,4 +1,4 @@
-//! Contract, section 3: a Perseus that refuses everything, and one that only refuses a lot.
+//! Contract, section 3: Perseus refuses everything, and Perseus refuses many records but not all.
 
 use std::sync::{
     Arc,
@@ -8,11 +8,11 @@ use std::sync::{
 use lab::perseus::{Perseus, Received, Reply};
 use perseus_forwarder::lambda::handler::Handler;
 
-use crate::{sqs::*, support::*};
+use crate::support::{sqs::*, *};
 
 const TO: (&str, &str) = ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dead");
 
-/// How many requests an event takes, and the ids that are reported of it.
+/// The number of requests for an event, and the reported ids.
 async fn requests(perseus: &Perseus, handler: &Handler, records: usize) -> (usize, Vec<String>) {
     let before = perseus.received().len();
     let reported = report(handler, &numbered(records)).await;
@@ -20,7 +20,7 @@ async fn requests(perseus: &Perseus, handler: &Handler, records: usize) -> (usiz
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_of_refusals_is_noticed_and_then_probed_along_one_path() {
+async fn after_fifty_refusals_in_a_row_each_invocation_sends_one_probe() {
     for status in [400, 422, 413] {
         for (batch, probe) in [("100", 7..=8), ("1", 1..=1), ("10000", 10..=11)] {
             let settings = [("BATCH_MAX_RECORDS", batch)];
@@ -38,18 +38,18 @@ async fn a_run_of_refusals_is_noticed_and_then_probed_along_one_path() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_are_counted_from_one_invocation_to_the_next() {
+async fn refusals_are_counted_across_invocations() {
     let (perseus, handler) = forwarder(&[], |_| Reply::status(400)).await;
     let mut all = 0;
     for _ in 0..30 {
         all += requests(&perseus, &handler, 3).await.0;
     }
-    // 5 for each event of three, until there are 50; then a probe of 2 or 3.
+    // 5 requests for each event of three records until there are 50 refusals; then a probe of 2 or 3 requests.
     assert!((50 + 20 * 2..=55 + 20 * 3).contains(&all), "{all}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_few_dozen_good_messages_at_most_are_dead_letters() {
+async fn at_most_fifty_good_messages_become_dead_letters() {
     for (records, batch) in [(1_000, "100"), (200, "1"), (10, "10"), (1, "1"), (7, "100")] {
         let sqs = Sqs::start(|_| Answer::Confirm).await;
         let (_perseus, handler) =
@@ -62,7 +62,7 @@ async fn a_few_dozen_good_messages_at_most_are_dead_letters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_rejected_before_it_was_noticed_is_not_a_dead_letter() {
+async fn records_rejected_before_the_run_was_noticed_are_not_dead_lettered() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (perseus, handler) = between(&sqs, &[TO, ("BATCH_MAX_RECORDS", "1")], |_| Reply::status(422)).await;
     let (_, reported) = requests(&perseus, &handler, 200).await;
@@ -71,7 +71,7 @@ async fn what_was_rejected_before_it_was_noticed_is_not_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_of_each_record_by_name_count_too() {
+async fn refusals_by_name_of_all_records_count() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let all = |request: &Received| {
         let ids: Vec<_> = request.message_ids.iter().map(|id| (id.as_str(), Some(false))).collect();
@@ -85,7 +85,7 @@ async fn refusals_of_each_record_by_name_count_too() {
     assert_eq!(sqs.messages().len(), 0);
 }
 
-/// Refuses all until it is told to be good again; then only requests with a bad record in it.
+/// Refuses all requests until the flag is set, then only those with a bad record.
 async fn refusing(
     is_bad: fn(usize) -> bool,
     settings: &[(&str, &str)],
@@ -102,13 +102,13 @@ async fn refusing(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_acceptance_ends_it_even_if_every_batch_has_a_bad_record() {
+async fn the_first_acceptance_ends_it_even_if_each_batch_has_a_bad_record() {
     let is_bad = |number: usize| number % 50 == 7;
     let (perseus, handler, refuses_all) = refusing(is_bad, &[]).await;
     requests(&perseus, &handler, 1_000).await;
     requests(&perseus, &handler, 1_000).await;
     refuses_all.store(false, Relaxed);
-    // One path of halves ends at a bad record now and then.
+    // Sometimes the path of halves ends at a bad record.
     let mut reported = Vec::new();
     for _ in 0..3 {
         reported = requests(&perseus, &handler, 1_000).await.1;
@@ -122,7 +122,7 @@ async fn the_first_acceptance_ends_it_even_if_every_batch_has_a_bad_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_bad_records_are_no_refusal_of_everything() {
+async fn many_bad_records_are_not_a_refusal_of_everything() {
     for (is_bad, in_flight) in [
         ((|number| number % 10 == 3) as fn(usize) -> bool, "10"),
         (|number| number % 10 == 3, "50"),
@@ -139,7 +139,7 @@ async fn many_bad_records_are_no_refusal_of_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_perseus_that_takes_few_records_at_once_gets_them() {
+async fn a_perseus_that_accepts_only_small_batches_gets_small_batches() {
     for status in [400, 413] {
         for most in [1, 3, 10, 40] {
             let (perseus, handler) = forwarder(&[], move |request| {
@@ -153,7 +153,7 @@ async fn a_perseus_that_takes_few_records_at_once_gets_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_order_of_a_group_survives_the_probe() {
+async fn the_probe_keeps_the_order_of_a_group() {
     let refuses_all = Arc::new(AtomicBool::new(true));
     let refuses = Arc::clone(&refuses_all);
     let (perseus, handler) = forwarder(&[], move |request| {
@@ -184,7 +184,7 @@ async fn records_that_come_back_while_everything_is_refused_wait_as_in_an_outage
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_refuses_single_records_is_up() {
+async fn a_perseus_that_refuses_single_records_is_up() {
     for by_name in [false, true] {
         let sqs = Sqs::start(|_| Answer::Confirm).await;
         let settings = [
@@ -201,7 +201,7 @@ async fn who_refuses_single_records_is_up() {
         .await;
         let reported = report_within(&handler, &event("a b c d"), 3_500 * MS).await;
         assert_eq!(reported, ["a", "b", "c", "d"]);
-        // The first one is rejected, the second failed, and the others come back soon: Perseus is there.
+        // The first is rejected, the second failed, and the others come back soon because Perseus is up.
         let mut timeouts: Vec<_> = sqs.timeouts().into_iter().map(|(_, seconds)| seconds).collect();
         timeouts.sort_unstable();
         assert!(matches!(timeouts[..], [1..=10, 1..=10, 90..=120]), "by name: {by_name}: {timeouts:?}");

@@ -14,10 +14,10 @@ fn posted_of(perseus: &Perseus, group: &str) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn order_within_a_group_is_kept_on_the_wire() {
+async fn records_of_a_group_are_posted_in_order() {
     for most in ["1", "2", "3", "100"] {
         let settings = [("BATCH_MAX_RECORDS", most)];
-        // The earlier a request, the slower its answer: any two of a group at once would show.
+        // Earlier requests get slower answers, so two requests of a group at once would be noticed.
         let (perseus, handler) = forwarder(&settings, |request| {
             Reply::ok().after(MS * 500_u32.saturating_sub(50 * u32::try_from(request.number).unwrap()))
         })
@@ -34,7 +34,7 @@ async fn order_within_a_group_is_kept_on_the_wire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_failure_the_rest_of_its_group_is_not_sent_and_other_groups_go_on() {
+async fn after_a_failure_the_rest_of_the_group_is_not_sent_and_other_groups_go_on() {
     for status in [500, 400, 413] {
         let settings = [ONE_BY_ONE, ("MAX_ATTEMPTS", "2")];
         let (perseus, handler) = forwarder(&settings, move |request| {
@@ -49,7 +49,7 @@ async fn after_a_failure_the_rest_of_its_group_is_not_sent_and_other_groups_go_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_hangs_holds_no_other_up() {
+async fn a_hanging_group_does_not_delay_other_groups() {
     let (perseus, handler) =
         forwarder(&[ONE_BY_ONE], |request| if holds(request, "a1") { Reply::hang() } else { Reply::ok() })
             .await;
@@ -59,7 +59,7 @@ async fn a_group_that_hangs_holds_no_other_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn poison_in_a_group_is_found_without_overtaking_it() {
+async fn a_bad_record_in_a_group_is_found_without_sending_later_records_first() {
     let (perseus, handler) =
         forwarder(&[], |request| Reply::status(if holds(request, "a3") { 400 } else { 200 })).await;
     assert_eq!(report(&handler, &fifo("a1 b1 a2 a3 b2 a4 a5 b3")).await, ["a3", "a4", "a5"]);
@@ -69,7 +69,7 @@ async fn poison_in_a_group_is_found_without_overtaking_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tail_behind_a_refused_record_is_reported_even_if_perseus_took_it() {
+async fn records_behind_a_refused_record_are_reported_even_if_perseus_accepted_them() {
     let (perseus, handler) = forwarder(&[], |request| match request.number {
         0 => Reply::refuse(207, &[("a2", Some(false))]),
         _ => Reply::ok(),
@@ -80,7 +80,7 @@ async fn the_tail_behind_a_refused_record_is_reported_even_if_perseus_took_it() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_perseus_took_out_of_order_comes_again_even_if_the_refused_record_is_taken_in_the_end() {
+async fn records_accepted_out_of_order_are_reported_even_if_the_refused_record_is_accepted_later() {
     let (perseus, handler) = forwarder(&[("BATCH_MAX_RECORDS", "4")], |request| match request.number {
         0 => Reply::refuse(200, &[("a2", Some(true))]),
         _ => Reply::ok(),
@@ -91,7 +91,7 @@ async fn what_perseus_took_out_of_order_comes_again_even_if_the_refused_record_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_that_waits_for_a_retry_holds_no_other_up() {
+async fn a_group_that_waits_for_a_retry_does_not_delay_other_groups() {
     let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "1"), ("RETRY_BASE", "5s")];
     let (perseus, handler) = forwarder(&settings, |request| match request.number {
         0 => Reply::status(500),
@@ -103,7 +103,7 @@ async fn a_group_that_waits_for_a_retry_holds_no_other_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_behind_a_record_refused_for_good_is_not_sent_again() {
+async fn records_behind_a_rejected_record_are_not_sent_again() {
     let (perseus, handler) = forwarder(&[], |request| match request.number {
         0 => Reply::refuse(207, &[("a2", Some(false)), ("a3", Some(true)), ("b1", Some(true))]),
         _ => Reply::ok(),
@@ -114,7 +114,7 @@ async fn what_comes_behind_a_record_refused_for_good_is_not_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tail_that_was_refused_for_now_goes_out_again_in_order() {
+async fn retryable_records_of_a_group_are_sent_again_in_order() {
     let (perseus, handler) = forwarder(&[], |request| match request.number {
         0 => Reply::refuse(207, &[("a2", Some(true)), ("a3", Some(true))]),
         _ => Reply::ok(),
@@ -125,7 +125,7 @@ async fn a_tail_that_was_refused_for_now_goes_out_again_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_cannot_be_read_holds_back_its_group() {
+async fn an_unreadable_record_blocks_its_group() {
     let mut event = fifo("a1 b1 a2 a3 b2");
     event["Records"][2]["body"] = json!(null);
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
@@ -134,7 +134,7 @@ async fn a_record_that_cannot_be_read_holds_back_its_group() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fair_queue_has_groups_and_no_order() {
+async fn a_fair_queue_has_groups_but_no_order() {
     let mut event = event("a1 a2 a3");
     for record in event["Records"].as_array_mut().unwrap() {
         record["attributes"]["MessageGroupId"] = json!("tenant");

@@ -1,4 +1,4 @@
-//! Whose certificates Perseus may have.
+//! Which certificates of Perseus are trusted (`PERSEUS_CA_CERT`).
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::*;
 
-/// A certificate authority: its own certificate as PEM, and what it signs with.
+/// A certificate authority: its certificate as PEM, and its issuer.
 fn authority() -> (String, Issuer<'static, KeyPair>) {
     authority_of(CertificateParams::new([]).unwrap())
 }
@@ -28,7 +28,7 @@ fn authority_of(mut params: CertificateParams) -> (String, Issuer<'static, KeyPa
     (pem, Issuer::new(params, key))
 }
 
-/// What takes TLS connections with a certificate for this host from that authority.
+/// Accepts TLS connections with a certificate that this authority issued for this host.
 fn acceptor(issuer: &Issuer<'_, KeyPair>, host: &str) -> TlsAcceptor {
     acceptor_with(issuer, &CertificateParams::new([host.to_owned()]).unwrap())
 }
@@ -46,7 +46,7 @@ fn acceptor_with(issuer: &Issuer<'_, KeyPair>, params: &CertificateParams) -> Tl
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// The ids that are reported of "a", and how many requests came through, with this for `PERSEUS_CA_CERT`.
+/// The reported ids of an event with record "a", and how many requests arrived, with this `PERSEUS_CA_CERT`.
 async fn outcome(acceptor: TlsAcceptor, trusted: &str) -> (Vec<String>, usize) {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
@@ -72,7 +72,7 @@ async fn outcome(acceptor: TlsAcceptor, trusted: &str) -> (Vec<String>, usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_authority_of_ones_own_is_trusted_if_it_is_set() {
+async fn a_configured_authority_is_trusted() {
     let (pem, issuer) = authority();
     let (other, _) = authority();
     let acceptor = acceptor(&issuer, "127.0.0.1");
@@ -85,14 +85,14 @@ async fn an_authority_of_ones_own_is_trusted_if_it_is_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_vouches_only_for_the_host_of_the_certificate() {
+async fn a_certificate_is_valid_only_for_its_host() {
     let (pem, issuer) = authority();
     let refused = (vec!["a".to_owned()], 0);
     assert_eq!(outcome(acceptor(&issuer, "perseus.example"), &pem).await, refused);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_perseus_sends_must_be_valid_and_the_authority_may_have_expired() {
+async fn the_servers_certificate_must_be_valid_and_the_authority_may_have_expired() {
     let expired = |names: &[&str]| {
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
@@ -106,7 +106,7 @@ async fn what_perseus_sends_must_be_valid_and_the_authority_may_have_expired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_again_on_a_new_connection_trusts_the_same_authorities() {
+async fn a_retry_on_a_new_connection_trusts_the_same_authorities() {
     let (pem, issuer) = authority();
     let acceptor = acceptor(&issuer, "127.0.0.1");
     let server = RawServer::start(move |_, connection| {

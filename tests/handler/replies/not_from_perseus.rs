@@ -1,4 +1,4 @@
-//! Contract, section 3: replies that do not come from Perseus, and the strict way to tell.
+//! Contract, section 3: replies of another server, such as HTML pages, and the strict mode (`PERSEUS_ACK=body`).
 
 use lab::perseus::Reply;
 
@@ -11,7 +11,7 @@ fn page(content_type: &str, body: &'static str) -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_of_html_acknowledges_nothing_and_is_tried_again() {
+async fn an_html_page_acknowledges_nothing_and_is_retried() {
     for content_type in ["text/html", "text/html; charset=utf-8", "Text/HTML;charset=UTF-8", " text/html "] {
         for body in [PAGE, "\u{feff} \r\n<html>", "<"] {
             for status in [200, 201, 202] {
@@ -27,7 +27,7 @@ async fn a_page_of_html_acknowledges_nothing_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_claims_or_only_looks_to_be_html_is_perseus() {
+async fn a_reply_is_an_html_page_only_by_both_content_type_and_body() {
     for reply in [
         page("text/html", "OK"),
         page("text/html", ""),
@@ -44,7 +44,7 @@ async fn what_only_claims_or_only_looks_to_be_html_is_perseus() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_now_and_then_costs_a_retry() {
+async fn an_occasional_html_page_costs_a_retry() {
     let (_perseus, handler) = forwarder(&[], |request| match request.number {
         0 => page("text/html", PAGE),
         _ => Reply::ok(),
@@ -54,7 +54,7 @@ async fn a_page_now_and_then_costs_a_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_strict_mode_only_a_list_of_failures_acknowledges() {
+async fn in_strict_mode_only_a_list_of_failures_acknowledges() {
     let strict = [("PERSEUS_ACK", "body"), ("MAX_ATTEMPTS", "2")];
     for reply in [
         Reply::status(204),

@@ -1,4 +1,4 @@
-//! How many requests are in flight at once.
+//! `MAX_IN_FLIGHT`: how many requests are in flight at once.
 
 use futures_util::future::join;
 use lab::perseus::Reply;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::support::*;
 
 #[tokio::test(start_paused = true)]
-async fn batches_are_sent_side_by_side_within_the_limit() {
+async fn batches_are_sent_concurrently_within_the_limit() {
     let settings = [("MAX_IN_FLIGHT", "3"), ("BATCH_MAX_RECORDS", "1")];
     let (perseus, handler) = forwarder(&settings, |_| Reply::ok().after(100 * MS)).await;
     let start = Instant::now();
@@ -17,7 +17,7 @@ async fn batches_are_sent_side_by_side_within_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_holds_for_halves_too() {
+async fn the_limit_includes_halves_of_split_batches() {
     let settings = [("MAX_IN_FLIGHT", "2")];
     let (perseus, handler) = forwarder(&settings, |request| {
         Reply::status(if request.message_ids.len() > 1 { 400 } else { 200 }).after(10 * MS)
@@ -28,7 +28,7 @@ async fn the_limit_holds_for_halves_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn invocations_at_once_share_the_limit_and_nothing_else() {
+async fn concurrent_invocations_share_the_limit_and_nothing_else() {
     let settings = [("MAX_IN_FLIGHT", "4"), ("BATCH_MAX_RECORDS", "1"), ("MAX_ATTEMPTS", "1")];
     let (perseus, handler) = forwarder(&settings, |request| {
         Reply::status(if holds(request, "x") { 404 } else { 200 }).after(50 * MS)

@@ -1,4 +1,4 @@
-//! Bad connections, on raw sockets.
+//! Connections that die, break off, drip or never end, made with raw sockets.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,13 +12,13 @@ use crate::support::*;
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_died_while_it_was_pooled_costs_a_retry_at_once_and_no_attempt() {
+async fn a_dead_pooled_connection_costs_an_immediate_retry_and_no_attempt() {
     let settings = [("MAX_ATTEMPTS", "1"), ("RETRY_BASE", "10s"), ("RETRY_CAP", "10s")];
     for resets in [true, false] {
         let mut server = RawServer::start(move |_, mut connection| async move {
             connection.request().await;
             connection.write(OK).await;
-            // Alive again for the next invocation, until it is used.
+            // The connection works until the next invocation uses it.
             connection.request().await;
             if resets {
                 connection.reset();
@@ -36,7 +36,7 @@ async fn a_connection_that_died_while_it_was_pooled_costs_a_retry_at_once_and_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_again_on_a_new_connection_has_the_same_headers() {
+async fn a_retry_on_a_new_connection_has_the_same_headers() {
     let heads = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&heads);
     let server = RawServer::start(move |_, mut connection| {
@@ -45,7 +45,7 @@ async fn what_is_sent_again_on_a_new_connection_has_the_same_headers() {
             let Some((head, _)) = connection.receive().await else { return };
             seen.lock().unwrap().push(head);
             connection.write(OK).await;
-            // The next one is lost on the connection from the pool.
+            // The next request is lost on the pooled connection.
             connection.request().await;
         }
     })
@@ -70,7 +70,7 @@ async fn what_is_sent_again_on_a_new_connection_has_the_same_headers() {
     }
 }
 
-/// A server whose connections are good for one request, and reset at the next.
+/// A server that answers the first request of a connection and resets it at the second.
 async fn resets_second_requests() -> RawServer {
     RawServer::start(|_, mut connection| async move {
         connection.request().await;
@@ -92,7 +92,7 @@ async fn a_pool_full_of_dead_connections_costs_no_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_that_follow_each_other_share_a_connection() {
+async fn consecutive_requests_share_a_connection() {
     for (most, body) in [("1", ""), ("3", ""), ("3", r#"{"batchItemFailures":[]}"#)] {
         let connections = Arc::new(AtomicUsize::new(0));
         let begun = Arc::clone(&connections);
@@ -117,19 +117,19 @@ async fn requests_that_follow_each_other_share_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_kills_every_connection_is_sent_once_more_than_allowed_at_most() {
+async fn a_record_that_breaks_every_connection_is_sent_at_most_once_more_than_allowed() {
     let settings = [("MAX_ATTEMPTS", "1"), ("BATCH_MAX_RECORDS", "1"), ("MAX_IN_FLIGHT", "20")];
     let mut server = resets_second_requests().await;
     let handler = handler(&server.url, &settings);
     assert_eq!(report(&handler, &numbered(20)).await, [""; 0]);
     assert_eq!(server.requests(), 20);
-    // Once on a connection from the pool, once on a new one; there it is answered.
+    // Sent on the pooled connection, then on a new one, which answers it.
     assert_eq!(report(&handler, &event("a")).await, [""; 0]);
     assert_eq!(server.requests(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_connection_that_is_lost_is_an_attempt() {
+async fn losing_a_new_connection_counts_as_an_attempt() {
     for resets in [true, false] {
         let mut server = RawServer::start(move |_, mut connection| async move {
             connection.request().await;
@@ -145,7 +145,7 @@ async fn a_fresh_connection_that_is_lost_is_an_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn half_a_reply_acknowledges_nothing() {
+async fn a_reply_cut_short_acknowledges_nothing() {
     for reply in [
         "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
@@ -166,7 +166,7 @@ async fn half_a_reply_acknowledges_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_that_drips_is_bounded_in_time() {
+async fn a_slow_reply_is_bounded_in_time() {
     for head in ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n"] {
         let server = RawServer::start(move |_, mut connection| async move {
             connection.request().await;
@@ -185,7 +185,7 @@ async fn a_reply_that_drips_is_bounded_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reply_without_end_is_bounded_in_bytes() {
+async fn an_endless_reply_is_bounded_in_bytes() {
     for head in [
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n",
@@ -207,7 +207,7 @@ async fn a_reply_without_end_is_bounded_in_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_of_a_refusal_counts_even_if_its_body_does_not_come() {
+async fn the_status_of_a_refusal_counts_without_its_body() {
     for (status, reported, requests) in [
         ("400 Bad Request", &["a"][..], 1),
         ("503 Service Unavailable", &["a"], 2),
@@ -228,7 +228,7 @@ async fn the_status_of_a_refusal_counts_even_if_its_body_does_not_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn interim_replies_are_not_the_reply() {
+async fn interim_replies_are_skipped() {
     let server = RawServer::start(|_, mut connection| async move {
         connection.request().await;
         connection.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n").await;

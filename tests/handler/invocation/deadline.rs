@@ -1,4 +1,4 @@
-//! The deadline, the cutoff before it, and what is not begun because of it.
+//! The deadline, the cutoff before it, and attempts that are not started because of it.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::support::*;
 
 #[tokio::test(start_paused = true)]
-async fn less_than_the_reserve_is_every_id_and_no_request() {
+async fn with_less_than_the_reserve_left_all_records_are_reported_without_a_request() {
     let (perseus, handler) = forwarder(&[("CUTOFF_RESERVE", "1s")], |_| Reply::ok()).await;
     for left in [Duration::ZERO, MS, 999 * MS, 1_000 * MS] {
         assert_eq!(report_within(&handler, &event("a b"), left).await, ["a", "b"], "{left:?}");
@@ -23,13 +23,13 @@ async fn less_than_the_reserve_is_every_id_and_no_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_little_more_than_the_reserve_is_used() {
+async fn with_a_little_more_than_the_reserve_left_requests_are_sent() {
     let (_perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
     assert_eq!(report_within(&handler, &event("a b"), 1_100 * MS).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_is_a_date_is_one() {
+async fn a_deadline_as_a_date_is_read_as_a_date() {
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
     let mut context = context(SECOND);
     context.deadline = 1_500_000_000_000;
@@ -48,26 +48,26 @@ async fn a_hanging_perseus_is_cut_off_at_the_cutoff() {
     let (_perseus, handler) =
         forwarder(&settings, |request| if holds(request, "b") { Reply::hang() } else { Reply::ok() }).await;
     let start = Instant::now();
-    // What was acknowledged before the cutoff stays so.
+    // Records acknowledged before the cutoff stay acknowledged.
     assert_eq!(report_within(&handler, &event("a b c"), 10 * SECOND).await, ["b"]);
     let took = start.elapsed();
     assert!((9 * SECOND..9 * SECOND + 10 * MS).contains(&took), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_would_be_cut_off_is_not_begun() {
+async fn an_attempt_that_would_pass_the_cutoff_is_not_started() {
     let settings = [("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
     let (perseus, handler) = forwarder(&settings, |_| Reply::ok().after(400 * MS)).await;
     let start = Instant::now();
-    // The cutoff is after 1,000 ms: a third attempt would end at 1,200.
+    // The cutoff is after 1,000 ms. A third attempt would end after 1,200 ms.
     assert_eq!(report_within(&handler, &event("a b c d"), 2 * SECOND).await, ["c", "d"]);
     assert_eq!(posted(&perseus), ["a", "b"]);
-    // And no one waits for the cutoff to say so.
+    // The answer does not wait for the cutoff.
     assert!(start.elapsed() < 820 * MS, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_attempt_takes_is_known_from_earlier_invocations() {
+async fn the_latency_estimate_is_kept_across_invocations() {
     let (perseus, handler) = forwarder(&[], |_| Reply::ok().after(2 * SECOND)).await;
     assert_eq!(report_within(&handler, &event("a"), 10 * SECOND).await, [""; 0]);
     assert_eq!(report_within(&handler, &event("b"), 2_500 * MS).await, ["b"]);
@@ -75,7 +75,7 @@ async fn what_an_attempt_takes_is_known_from_earlier_invocations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_past_does_not_silence_an_environment_for_good() {
+async fn an_environment_sends_again_after_slow_invocations() {
     let (_perseus, handler) =
         forwarder(&[], |request| Reply::ok().after(if request.number == 0 { 8 * SECOND } else { 10 * MS }))
             .await;
@@ -89,7 +89,7 @@ async fn a_slow_past_does_not_silence_an_environment_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_hangs_now_and_then_does_not_silence_the_invocations_after_it() {
+async fn occasional_hanging_requests_do_not_stop_later_invocations() {
     let settings = [("BATCH_MAX_RECORDS", "1"), ("REQUEST_TIMEOUT", "60s")];
     let (_perseus, handler) = forwarder(&settings, |request| {
         if request.message_ids.iter().any(|id| id.starts_with("hangs")) {
@@ -100,7 +100,7 @@ async fn a_request_that_hangs_now_and_then_does_not_silence_the_invocations_afte
     })
     .await;
     let ids = |from: usize| (from..from + 49).map(|id| id.to_string()).collect::<Vec<_>>().join(" ");
-    // More hanging ones than could be stragglers if those that end last were all that counts.
+    // More hanging requests than the latency estimate would ignore as outliers if it looked only at the last ones.
     let hanging = (0..6).map(|number| format!("hangs{number} {}", ids(100 * number)));
     let event_with_hangs = event(&hanging.collect::<Vec<_>>().join(" "));
     let reported = report_within(&handler, &event_with_hangs, 20 * SECOND).await;
@@ -109,7 +109,7 @@ async fn a_request_that_hangs_now_and_then_does_not_silence_the_invocations_afte
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_nothing_but_hanging_requests_is_survived() {
+async fn sending_resumes_after_an_outage_of_hanging_requests() {
     let settings = [("REQUEST_TIMEOUT", "60s"), ("BATCH_MAX_RECORDS", "1")];
     for quick in [0, 20] {
         let hangs = Arc::new(AtomicBool::new(false));
@@ -119,7 +119,7 @@ async fn an_outage_of_nothing_but_hanging_requests_is_survived() {
         };
         let (perseus, handler) = forwarder(&settings, reply).await;
         let deliver = async || {
-            // The next event comes when there is no pause any more.
+            // The next event comes after all pauses.
             tokio::time::advance(5 * SECOND).await;
             report_within(&handler, &event("a"), 6 * SECOND).await.is_empty()
         };
@@ -137,7 +137,7 @@ async fn an_outage_of_nothing_but_hanging_requests_is_survived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_cut_off_is_remembered_as_a_long_one() {
+async fn a_request_that_was_cut_off_raises_the_latency_estimate() {
     let (perseus, handler) = forwarder(&[], |_| Reply::hang()).await;
     assert_eq!(report_within(&handler, &event("a"), 5 * SECOND).await, ["a"]);
     assert_eq!(report_within(&handler, &event("b"), 2 * SECOND).await, ["b"]);
@@ -145,7 +145,7 @@ async fn a_request_that_was_cut_off_is_remembered_as_a_long_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backoff_that_would_not_end_in_time_is_not_begun() {
+async fn a_backoff_that_would_pass_the_cutoff_is_not_started() {
     let (perseus, handler) = forwarder(&[], |_| Reply::status(503).header("retry-after", "20")).await;
     let start = Instant::now();
     assert_eq!(report_within(&handler, &event("a"), 10 * SECOND).await, ["a"]);
@@ -154,7 +154,7 @@ async fn a_backoff_that_would_not_end_in_time_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_takes_no_longer_than_the_request_timeout() {
+async fn an_attempt_ends_at_the_request_timeout() {
     let settings =
         [("REQUEST_TIMEOUT", "2s"), ("MAX_ATTEMPTS", "2"), ("RETRY_BASE", "1ms"), ("RETRY_CAP", "1ms")];
     let (perseus, handler) = forwarder(&settings, |_| Reply::hang()).await;
@@ -165,7 +165,7 @@ async fn an_attempt_takes_no_longer_than_the_request_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn splits_that_have_no_time_left_are_reported_and_their_acknowledged_halves_are_not() {
+async fn halves_without_time_left_are_reported_and_acknowledged_halves_are_not() {
     let settings = [("MAX_IN_FLIGHT", "1")];
     let (_perseus, handler) = forwarder(&settings, |request| match request.message_ids.len() {
         4 => Reply::status(413),
@@ -177,7 +177,7 @@ async fn splits_that_have_no_time_left_are_reported_and_their_acknowledged_halve
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_invocation_that_waits_for_its_turn_ends_at_its_own_cutoff() {
+async fn an_invocation_that_waits_for_a_permit_ends_at_its_own_cutoff() {
     let (perseus, handler) = forwarder(&[("MAX_IN_FLIGHT", "1")], |_| Reply::hang()).await;
     let start = Instant::now();
     let (one, other) = (event("a"), event("b"));
@@ -195,7 +195,7 @@ async fn an_invocation_that_waits_for_its_turn_ends_at_its_own_cutoff() {
 
 #[tokio::test(start_paused = true)]
 #[expect(clippy::disallowed_methods, reason = "deadlines are dates")]
-async fn the_time_of_day_is_read_in_each_invocation() {
+async fn each_invocation_reads_the_time_of_day() {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     let in_a_while = |left: Duration| {

@@ -1,4 +1,4 @@
-//! Contract, section 3: what a reply says, record by record, and replies that cannot be read.
+//! Contract, section 3: replies that name records, and replies that cannot be read.
 
 use lab::perseus::Reply;
 
@@ -7,7 +7,7 @@ use crate::support::*;
 const TWO_ATTEMPTS: [(&str, &str); 1] = [("MAX_ATTEMPTS", "2")];
 
 #[tokio::test(start_paused = true)]
-async fn accepting_statuses_acknowledge_everything() {
+async fn a_success_without_failures_acknowledges_all_records() {
     for status in [200, 201, 202, 204] {
         let (perseus, handler) = forwarder(&[], move |_| Reply::status(status)).await;
         assert_eq!(report(&handler, &event("a b")).await, [""; 0], "{status}");
@@ -16,7 +16,7 @@ async fn accepting_statuses_acknowledge_everything() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retryable_records_alone_are_sent_again() {
+async fn only_retryable_records_are_sent_again() {
     for status in [200, 201, 202, 207] {
         let (perseus, handler) = forwarder(&[], move |request| match request.number {
             0 => Reply::refuse(status, &[("b", Some(true)), ("d", None)]),
@@ -38,7 +38,7 @@ async fn retryable_records_are_sent_again_within_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_on_any_other_status_is_no_reason_to_wait() {
+async fn a_retry_after_on_any_other_status_is_ignored() {
     let (perseus, handler) = forwarder(&[], |request| match request.number {
         0 => Reply::refuse(207, &[("b", None)]).header("retry-after", "9"),
         _ => Reply::ok(),
@@ -50,7 +50,7 @@ async fn a_retry_after_on_any_other_status_is_no_reason_to_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_refused_for_good_are_rejected_and_not_sent_again() {
+async fn records_that_are_not_retryable_are_rejected_and_not_sent_again() {
     let (perseus, handler) =
         forwarder(&[], |_| Reply::refuse(200, &[("b", Some(false)), ("c", Some(false))])).await;
     assert_eq!(report(&handler, &event("a b c")).await, ["b", "c"]);
@@ -99,7 +99,7 @@ async fn a_reply_of_one_mebibyte_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn formats_without_ids_know_no_refusal_by_name() {
+async fn array_and_ndjson_have_no_refusal_by_name() {
     for format in ["array", "ndjson"] {
         let settings = [("BATCH_FORMAT", format), ("MAX_ATTEMPTS", "2")];
         let (perseus, handler) = forwarder(&settings, |_| Reply::refuse(200, &[("a", Some(false))])).await;

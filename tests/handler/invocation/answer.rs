@@ -1,4 +1,4 @@
-//! Contract, section 2: what is answered to what came of an event.
+//! Contract, section 2: the function's answer to Lambda.
 
 use lab::perseus::Reply;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::*;
 
 #[tokio::test(start_paused = true)]
-async fn everything_acknowledged_is_an_empty_list() {
+async fn if_all_records_are_acknowledged_the_answer_is_an_empty_list() {
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
     assert_eq!(report(&handler, &event("a b c")).await, [""; 0]);
     assert_eq!(perseus.committed(), ["a", "b", "c"]);
@@ -14,7 +14,7 @@ async fn everything_acknowledged_is_an_empty_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_acknowledged_is_reported_once_in_the_order_of_the_event() {
+async fn unacknowledged_records_are_reported_once_in_the_order_of_the_event() {
     let settings = [("BATCH_MAX_RECORDS", "1"), ("MAX_ATTEMPTS", "1")];
     let (_perseus, handler) = forwarder(&settings, |request| {
         Reply::status(if holds(request, "b") || holds(request, "d") { 500 } else { 200 })
@@ -24,13 +24,13 @@ async fn what_was_not_acknowledged_is_reported_once_in_the_order_of_the_event() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_acknowledged_without_perseus() {
+async fn without_perseus_all_records_are_reported() {
     let handler = handler("http://127.0.0.1:1/", &[]);
     assert_eq!(report(&handler, &event("a b")).await, ["a", "b"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_cannot_be_read_fails_alone() {
+async fn only_an_unreadable_record_is_reported_and_not_its_neighbours() {
     let mut records = vec![record("a", "1"), record("bad", "1"), record("c", "1")];
     for broken in [
         json!({"messageAttributes": {"x": {"dataType": "Binary", "binaryValue": 7}}}),
@@ -53,7 +53,7 @@ async fn a_record_that_cannot_be_read_fails_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_of_unreadable_records_alone_sends_nothing() {
+async fn an_event_with_only_unreadable_records_sends_no_request() {
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
     let mut bad = record("bad", "1");
     bad["body"] = json!(1);
@@ -62,14 +62,14 @@ async fn an_event_of_unreadable_records_alone_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_event_is_an_empty_list_without_a_request() {
+async fn an_event_without_records_sends_no_request_and_reports_nothing() {
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
     assert_eq!(report(&handler, &event("")).await, [""; 0]);
     assert!(perseus.received().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_from_elsewhere_is_an_error_and_sends_nothing() {
+async fn an_event_of_another_source_is_an_error_and_sends_no_request() {
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
     let mut kinesis = event("a b");
     kinesis["Records"][1]["eventSource"] = json!("aws:kinesis");

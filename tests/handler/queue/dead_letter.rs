@@ -1,9 +1,9 @@
-//! Rejected records, straight to the queue for them.
+//! With `REJECTED_QUEUE_URL`: rejected records are sent to that queue.
 
 use lab::perseus::{Received, Reply};
 use serde_json::{Value, json};
 
-use crate::{sqs::*, support::*};
+use crate::support::{sqs::*, *};
 
 const TO: (&str, &str) = ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dead");
 const TO_FIFO: (&str, &str) =
@@ -15,7 +15,7 @@ fn picky(request: &Received) -> Reply {
     if is_bad { Reply::status(422).body("no time field") } else { Reply::ok() }
 }
 
-/// The same, but that it never answers for the record that is named so.
+/// The same, but never answers a request that holds the record with the hanging id.
 fn picky_and_slow(request: &Received) -> Reply {
     if holds(request, "slow") { Reply::hang() } else { picky(request) }
 }
@@ -25,7 +25,7 @@ fn bodies(sqs: &Sqs) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_record_is_sent_away_with_the_reason_and_counts_as_done() {
+async fn a_rejected_record_is_dead_lettered_with_its_reason_and_not_reported() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) = between(&sqs, &[TO], picky).await;
     let mut event = event("a bad c");
@@ -59,7 +59,7 @@ async fn a_rejected_record_is_sent_away_with_the_reason_and_counts_as_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_refused_by_name_is_sent_away_too() {
+async fn a_record_refused_by_name_is_dead_lettered() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) =
         between(&sqs, &[TO], |_| Reply::refuse(207, &[("b", Some(false)), ("d", Some(false))])).await;
@@ -72,7 +72,7 @@ async fn a_record_refused_by_name_is_sent_away_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_cannot_be_read_is_sent_away_if_its_body_can() {
+async fn an_unreadable_record_is_dead_lettered_if_its_body_is_text() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) = between(&sqs, &[TO], |_| Reply::ok()).await;
     let mut event = event("a b c d e");
@@ -91,7 +91,7 @@ async fn a_record_that_cannot_be_read_is_sent_away_if_its_body_can() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_failed_stays_in_the_queue() {
+async fn errored_records_stay_in_the_queue() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     for status in [500, 403] {
         let settings = [TO, ("MAX_ATTEMPTS", "1")];
@@ -102,7 +102,7 @@ async fn what_only_failed_stays_in_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_sqs_does_not_confirm_is_reported_and_the_answer_is_ahead_of_the_deadline() {
+async fn unconfirmed_records_are_reported_and_the_answer_is_before_the_deadline() {
     let alone = [Answer::ConfirmWithoutMessages, Answer::Refuse(&["0", "1"])];
     for answer in misbehaviour().into_iter().chain(alone) {
         let told = answer.clone();
@@ -111,7 +111,7 @@ async fn what_sqs_does_not_confirm_is_reported_and_the_answer_is_ahead_of_the_de
         let (_perseus, handler) = between(&sqs, &settings, picky_and_slow).await;
         let (reported, took) = timed(&handler, &event("a bad1 slow bad2"), 5 * SECOND).await;
         match answer {
-            // All but the first are confirmed, and the others are what it seems.
+            // SQS confirms all but the first entry.
             Answer::Refuse(["0"]) | Answer::Forget => assert_eq!(reported, ["bad1", "slow"], "{answer:?}"),
             _ => assert_eq!(reported, ["bad1", "slow", "bad2"], "{answer:?}"),
         }
@@ -121,7 +121,7 @@ async fn what_sqs_does_not_confirm_is_reported_and_the_answer_is_ahead_of_the_de
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_settings_together_keep_the_answer_ahead_of_the_deadline() {
+async fn with_both_sqs_settings_the_answer_is_before_the_deadline() {
     for answer in [Answer::Hang, Answer::Trickle, Answer::Confirm.after(60 * SECOND)] {
         let told = answer.clone();
         let sqs = Sqs::start(move |_| told.clone()).await;
@@ -129,14 +129,14 @@ async fn both_settings_together_keep_the_answer_ahead_of_the_deadline() {
         let (_perseus, handler) = between(&sqs, &settings, picky_and_slow).await;
         let (reported, took) = timed(&handler, &event("bad slow"), 5 * SECOND).await;
         assert_eq!(reported, ["bad", "slow"], "{answer:?}");
-        // A half of the last second, and a half of the rest.
+        // Half of the last second, and half of the rest.
         assert!(took < 4_760 * MS, "{answer:?}: {took:?}");
         assert_eq!(sqs.calls().len(), 2, "{answer:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_have_ten_entries_and_a_mebibyte_at_most() {
+async fn calls_have_at_most_ten_entries_and_one_mebibyte() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) = between(&sqs, &[TO], picky).await;
     let ids: Vec<_> = (0..25).map(|n| format!("bad{n:02}")).collect();
@@ -155,7 +155,7 @@ async fn calls_have_ten_entries_and_a_mebibyte_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_has_no_room_for_the_reason_is_left_to_the_queue() {
+async fn a_message_without_room_for_the_reason_stays_in_the_queue() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) = between(&sqs, &[TO], picky).await;
     let records = [record("bad1", &"x".repeat(1 << 20)), record("bad2", "x")];
@@ -164,7 +164,7 @@ async fn a_message_that_has_no_room_for_the_reason_is_left_to_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_whose_queue_is_not_known_is_sent_without_it() {
+async fn a_record_of_an_unknown_queue_is_dead_lettered_without_the_queues_name() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) = between(&sqs, &[TO], picky).await;
     let mut event = event("a bad");
@@ -174,7 +174,7 @@ async fn a_record_whose_queue_is_not_known_is_sent_without_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_queue_that_a_record_comes_from_is_no_place_to_send_it_to() {
+async fn a_record_is_not_sent_to_the_queue_that_it_comes_from() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let source = ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/queue");
     let (_perseus, handler) = between(&sqs, &[source], picky).await;
@@ -183,7 +183,7 @@ async fn the_queue_that_a_record_comes_from_is_no_place_to_send_it_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_confirmed_record_leaves_its_group_and_what_comes_behind_it_comes_back() {
+async fn a_dead_lettered_record_leaves_its_group_and_the_rest_of_the_group_comes_back() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (perseus, handler) = between(&sqs, &[TO_FIFO], picky).await;
     assert_eq!(report(&handler, &fifo("a1 b1 a2bad a3 b2 a4")).await, ["a3", "a4"]);
@@ -191,21 +191,21 @@ async fn a_confirmed_record_leaves_its_group_and_what_comes_behind_it_comes_back
     let [message] = &messages[..] else { panic!("{messages:?}") };
     assert_eq!(message["MessageGroupId"], "a");
     assert_eq!(message["MessageDeduplicationId"], "a2bad");
-    // In the next delivery the group goes on.
+    // The group continues in the next invocation.
     assert_eq!(report(&handler, &fifo("a3 a4")).await, [""; 0]);
     let committed: Vec<_> = perseus.committed().into_iter().filter(|id| id.starts_with('a')).collect();
     assert_eq!(committed, ["a1", "a3", "a4"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unconfirmed_record_holds_up_its_group_as_before() {
+async fn an_unconfirmed_record_still_blocks_its_group() {
     let sqs = Sqs::start(|_| Answer::Refuse(&["0"])).await;
     let (_perseus, handler) = between(&sqs, &[TO_FIFO], picky).await;
     assert_eq!(report(&handler, &fifo("a1 a2bad a3 b1")).await, ["a2bad", "a3"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_record_behind_another_failure_of_its_group_stays_with_it() {
+async fn a_rejected_record_behind_another_failure_of_its_group_stays_in_the_queue() {
     let refused = [("a1", Some(true)), ("a2", Some(false)), ("b1", Some(false)), ("b2", Some(false))];
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [TO_FIFO, ("MAX_ATTEMPTS", "1")];
@@ -217,7 +217,7 @@ async fn a_rejected_record_behind_another_failure_of_its_group_stays_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_behind_a_confirmed_record_comes_back_soon() {
+async fn records_behind_a_dead_lettered_record_come_back_soon() {
     for (answer, timeouts) in [(Answer::Confirm, 1), (Answer::Refuse(&["0"]), 0)] {
         let sqs = Sqs::start(move |_| answer.clone()).await;
         let (_perseus, handler) = between(&sqs, &[TO_FIFO, ("SQS_VISIBILITY", "on")], picky).await;

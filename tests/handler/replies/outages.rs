@@ -1,4 +1,4 @@
-//! Contract, section 3: every way to give no usable reply is an outage, and a short one is none.
+//! Contract, section 3: Perseus fails every request (outage), and short failures that are no outage.
 
 use lab::perseus::{Perseus, Reply};
 use perseus_forwarder::lambda::handler::Handler;
@@ -40,7 +40,7 @@ async fn broken(kind: Broken) -> RawServer {
     .await
 }
 
-/// The requests of each of so many invocations, of 1,000 records.
+/// The number of requests in each of these invocations. Each has 1,000 records.
 async fn requests(server: &mut RawServer, handler: &Handler, invocations: usize) -> Vec<usize> {
     let mut requests = Vec::new();
     for _ in 0..invocations {
@@ -51,7 +51,7 @@ async fn requests(server: &mut RawServer, handler: &Handler, invocations: usize)
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_gives_no_usable_reply_is_probed_once_an_invocation() {
+async fn each_kind_of_unusable_reply_ends_in_one_probe_per_invocation() {
     for kind in [
         Broken::Resets,
         Broken::Closes,
@@ -74,7 +74,7 @@ async fn whatever_gives_no_usable_reply_is_probed_once_an_invocation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_hangs_is_probed_once_an_invocation_too() {
+async fn hanging_requests_end_in_one_probe_per_invocation() {
     let mut server = broken(Broken::Hangs).await;
     let handler = handler(&server.url, &[("REQUEST_TIMEOUT", "2s")]);
     let requests = requests(&mut server, &handler, 6).await;
@@ -82,7 +82,7 @@ async fn an_outage_of_hangs_is_probed_once_an_invocation_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_closed_at_once_is_an_outage_too() {
+async fn connections_that_close_at_once_are_an_outage() {
     let server = broken(Broken::ClosesAtOnce).await;
     let handler = handler(&server.url, &[]);
     for _ in 0..2 {
@@ -93,7 +93,7 @@ async fn a_connection_that_is_closed_at_once_is_an_outage_too() {
     assert!(start.elapsed() < 100 * MS, "{:?}", start.elapsed());
 }
 
-/// A Perseus that fails in this way until it is so old.
+/// A Perseus that fails in this way for the given time, and then works.
 async fn fails_for(
     time: std::time::Duration,
     failure: impl Fn() -> Reply + Send + 'static,
@@ -110,7 +110,7 @@ async fn fails_for(
 
 #[tokio::test(start_paused = true)]
 async fn a_short_failure_costs_no_record() {
-    // A single batch waits longer only for what a restart looks like.
+    // Only 502 and 503 look like a restart. A single batch waits longer only for these.
     type Failure = (fn() -> Reply, &'static [usize]);
     let failures: [Failure; 6] = [
         (|| Reply::status(503), &[10, 1_000, 10_000]),
@@ -166,7 +166,7 @@ async fn a_server_that_restarts_costs_no_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_that_answers_at_once_is_kept_to() {
+async fn a_rate_limit_that_answers_at_once_is_respected() {
     let mut taken = std::collections::VecDeque::<Instant>::new();
     let (perseus, handler) = forwarder(&[], move |request| {
         taken.retain(|at| request.at - *at < SECOND);
@@ -183,7 +183,7 @@ async fn a_rate_limit_that_answers_at_once_is_kept_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failure_in_five_is_delivered_at_full_speed() {
+async fn one_failure_in_five_does_not_slow_delivery() {
     let (perseus, handler) = forwarder(&[], |request| {
         Reply::status(if request.number % 5 == 0 { 500 } else { 200 }).after(20 * MS)
     })

@@ -1,16 +1,16 @@
-//! When messages that come back become visible again.
+//! With `SQS_VISIBILITY=on`: when reported messages become visible again.
 
 use std::{ops::RangeInclusive, time::Duration};
 
 use lab::perseus::Reply;
 use serde_json::{Value, json};
 
-use crate::{sqs::*, support::*};
+use crate::support::{sqs::*, *};
 
 const ON: (&str, &str) = ("SQS_VISIBILITY", "on");
 const ONCE: (&str, &str) = ("MAX_ATTEMPTS", "1");
 
-/// The event, each record with its id for a receipt handle and received that often.
+/// Sets each record's receipt handle to its id, and its receive count to this.
 fn received(mut event: Value, times: u64) -> Value {
     for record in event["Records"].as_array_mut().unwrap() {
         record["receiptHandle"] = record["messageId"].clone();
@@ -19,7 +19,7 @@ fn received(mut event: Value, times: u64) -> Value {
     event
 }
 
-/// The receipt handles in alphabetical order, after a check that all timeouts are in this range.
+/// The receipt handles in alphabetical order. Asserts that all timeouts are in this range.
 #[track_caller]
 fn handles(sqs: &Sqs, expected: RangeInclusive<u64>) -> Vec<String> {
     let mut timeouts = sqs.timeouts();
@@ -29,7 +29,7 @@ fn handles(sqs: &Sqs, expected: RangeInclusive<u64>) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_asked_unless_a_record_comes_back_and_the_setting_is_on() {
+async fn sqs_is_not_called_unless_a_record_comes_back_and_the_setting_is_on() {
     for (setting, status) in [(ON, 200), (("SQS_VISIBILITY", "off"), 500)] {
         let sqs = Sqs::start(|_| Answer::Confirm).await;
         let (_perseus, handler) = between(&sqs, &[setting, ONCE], move |_| Reply::status(status)).await;
@@ -39,7 +39,7 @@ async fn nothing_is_asked_unless_a_record_comes_back_and_the_setting_is_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_call_is_what_sqs_documents() {
+async fn the_call_is_as_sqs_documents_it() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [ON, ONCE, ("AWS_SESSION_TOKEN", "session")];
     let (_perseus, handler) = between(&sqs, &settings, |_| Reply::status(500)).await;
@@ -65,7 +65,7 @@ async fn the_call_is_what_sqs_documents() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_comes_back_after_a_backoff_that_grows_with_its_receive_count() {
+async fn errored_records_come_back_after_a_backoff_that_grows_with_the_receive_count() {
     for (receives, seconds) in [(1, 90..=120), (3, 810..=1_080), (10, 9_000..=12_000), (99, 10_800..=14_400)]
     {
         let sqs = Sqs::start(|_| Answer::Confirm).await;
@@ -78,7 +78,7 @@ async fn what_failed_comes_back_after_a_backoff_that_grows_with_its_receive_coun
 }
 
 #[tokio::test(start_paused = true)]
-async fn perseus_says_when_it_wants_to_hear_of_it_again() {
+async fn retry_after_is_the_shortest_timeout() {
     for (retry_after, seconds) in [("7200", 7_200..=7_920), ("1", 90..=120), ("999999", 36_000..=36_000)] {
         let sqs = Sqs::start(|_| Answer::Confirm).await;
         let answer = move |_: &_| Reply::status(503).header("retry-after", retry_after);
@@ -89,7 +89,7 @@ async fn perseus_says_when_it_wants_to_hear_of_it_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_ends_what_perseus_asked_for() {
+async fn a_success_ends_a_retry_after() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [ON, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
     let (_perseus, handler) = between(&sqs, &settings, |request| match request.number {
@@ -100,12 +100,12 @@ async fn a_success_ends_what_perseus_asked_for() {
     assert_eq!(report_within(&handler, &received(event("a b c d"), 1), 2 * SECOND).await, ["a", "c", "d"]);
     let mut timeouts: Vec<_> = sqs.timeouts().into_iter().map(|(_, seconds)| seconds).collect();
     timeouts.sort_unstable();
-    // "a" failed, "b" was taken, and the others met the cutoff.
+    // "a" failed, "b" was accepted, and the others met the cutoff.
     assert!(matches!(timeouts[..], [1..=10, 1..=10, 90..=120]), "{timeouts:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_perseus_asked_for_in_an_earlier_invocation_counts() {
+async fn a_retry_after_of_an_earlier_invocation_counts() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (perseus, handler) =
         between(&sqs, &[ON, ONCE], |_| Reply::status(503).header("retry-after", "50")).await;
@@ -116,7 +116,7 @@ async fn what_perseus_asked_for_in_an_earlier_invocation_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_met_the_cutoff_comes_back_soon() {
+async fn records_that_only_met_the_cutoff_come_back_soon() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [ON, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
     let (_perseus, handler) = between(&sqs, &settings, |_| Reply::ok().after(400 * MS)).await;
@@ -125,7 +125,7 @@ async fn what_only_met_the_cutoff_comes_back_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_had_no_time_at_all_comes_back_soon_too() {
+async fn records_come_back_soon_if_there_was_no_time_to_send_any() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (perseus, handler) = between(&sqs, &[ON], |_| Reply::ok()).await;
     assert_eq!(report_within(&handler, &received(event("a b"), 1), 500 * MS).await, ["a", "b"]);
@@ -134,7 +134,7 @@ async fn what_had_no_time_at_all_comes_back_soon_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_sent_in_an_outage_waits_as_if_it_had_been() {
+async fn unattempted_records_wait_like_errored_ones_in_an_outage() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [ON, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
     // The set-up is wrong: one request, and all the others are unattempted.
@@ -145,7 +145,7 @@ async fn what_was_not_sent_in_an_outage_waits_as_if_it_had_been() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_perseus_that_refuses_data_for_what_is_in_it_is_no_outage() {
+async fn a_refusal_of_content_is_no_outage() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [ON, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "2")];
     let (perseus, handler) = between(&sqs, &settings, |_| Reply::status(422).after(400 * MS)).await;
@@ -159,7 +159,7 @@ async fn a_perseus_that_refuses_data_for_what_is_in_it_is_no_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_will_never_be_taken_keeps_the_queues_own_timeout() {
+async fn rejected_records_keep_the_queues_own_timeout() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) =
         between(&sqs, &[ON], |request| Reply::status(if holds(request, "bad") { 400 } else { 200 })).await;
@@ -168,7 +168,7 @@ async fn what_will_never_be_taken_keeps_the_queues_own_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_have_ten_entries_and_only_some_are_under_way_at_once() {
+async fn calls_have_ten_entries_and_a_few_are_in_flight_at_once() {
     let sqs = Sqs::start(|_| Answer::Confirm.after(100 * MS)).await;
     let (_perseus, handler) = between(&sqs, &[ON, ONCE], |_| Reply::status(500)).await;
     report(&handler, &received(numbered(995), 1)).await;
@@ -182,7 +182,7 @@ async fn calls_have_ten_entries_and_only_some_are_under_way_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_of_a_fifo_queue_comes_back_as_one() {
+async fn all_records_of_a_group_get_the_same_timeout() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let settings = [ON, ONCE, ("BATCH_MAX_RECORDS", "1")];
     let (_perseus, handler) = between(&sqs, &settings, |request| {
@@ -196,7 +196,7 @@ async fn a_group_of_a_fifo_queue_comes_back_as_one() {
     let mut event = received(fifo("a1 b1 a2 c1 a3 c2 b2 a4"), 1);
     event["Records"][7]["attributes"]["ApproximateReceiveCount"] = json!("3");
     assert_eq!(report(&handler, &event).await, ["a2", "c1", "a3", "c2", "a4"]);
-    // One timeout for the tail, by the largest receive count in it; the rejected record's group keeps its own.
+    // The tail gets one timeout, by the largest receive count in it. The group of the rejected record keeps its own.
     assert_eq!(handles(&sqs, 810..=1_080), ["a2", "a3", "a4"]);
     let timeouts = sqs.timeouts();
     assert!(timeouts.iter().all(|(_, seconds)| *seconds == timeouts[0].1), "{timeouts:?}");
@@ -204,7 +204,7 @@ async fn a_group_of_a_fifo_queue_comes_back_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_sqs_does_the_answer_is_the_same_and_ahead_of_the_deadline() {
+async fn whatever_sqs_does_the_answer_is_the_same_and_before_the_deadline() {
     for answer in misbehaviour() {
         let told = answer.clone();
         let sqs = Sqs::start(move |_| told.clone()).await;
@@ -214,14 +214,14 @@ async fn whatever_sqs_does_the_answer_is_the_same_and_ahead_of_the_deadline() {
                 .await;
         let (reported, took) = timed(&handler, &received(event("a b c"), 1), 5 * SECOND).await;
         assert_eq!(reported, ["a", "c"], "{answer:?}");
-        // Cut off after 4 s; of the second that is left a half may be SQS'.
+        // Cut off after 4 s. SQS may use half of the remaining second.
         assert!(took < 4_510 * MS, "{answer:?}: {took:?}");
         assert!(!sqs.calls().is_empty(), "{answer:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn however_much_time_is_left_a_few_seconds_are_enough_for_sqs() {
+async fn sqs_gets_a_few_seconds_at_most_however_much_time_is_left() {
     let sqs = Sqs::start(|_| Answer::Hang).await;
     let (_perseus, handler) = between(&sqs, &[ON, ONCE], |_| Reply::status(500)).await;
     let (reported, took) = timed(&handler, &received(numbered(500), 1), 900 * SECOND).await;
@@ -230,7 +230,7 @@ async fn however_much_time_is_left_a_few_seconds_are_enough_for_sqs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_no_time_left_nothing_is_waited_for() {
+async fn with_no_time_left_sqs_is_not_waited_for() {
     let sqs = Sqs::start(|_| Answer::Hang).await;
     let (_perseus, handler) = between(&sqs, &[ON], |_| Reply::ok()).await;
     let (reported, took) = timed(&handler, &received(event("a b"), 1), Duration::ZERO).await;
@@ -239,7 +239,7 @@ async fn with_no_time_left_nothing_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_sqs_refuses_is_not_asked_again() {
+async fn a_call_that_sqs_refuses_is_not_repeated() {
     let sqs = Sqs::start(|_| Answer::Http(403, String::new())).await;
     let (_perseus, handler) = between(&sqs, &[ON, ONCE], |_| Reply::status(500)).await;
     assert_eq!(report(&handler, &received(numbered(1_000), 1)).await.len(), 1_000);
@@ -247,7 +247,7 @@ async fn what_sqs_refuses_is_not_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_sqs_fails_at_once_does_not_keep_it_from_the_rest() {
+async fn a_failed_call_does_not_stop_the_other_calls() {
     let mut calls = 0;
     let sqs = Sqs::start(move |_| {
         calls += 1;
@@ -260,7 +260,7 @@ async fn what_sqs_fails_at_once_does_not_keep_it_from_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_died_since_the_last_invocation_costs_a_repetition() {
+async fn a_call_on_a_dead_pooled_connection_is_repeated_once() {
     let mut calls = 0;
     let sqs = Sqs::start(move |_| {
         calls += 1;
@@ -276,7 +276,7 @@ async fn a_connection_that_died_since_the_last_invocation_costs_a_repetition() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_without_a_receipt_handle_or_a_queue_changes_nothing_for_its_answer() {
+async fn a_missing_receipt_handle_or_queue_does_not_change_the_answer() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (_perseus, handler) = between(&sqs, &[ON, ONCE], |_| Reply::status(500)).await;
     let mut event = received(event("a b c"), 1);

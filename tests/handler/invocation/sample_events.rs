@@ -1,4 +1,4 @@
-//! The sample events, each through the handler.
+//! The handler delivers each file of events/.
 
 use lab::perseus::{Perseus, Reply};
 use serde_json::Value;
@@ -21,8 +21,8 @@ fn ids(payload: &[u8]) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn standard() {
-    let payload = include_bytes!("../../events/standard.json");
+async fn standard_queue() {
+    let payload = include_bytes!("../../../events/standard.json");
     let (perseus, reported) = deliver(payload).await;
     assert_eq!(reported, [""; 0]);
     assert_eq!(perseus.committed(), ids(payload));
@@ -38,7 +38,7 @@ async fn standard() {
 
 #[tokio::test(start_paused = true)]
 async fn fifo_two_groups() {
-    let payload = include_bytes!("../../events/fifo-two-groups.json");
+    let payload = include_bytes!("../../../events/fifo-two-groups.json");
     let (perseus, reported) = deliver(payload).await;
     assert_eq!(reported, [""; 0]);
     assert_eq!(perseus.received().len(), 1);
@@ -54,7 +54,7 @@ async fn fifo_two_groups() {
 
 #[tokio::test(start_paused = true)]
 async fn many_records() {
-    let payload = include_bytes!("../../events/many-records.json");
+    let payload = include_bytes!("../../../events/many-records.json");
     let (perseus, reported) = deliver(payload).await;
     assert_eq!(reported, [""; 0]);
     let batches: Vec<_> = perseus.received().iter().map(|request| request.records.len()).collect();
@@ -64,7 +64,7 @@ async fn many_records() {
 
 #[tokio::test(start_paused = true)]
 async fn attributes() {
-    let payload = include_bytes!("../../events/attributes.json");
+    let payload = include_bytes!("../../../events/attributes.json");
     let (perseus, reported) = deliver(payload).await;
     assert_eq!(reported, [""; 0]);
     let posted = &perseus.received()[0].records;
@@ -79,7 +79,7 @@ async fn attributes() {
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_record() {
-    let payload = include_bytes!("../../events/one-bad-record.json");
+    let payload = include_bytes!("../../../events/one-bad-record.json");
     let (perseus, reported) = deliver(payload).await;
     let ids = ids(payload);
     assert_eq!(reported, [ids[1].as_str()]);
@@ -88,7 +88,7 @@ async fn one_bad_record() {
 
 #[tokio::test(start_paused = true)]
 async fn empty() {
-    let (perseus, reported) = deliver(include_bytes!("../../events/empty.json")).await;
+    let (perseus, reported) = deliver(include_bytes!("../../../events/empty.json")).await;
     assert_eq!(reported, [""; 0]);
     assert!(perseus.received().is_empty());
 }

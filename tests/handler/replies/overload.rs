@@ -1,4 +1,4 @@
-//! A Perseus that cannot take what is sent: how hard it is pushed, from one invocation to the next.
+//! Perseus is overloaded (429, 502, 503, 504, time-outs): how the limit on requests follows it.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use crate::support::*;
 const ONE_BY_ONE: (&str, &str) = ("BATCH_MAX_RECORDS", "1");
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_met_with_one_probe_an_invocation_and_the_rest_comes_back_at_once() {
+async fn an_outage_gets_one_probe_per_invocation_and_the_rest_is_reported_at_once() {
     for status in [500, 502, 503, 504, 505, 520, 599, 207] {
         let (perseus, handler) = forwarder(&[ONE_BY_ONE], move |_| Reply::status(status)).await;
         assert_eq!(report(&handler, &numbered(200)).await.len(), 200);
@@ -29,7 +29,7 @@ async fn an_outage_is_met_with_one_probe_an_invocation_and_the_rest_comes_back_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_gone_is_an_outage_too() {
+async fn a_server_that_is_gone_is_an_outage() {
     let handler = handler("http://127.0.0.1:1/", &[ONE_BY_ONE]);
     report(&handler, &numbered(50)).await;
     let start = Instant::now();
@@ -52,11 +52,11 @@ async fn a_recovery_is_noticed_by_the_first_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_learnt_of_the_capacity_is_kept_for_the_next_invocation() {
+async fn the_learnt_limit_is_kept_for_the_next_invocation() {
     let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "50"), ("MAX_ATTEMPTS", "20")];
     let at_once = Arc::new(std::sync::Mutex::new(std::collections::VecDeque::<Instant>::new()));
     let (perseus, handler) = forwarder(&settings, move |request| {
-        // A capacity of 5 requests of 100 ms.
+        // Perseus handles five requests of 100 ms at once.
         let mut at_once = at_once.lock().unwrap();
         at_once.retain(|until| *until > request.at);
         if at_once.len() >= 5 {
@@ -74,7 +74,7 @@ async fn what_was_learnt_of_the_capacity_is_kept_for_the_next_invocation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn below_one_at_a_time_requests_have_pauses_between_them() {
+async fn a_limit_below_one_means_pauses_between_requests() {
     let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "1"), ("MAX_ATTEMPTS", "1")];
     let (perseus, handler) = forwarder(&settings, |request| {
         if request.number < 3 { Reply::status(429) } else { Reply::ok() }.after(100 * MS)
@@ -83,7 +83,7 @@ async fn below_one_at_a_time_requests_have_pauses_between_them() {
     assert_eq!(report(&handler, &numbered(10)).await.len(), 3);
     let at: Vec<Instant> = perseus.received().iter().map(|request| request.at).collect();
     let pauses: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0] - 100 * MS).collect();
-    // A share of a half, a quarter, an eighth of the time; then of more, until it is all.
+    // The limit is a half, a quarter, an eighth of one request; then it grows until there are no pauses.
     for (pause, share) in pauses.iter().zip([2, 4, 8]) {
         let expected = 100 * MS * (share - 1);
         assert!(*pause > expected / 3 && *pause < expected * 2, "{pauses:?}");
@@ -92,11 +92,11 @@ async fn below_one_at_a_time_requests_have_pauses_between_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_does_not_fit_before_the_cutoff_is_not_waited_for() {
+async fn a_pause_that_would_pass_the_cutoff_is_not_waited_for() {
     let settings = [ONE_BY_ONE, ("MAX_IN_FLIGHT", "1"), ("MAX_ATTEMPTS", "1"), ("CUTOFF_RESERVE", "1s")];
     let (perseus, handler) = forwarder(&settings, |_| Reply::status(429).after(2_000 * MS)).await;
     let start = Instant::now();
-    // The pause is 1 s at least and the next request takes 2 s: too much for the 2 s that are left then.
+    // The pause is at least 1 s and the next request takes 2 s, but only 2 s are left.
     assert_eq!(report_within(&handler, &numbered(10), 5_000 * MS).await.len(), 10);
     assert_eq!(perseus.received().len(), 1);
     assert!(start.elapsed() < 2_100 * MS, "{:?}", start.elapsed());

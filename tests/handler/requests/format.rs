@@ -1,4 +1,4 @@
-//! Contract, section 3: what a request looks like.
+//! Contract, section 3: the headers and the body of a request.
 
 use lab::perseus::Reply;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn a_request_carries_the_headers_of_the_contract() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_set_is_not_sent() {
+async fn a_setting_that_is_not_set_adds_no_header() {
     let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
     report(&handler, &event("a")).await;
     for name in ["authorization", "x-amzn-trace-id", "traceparent"] {
@@ -40,7 +40,7 @@ async fn what_is_not_set_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_of_ones_own_go_along_with_every_attempt() {
+async fn configured_headers_are_in_every_attempt() {
     let settings = [("PERSEUS_HEADERS", r#"{"X-Api-Key":"hunter2","authorization":"Basic x"}"#)];
     let (perseus, handler) = forwarder(&settings, |request| match request.number {
         0 => Reply::status(503),
@@ -92,7 +92,7 @@ async fn another_body_has_another_idempotency_key() {
             received_again["Records"][1]["attributes"]["ApproximateReceiveCount"] = "2".into();
             let mut other_body = original.clone();
             other_body["Records"][1]["body"] = "{\"n\":2}".into();
-            // Two messages may say the same.
+            // Two messages may have the same body.
             let other_ids = event("c d");
             for event in [&original, &received_again, &other_body, &other_ids, &original] {
                 report(&handler, event).await;
@@ -137,7 +137,7 @@ async fn the_body_is_as_in_the_contract() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_other_formats_carry_bodies_alone() {
+async fn array_and_ndjson_carry_only_the_bodies() {
     let event = event_of([record("a", "{\n \"n\": 1\n}"), record("b", "two\nlines")]);
     for (format, body, content_type) in [
         ("array", "[{\n \"n\": 1\n},\"two\\nlines\"]", "application/json"),
@@ -153,7 +153,7 @@ async fn the_other_formats_carry_bodies_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn batches_keep_to_their_bounds_on_the_wire() {
+async fn requests_keep_within_the_batch_limits() {
     let settings = [("BATCH_MAX_BYTES", "2KiB"), ("BATCH_MAX_RECORDS", "7")];
     let (perseus, handler) = forwarder(&settings, |_| Reply::ok()).await;
     let sizes = [10, 900, 900, 100, 5_000, 10, 10, 10, 10, 10, 10, 10, 10, 10];
@@ -172,7 +172,7 @@ async fn batches_keep_to_their_bounds_on_the_wire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_body_is_the_same_body() {
+async fn a_compressed_body_decompresses_to_the_same_body() {
     let plain = {
         let (perseus, handler) = forwarder(&[], |_| Reply::ok()).await;
         report(&handler, &numbered(100)).await;

@@ -1,4 +1,4 @@
-//! A stand-in for the AWS Parameters and Secrets Lambda Extension, which answers as told.
+//! A fake AWS Parameters and Secrets Lambda Extension that answers as the test says.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,19 +15,19 @@ use crate::support::*;
 /// What the extension does with a call.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
-    /// Tells this secret.
+    /// Returns this secret.
     Secret(&'static str),
     /// Answers with this status and body.
     Status(u16, String),
-    /// Begins an answer and never ends it.
+    /// Starts an answer and never ends it.
     Begin,
     /// Never answers.
     Hang,
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     Close,
 }
 
-/// A stand-in for the extension, with every call's head so far.
+/// A fake extension. It keeps the head of each call.
 pub(crate) struct Extension {
     server: RawServer,
     calls: Arc<Mutex<Vec<String>>>,
@@ -79,7 +79,7 @@ impl Extension {
         self.calls.lock().unwrap().clone()
     }
 
-    /// A Perseus that answers as told, and a handler with its token from here.
+    /// A Perseus that answers like this, and a handler that reads its token here.
     pub(crate) async fn forwarder(
         &self,
         settings: &[(&str, &str)],
