@@ -21,7 +21,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// Perseus' status, if the record was sent.
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Rejection::Alone(status, _) | Rejection::ByName(status) => Some(*status),
             Rejection::Unreadable(_) => None,
