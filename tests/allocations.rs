@@ -1,5 +1,5 @@
-//! What a whole invocation allocates, counted and not timed: a copy too many of an event or of a record fails here.
-//! Alone in its binary, since what counts is the allocator of the whole process.
+//! Bounds what an invocation allocates, so that an additional copy of an event or a record fails here. Allocations are
+//! counted, not timed. This test has its own binary, because it replaces the allocator of the process.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -21,8 +21,8 @@ use self::{
     perseus::Perseus,
 };
 
-/// The most allocations and allocated bytes for each record of a case, all of its requests included: what was measured
-/// and a tenth.
+/// The most allocations and allocated bytes per record of each case, including all requests: the measured values plus a
+/// tenth.
 const BOUNDS: [(&str, u64, u64); 4] = [
     ("10 × 1 KiB", 11, 8_900),
     ("1,000 × 1 KiB", 2, 3_770),
@@ -45,13 +45,13 @@ fn an_invocation_allocates_no_more_than_it_needs() {
         );
         assert!(each <= most, "{case}: {each} allocations a record");
         assert!(bytes_each <= most_bytes, "{case}: {bytes_each} bytes allocated a record");
-        // Of the whole process it is 2.5 × the event and 8 MiB: the event itself and what is no heap go off.
+        // The bound for the whole process is 2.5 × the event + 8 MiB. Without the event and memory outside the heap:
         let bound = payload.len() as u64 * 3 / 2 + (4 << 20);
         assert!(info.bytes_max <= bound, "{case}: {} bytes at once, and {bound} may be", info.bytes_max);
     }
 }
 
-/// Perseus, on a thread of its own: what it allocates is not counted.
+/// Starts Perseus on a thread of its own, so that its allocations are not counted.
 fn start_perseus() -> String {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
@@ -64,8 +64,8 @@ fn start_perseus() -> String {
     told.recv().unwrap()
 }
 
-/// What an invocation allocates that is not the first of its environment. The first one is small: it opens one
-/// connection, and the others are a part of what is measured.
+/// What the second invocation of an environment allocates. The first one is small and opens one connection; opening the
+/// other connections is measured too.
 fn measured(url: &str, case: Case, payload: &[u8]) -> AllocationInfo {
     let config = Config::from_lookup(|name| (name == "PERSEUS_URL").then(|| OsString::from(url)));
     let handler = Handler::new(config.unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Input made to do harm: no panic, and no answer that loses a record.
+//! Hostile input causes no panic, and no answer that loses a record.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -30,7 +30,7 @@ const SAMPLES: [&str; 3] = [
     include_str!("../events/standard.json"),
 ];
 
-/// The ids that a handler without a Perseus reports of an event; none if it refuses the event.
+/// The reported ids of an event when Perseus is not there. None if the handler refuses the event.
 fn report(payload: &[u8]) -> Option<Vec<String>> {
     let config = Config::from_lookup(|name| match name {
         "PERSEUS_URL" => Some(OsString::from("http://127.0.0.1:1/")),
@@ -52,7 +52,7 @@ fn damaged_event() -> impl Strategy<Value = Vec<u8>> {
     (prop::sample::select(&SAMPLES[..]), prop::collection::vec(damage, 1..6)).prop_map(|(sample, damages)| {
         let mut bytes = sample.as_bytes().to_vec();
         for (at, kind, byte) in damages {
-            // There is no place in an empty payload to damage any further.
+            // An empty payload cannot be damaged further.
             if bytes.is_empty() {
                 break;
             }
@@ -68,7 +68,7 @@ fn damaged_event() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// JSON values, small but of every shape.
+/// Small JSON values of every shape.
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
@@ -100,7 +100,7 @@ proptest! {
         if let Ok(event) = Event::parse(&payload) {
             let ids: HashSet<_> = event.envelopes.iter().map(|e| e.message_id.clone().into_owned()).collect();
             prop_assert!(ids.iter().all(|id| !id.is_empty()));
-            // Without a Perseus nothing is acknowledged, so everything must come back.
+            // Without Perseus nothing is acknowledged, so every record must be reported.
             let reported = report(&payload).unwrap();
             prop_assert_eq!(reported.len(), ids.len());
             prop_assert!(reported.iter().all(|id| ids.contains(id)));
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn no_retry_after_makes_it_panic(value in prop_oneof![
+    fn no_retry_after_causes_a_panic(value in prop_oneof![
         "[0-9]{0,30}", "\\PC{0,40}", "[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT",
     ]) {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -164,12 +164,12 @@ proptest! {
     }
 
     #[test]
-    fn no_configuration_makes_it_panic_or_shows_a_secret(
+    fn no_configuration_causes_a_panic_or_shows_a_secret(
         values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 29),
         visibility in "on|off|",
     ) {
         const SECRET: &str = "hunter2";
-        const OF_LAMBDA: [&str; 8] = [
+        const LAMBDA_VARIABLES: [&str; 8] = [
             "AWS_REGION",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
@@ -180,7 +180,7 @@ proptest! {
             "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
         ];
         let own = perseus_forwarder::config::VARIABLES.iter().map(|variable| variable.name);
-        let names: Vec<_> = own.chain(OF_LAMBDA).collect();
+        let names: Vec<_> = own.chain(LAMBDA_VARIABLES).collect();
         prop_assert_eq!(names.len(), values.len());
         let read = Config::from_lookup(|name| {
             let at = names.iter().position(|known| *known == name)?;

@@ -1,5 +1,5 @@
-//! The memory that an event takes, whatever is in it. Alone in its binary, since it is measured for the
-//! whole process.
+//! The memory that the function needs for an event is bounded, whatever the event contains. This test has its own binary,
+//! because the memory of the whole process is measured.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,8 +12,8 @@ use perseus_forwarder::{config::Config, lambda::handler::Handler};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// The most memory that is taken, beyond the event itself, while it is answered. There is no Perseus, which
-/// would take memory as well, and no SQS, of which `sqs` tells whether it is asked.
+/// The peak memory for an event, beyond the event itself. There is no Perseus and no SQS, because they would need memory in
+/// this process too. `sqs` switches the calls to SQS on.
 fn peak(payload: &[u8], sqs: bool) -> usize {
     let config = Config::from_lookup(|name| match name {
         "PERSEUS_URL" => Some(OsString::from("http://127.0.0.1:1/")),
@@ -36,7 +36,7 @@ fn peak(payload: &[u8], sqs: bool) -> usize {
 }
 
 #[test]
-fn memory_stays_in_proportion_whatever_is_in_an_event() {
+fn memory_is_proportional_to_the_event_whatever_it_contains() {
     const SIZE: usize = 6_000_000;
     let event = |record: &str| format!("{{\"Records\":[{record}]}}");
     let repeated = |item: &str| vec![item; SIZE / (item.len() + 1)].join(",");
@@ -89,7 +89,7 @@ fn memory_stays_in_proportion_whatever_is_in_an_event() {
         ("no JSON", "x".repeat(SIZE)),
     ];
     for (what, event) in events {
-        // Records of 40 bytes, fifteen times as many as an event of SQS can have, are mostly bookkeeping.
+        // Records of 40 bytes are mostly bookkeeping. There are fifteen times as many as SQS can send in an event.
         let most = if what.starts_with("tiny") { 8 } else { 4 };
         for sqs in [false, true] {
             let peak = peak(event.as_bytes(), sqs);

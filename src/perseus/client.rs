@@ -1,8 +1,8 @@
-//! Perseus' HTTP side: one client for the life of the process, one attempt at a time.
+//! The HTTP client for Perseus. It lives as long as the process, and each call is one attempt.
 
 use std::{
     cell::Cell,
-    fmt, io,
+    io,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -17,6 +17,7 @@ use reqwest::{
     },
 };
 use rustls::pki_types::TrustAnchor;
+use thiserror::Error;
 use tokio::{
     net::TcpStream,
     task_local,
@@ -32,10 +33,10 @@ use crate::{
     telemetry::trace::TraceContext,
 };
 
-/// The longest reply that is read for what it says. 10,000 refusals take about 800 kB.
+/// The longest reply of a success that is read. A reply that names 10,000 records takes about 800 kB.
 const LONGEST_REPLY: usize = 1 << 20;
 
-/// How much of a refusal is read, and for how long: its status has said what matters.
+/// How much of a refusal is read, and for how long. The status decides; the body is only for the log.
 const LONGEST_REFUSAL: usize = 4 << 10;
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -43,13 +44,14 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
-/// How long what was sent may remain without even the kernel's acknowledgement: a peer that is gone for
-/// good without a word, as behind a gateway that forgot the connection, is noticed before
-/// `REQUEST_TIMEOUT`, while there is time for a retry.
+/// How long sent data may stay unacknowledged by the peer's kernel before the connection is given up.
 ///
-/// Linux takes a full receive window for the same (tcp(7), `TCP_USER_TIMEOUT`), which is only a server that is slow to
-/// read. So once a new connection was given up for this, and the server still accepts connections, the process
-/// does without, until that costs a whole `REQUEST_TIMEOUT`.
+/// A peer can vanish silently, for example behind a gateway that forgot the connection. This limit notices it before
+/// `REQUEST_TIMEOUT` ends, while there is time for a retry.
+///
+/// Linux applies the same limit to a full receive window (tcp(7), `TCP_USER_TIMEOUT`), but a full window only means that
+/// the server is slow to read. So the limit is switched off for the process when it ends a new connection although the
+/// server still accepts connections. It is switched on again after a `REQUEST_TIMEOUT` or a failed connection.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
 /// Which connection an attempt uses.
@@ -57,97 +59,91 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 pub enum Connection {
     /// One from the pool, or a new one if there is none.
     Any,
-    /// A new one. What is in the pool may have died while the environment was frozen.
+    /// A new one. Pooled connections may have died while the environment was frozen.
     New,
 }
 
-/// The server that batches are posted to.
+/// A client for one Perseus server.
 #[derive(Debug)]
 pub struct Perseus {
     clients: Clients,
     url: Url,
     request_timeout: Duration,
-    /// Whether the server is known to be slow to read, and is given [`UNACKNOWLEDGED`] no more.
+    /// Whether the server is known to be slow to read. [`UNACKNOWLEDGED`] does not apply to it then.
     is_slow_reader: AtomicBool,
 }
 
-/// The HTTP clients for the server, which have the same headers and trust the same authorities. All but the first are
-/// made when they are first needed, which is rare.
+/// The HTTP clients. They send the same headers and trust the same authorities. The first is built at once; the others
+/// are rarely needed and built on first use.
 #[derive(Debug)]
 struct Clients {
     headers: HeaderMap,
     authorities: Vec<TrustAnchor<'static>>,
     max_in_flight: usize,
-    /// By connection (any, new), and by whether unacknowledged data is waited for.
+    /// First index: [`Connection`]. Second index: whether the limit [`UNACKNOWLEDGED`] is off.
     made: [[OnceLock<Client>; 2]; 2],
 }
 
 task_local! {
-    /// Whether the attempt in this scope has begun a connection of its own. The client does so in the
-    /// attempt's own future, and only if the pool has none.
+    /// Whether the current attempt opened a new connection. The client connects inside the attempt's own future, so a
+    /// task-local value sees it.
     static CONNECTS: Cell<bool>;
 }
 
 /// A reply to an attempt.
 #[derive(Debug)]
 pub struct Reply {
-    /// Its status.
+    /// The status code.
     pub status: StatusCode,
-    /// How long it asks to be left alone.
+    /// How long Perseus asks to wait (`Retry-After`).
     pub retry_after: Option<Duration>,
-    /// Whether it calls its body HTML.
+    /// Whether the content type is HTML.
     pub is_html: bool,
-    /// Its body: whole if the attempt succeeded, else as much of it as came at once.
+    /// The whole body of a success; the beginning of any other.
     pub body: Vec<u8>,
 }
 
-/// Why an attempt has no reply that could be read. Whether Perseus took the records is unknown.
-#[derive(Debug)]
+/// Why an attempt has no readable reply. It is unknown whether Perseus took the records.
+#[derive(Debug, Error)]
 pub enum Failure {
-    /// There was no reply in time.
+    /// No reply came in time.
+    #[error("timed out")]
     Timeout,
-    /// There was no connection.
-    Connect(reqwest::Error),
+    /// No connection could be made.
+    #[error("no connection ({})", Advised(.0))]
+    Connect(#[source] reqwest::Error),
     /// The connection was lost before a reply came.
+    #[error("connection lost ({})", Advised(.error))]
     Lost {
-        /// Whether it was one from the pool, which may have been dead for long.
+        /// Whether the connection came from the pool. It may have been dead for a long time.
         pooled: bool,
         /// How it was lost.
+        #[source]
         error: reqwest::Error,
     },
-    /// The reply broke off.
+    /// The connection ended before the reply did.
+    #[error("a reply cut short")]
     CutShort,
-    /// The reply is longer than any that makes sense.
+    /// The reply is longer than [`LONGEST_REPLY`].
+    #[error("a reply over 1 MiB")]
     TooLong,
-    /// The reply is compressed, though no one asked for that.
+    /// The reply is compressed, although the request did not allow it.
+    #[error("a compressed reply")]
     Compressed,
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Timeout => f.write_str("timed out"),
-            Failure::Connect(error) => write!(f, "no connection ({})", Advised(error)),
-            Failure::Lost { error, .. } => write!(f, "connection lost ({})", Advised(error)),
-            Failure::CutShort => f.write_str("a reply cut short"),
-            Failure::TooLong => f.write_str("a reply over 1 MiB"),
-            Failure::Compressed => f.write_str("a compressed reply"),
-        }
-    }
-}
-
-/// An error's cause, and what to do about it if that is known.
+/// Displays the root cause of an error, with a [`hint`] if there is one.
 struct Advised<'a>(&'a reqwest::Error);
 
-impl fmt::Display for Advised<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Display for Advised<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", root_cause(self.0))?;
         hint(self.0).map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 
 impl Perseus {
-    /// A client for the server of this configuration. Nothing is connected yet.
+    /// A client for the server that `config` names. It does not connect yet.
     ///
     /// # Errors
     ///
@@ -172,7 +168,7 @@ impl Perseus {
     ///
     /// # Errors
     ///
-    /// If there is no reply, or none that could be read.
+    /// If there is no reply, or it cannot be read.
     pub async fn attempt(
         &self,
         request: Request,
@@ -196,7 +192,7 @@ impl Perseus {
         result
     }
 
-    /// Learns from an attempt whether the server is slow to read. See [`UNACKNOWLEDGED`].
+    /// Updates `is_slow_reader` after an attempt. See [`UNACKNOWLEDGED`].
     async fn note_slow_reader(&self, result: &Result<Reply, Failure>, was_patient: bool, until: Instant) {
         if was_patient && matches!(result, Err(Failure::Timeout | Failure::Connect(_))) {
             self.is_slow_reader.store(false, Relaxed);
@@ -209,7 +205,7 @@ impl Perseus {
         }
     }
 
-    /// Whether the server accepts a connection.
+    /// Whether the server accepts a new TCP connection.
     async fn accepts(&self) -> bool {
         let host = self.url.host_str().unwrap_or_default();
         let address = format!("{host}:{}", self.url.port_or_known_default().unwrap_or_default());
@@ -243,7 +239,7 @@ impl Perseus {
 }
 
 impl Clients {
-    /// The client for such a connection; a patient one waits for data that is not acknowledged.
+    /// The client for this kind of connection. A patient client has no limit [`UNACKNOWLEDGED`].
     fn get(&self, connection: Connection, is_patient: bool) -> Result<&Client, reqwest::Error> {
         let made = &self.made[usize::from(connection == Connection::New)][usize::from(is_patient)];
         if let Some(client) = made.get() {
@@ -263,7 +259,7 @@ impl Clients {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(most_idle)
             .connector_layer(MapRequestLayer::new(|destination| {
-                // Out of scope is a connection that outlives the attempt for which it was begun.
+                // Fails when the connection outlives the attempt that opened it.
                 let _ = CONNECTS.try_with(|connects| connects.set(true));
                 destination
             }));
@@ -273,7 +269,7 @@ impl Clients {
     }
 }
 
-/// Whether a connection was given up because what was sent remained unacknowledged.
+/// Whether a connection was given up because sent data stayed unacknowledged.
 fn is_unacknowledged(error: &reqwest::Error) -> bool {
     let cause = root_cause(error).downcast_ref::<io::Error>();
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
@@ -300,7 +296,7 @@ fn is_html(headers: &HeaderMap) -> bool {
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/html")
 }
 
-/// The whole body. On success every byte of it matters: it may name records that were not accepted.
+/// The whole body of a success. Every byte matters: it may name records that were not accepted.
 async fn whole(response: Response) -> Result<Vec<u8>, Failure> {
     if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(Failure::Compressed);
@@ -309,8 +305,7 @@ async fn whole(response: Response) -> Result<Vec<u8>, Failure> {
     body.ok_or(Failure::TooLong)
 }
 
-/// The beginning of a body that is good for a log line at most. If it ends there, the connection can
-/// be used again.
+/// The beginning of a refusal's body, for the log. If the body ends there, the connection can be reused.
 async fn beginning(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     let reading = async {
@@ -321,7 +316,48 @@ async fn beginning(mut response: Response) -> Vec<u8> {
             }
         }
     };
-    // What came in time is in `body`.
+    // After a time-out `body` has what came in time.
     let _ = timeout(REFUSAL_PATIENCE, reading).await;
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error as _, iter::successors};
+
+    use super::*;
+    use crate::http::client_builder;
+
+    fn reqwest_error() -> reqwest::Error {
+        client_builder().build().unwrap().get("no URL").build().unwrap_err()
+    }
+
+    /// One failure of each kind: the compiler asks for new ones.
+    fn each() -> impl Iterator<Item = Failure> {
+        successors(Some(Failure::Timeout), |failure| match failure {
+            Failure::Timeout => Some(Failure::Connect(reqwest_error())),
+            Failure::Connect(_) => Some(Failure::Lost { pooled: false, error: reqwest_error() }),
+            Failure::Lost { .. } => Some(Failure::CutShort),
+            Failure::CutShort => Some(Failure::TooLong),
+            Failure::TooLong => Some(Failure::Compressed),
+            Failure::Compressed => None,
+        })
+    }
+
+    #[test]
+    fn each_failure_is_explained_in_the_documents() {
+        let page = include_str!("../../docs/log-lines.md");
+        for failure in each() {
+            let reason = failure.to_string().replace(&root_cause(&reqwest_error()).to_string(), "…");
+            assert!(page.contains(&format!("`{reason}`")), "docs/log-lines.md does not have `{reason}`");
+        }
+    }
+
+    #[test]
+    fn a_failure_of_the_connection_has_its_source() {
+        for failure in each() {
+            let is_of_the_connection = matches!(failure, Failure::Connect(_) | Failure::Lost { .. });
+            assert_eq!(failure.source().is_some(), is_of_the_connection, "{failure}");
+        }
+    }
 }

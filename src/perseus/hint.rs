@@ -1,4 +1,4 @@
-//! What to do about an error of TLS or HTTP whose own text does not say it.
+//! Advice for TLS and HTTP errors whose own text does not say what to do.
 
 use std::{error::Error, io};
 
@@ -13,19 +13,19 @@ const CLIENT_CERTIFICATE: &str = "the server demands a client certificate, which
 const VERSION: &str = "the server knows neither TLS 1.2 nor TLS 1.3";
 const HTTP2: &str = "what answers speaks no HTTP/1.1: perhaps HTTP/2 alone, or no HTTP at all";
 
-/// Advice about an error, if there is any.
+/// The advice for an error, if there is any.
 pub(crate) fn hint(error: &reqwest::Error) -> Option<&'static str> {
     let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| cause(*error));
     causes.find_map(|error| {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return of_tls(tls);
         }
-        // The HTTP crate does not tell this from other replies that make no sense, but by its text.
+        // hyper has no error kind for this; only the text tells it from other parse errors.
         (error.to_string() == "invalid HTTP version parsed").then_some(HTTP2)
     })
 }
 
-/// The error within an error. An I/O error says that of its inner one there, and keeps that one to itself.
+/// The inner error. `source()` of an I/O error skips the error it wraps and returns that error's source.
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     inner.map(|inner| inner as _).or_else(|| error.source())
@@ -57,9 +57,9 @@ mod tests {
 
     use super::*;
 
-    // Those that a server of this TLS library can bring about are in tests/binary/tls.rs.
+    // tests/binary/tls.rs has the errors that a server with this TLS library can cause.
     #[test]
-    fn what_only_other_servers_do_has_advice_too() {
+    fn errors_that_only_other_tls_libraries_cause_have_advice_too() {
         let p521 = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
             signature_algorithm_id: Vec::new(),
             public_key_algorithm_id: Vec::new(),

@@ -1,4 +1,4 @@
-//! The side of Perseus: client, replies, authentication.
+//! Everything about Perseus: the client, what its replies mean, and the token.
 
 pub mod auth;
 pub mod client;

@@ -1,7 +1,7 @@
-//! A short piece of a refusal for the log, with nothing in it that was private in the request.
+//! Redaction: a short excerpt of a refusal for the log, without private data of the request.
 //!
-//! Servers like to quote what they refuse. So every word of the reply that also stands in what was sent
-//! is left out, except those of the contract's own field names and the message ids, which are no secrets.
+//! Servers often quote the data they refuse. So each word of the reply that also occurs in the request is replaced by
+//! `~`. Field names of the contract and message ids are not secret and stay.
 
 use std::{borrow::Cow, cmp::Reverse};
 
@@ -10,10 +10,10 @@ use memchr::memmem;
 /// The longest excerpt, in bytes.
 const LONGEST: usize = 160;
 
-/// Shorter words are in almost any body, and say nothing; digits do.
+/// Shorter words occur in almost any body and reveal nothing, unless they have digits.
 const SHORTEST_WORD: usize = 3;
 
-/// In lower case.
+/// The field names of the contract, in lower case.
 const FIELDS: &[&str] = &[
     "records",
     "messageid",
@@ -30,12 +30,12 @@ const FIELDS: &[&str] = &[
     "body",
 ];
 
-/// The beginning of `reply`, as visible ASCII, without any word that, in lower case, is `private` and does not occur in
-/// `public`.
+/// The beginning of `reply` as visible ASCII. A word is replaced by `~` if `private` holds for it (in lower case) and it
+/// does not occur in `public`.
 pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a str]) -> String {
     let is_word = |b: &u8| b.is_ascii_alphanumeric();
     let mut excerpt = String::new();
-    // A word at the cut would be a part of a word, which is found in what was sent as well.
+    // The cut may split a word. Its first part still occurs in the request, so it is found and replaced.
     let reply = without_escapes(&reply[..reply.len().min(LONGEST)]);
     for run in reply.chunk_by(|a, b| is_word(a) == is_word(b)) {
         let text = std::str::from_utf8(run).unwrap_or_default();
@@ -60,31 +60,32 @@ pub fn occurs(word: &[u8], text: &[u8]) -> bool {
     memmem::find(text, word).is_some()
 }
 
-/// Whether `word` is a part of a secret, or has one of the secret's own words in it.
+/// Whether `word` is part of a secret, or contains a word of the secret.
 pub fn tells(word: &[u8], secret: &[u8]) -> bool {
     let words = secret.split(|b| !b.is_ascii_alphanumeric());
     occurs(word, secret) || words.filter(|own| own.len() > SHORTEST_WORD).any(|own| occurs(own, word))
 }
 
-/// The text without any of these secrets (in lower case) that it repeats to the letter, however short their words are.
+/// Replaces each literal copy of a secret in the text by `~`, also if the secret's words are short. `secrets` are in
+/// lower case.
 pub fn without(secrets: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
     let mut parts: Vec<_> = secrets.iter().flat_map(|secret| secret.split(|b| *b == b' ')).collect();
     parts.retain(|part| part.len() > SHORTEST_WORD);
-    // Of one that begins like another the rest would remain.
+    // Longest first: otherwise a secret's prefix is removed and its tail stays.
     parts.sort_by_key(|part| Reverse(part.len()));
     let lower = text.to_ascii_lowercase();
     let mut rest = Vec::with_capacity(text.len());
     let mut place = 0;
     while place < text.len() {
-        let told = parts.iter().find(|part| lower[place..].starts_with(part));
-        rest.push(if told.is_some() { b'~' } else { text[place] });
-        place += told.map_or(1, |part| part.len());
+        let secret = parts.iter().find(|part| lower[place..].starts_with(part));
+        rest.push(if secret.is_some() { b'~' } else { text[place] });
+        place += secret.map_or(1, |part| part.len());
     }
     rest
 }
 
-/// The text with blanks for what quoting adds to it (`\u0022`, `\n`, `%22`): that would make one word, and an unknown
-/// one, of itself and the word behind it.
+/// Replaces escape sequences (`\u0022`, `\n`, `%22`) by blanks. Otherwise the escape and the word behind it are one
+/// word that does not occur in the request.
 fn without_escapes(text: &[u8]) -> Cow<'_, [u8]> {
     let mut plain = Cow::Borrowed(text);
     let mut place = 0;
@@ -127,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_not_shown() {
+    fn words_of_the_request_are_not_shown() {
         let sent = r#"{"messageId":"059f36b4-87a3","body":{"card":"4111 1111","name":"caf\u00e9 Müller"}}"#;
         let reply = r#"cannot take "4111 1111" of café Müller (059f36b4-87a3)"#;
         assert_eq!(of(reply, sent), r#"cannot take "~ ~" of ~   M  ~ (059f36b4-87a3)"#);
     }
 
     #[test]
-    fn what_was_sent_is_not_shown_in_other_words_either() {
+    fn words_of_the_request_are_not_shown_in_other_case_or_escaped() {
         let sent = r#"{"body":{"name":"Hunter","pin":"42"}}"#;
         for reply in [
             "HUNTER hunter",
@@ -148,14 +149,14 @@ mod tests {
             let shown = of(reply, sent).to_lowercase();
             assert!(shown.contains('~') && !shown.contains("hunter") && !shown.contains("42"), "{shown}");
         }
-        // What only looks like an escape, at the very end too.
+        // These only look like an escape. None may panic.
         for reply in ["100%", "100%zz", r"a\", r"\u12", r"\x1", "%4"] {
             of(reply, sent);
         }
     }
 
     #[test]
-    fn a_secret_of_short_words_is_not_shown_either() {
+    fn a_secret_of_short_words_is_not_shown() {
         let secrets = [b"bearer a-b.cd".to_vec(), b"a-b.cd_ef".to_vec(), b"no".to_vec()];
         let of = |text: &str| String::from_utf8(without(&secrets, text.as_bytes())).unwrap();
         assert_eq!(of("no A-B.cd, and xa-b.cd_efy for Bearer"), "no ~, and x~y for ~");
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_around_a_secret_tells_it() {
+    fn a_word_that_contains_a_word_of_a_secret_tells_it() {
         for word in ["hunter2", "hunter", "xhunter2x"] {
             assert!(tells(word.as_bytes(), b"bearer abc.hunter2"), "{word}");
         }
@@ -173,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn a_word_at_the_cut_is_not_shown_either() {
+    fn a_word_that_the_cut_splits_is_not_shown() {
         let reply = format!("{} supersecret", "-".repeat(LONGEST - 6));
         assert!(!of(&reply, "supersecret").contains("super"));
     }
 
     #[test]
-    fn it_is_short_and_visible() {
+    fn an_excerpt_is_short_and_visible_ascii() {
         let reply: Vec<u8> = (0..=255).cycle().take(10_000).collect();
         let excerpt = excerpt(&reply, |_| false, &[]);
         assert!(excerpt.len() <= LONGEST && excerpt.bytes().all(|b| b == b' ' || b.is_ascii_graphic()));

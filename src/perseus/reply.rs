@@ -1,4 +1,4 @@
-//! What a reply says of the records that were sent.
+//! Reads a reply: which records did Perseus accept?
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,24 +6,31 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::decode::json::scan::Object;
 
-/// The fate of the records of one attempt, as far as the reply to it tells.
+const UNREADABLE: &str = "a reply that cannot be read";
+
+/// The reason for a reply that must list failures and does not.
+pub const WITHOUT_FAILURES: &str = "a reply without batchItemFailures";
+
+const UNKNOWN_ID: &str = "a reply that names an id that was not sent";
+
+/// What a reply says about the records of its request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Perseus has all of them.
+    /// Perseus accepted all of them.
     Accepted,
-    /// Perseus has all but these: their ids, and whether it is worth sending them again.
+    /// Perseus accepted all but these. Each id comes with whether the record can be retried.
     Refused(HashMap<String, bool>),
-    /// It cannot be told. Nothing counts as acknowledged.
+    /// The reply cannot be trusted, for this reason. Nothing counts as acknowledged.
     Unknown(&'static str),
 }
 
-/// What the reply with this body says of the records with these ids.
+/// What a reply with this body says about the records with these ids.
 ///
-/// `must_tell` is set where the status alone says nothing (207, or `PERSEUS_ACK=body`); `ids` is empty where the
-/// request carried none, so that any that the reply names is one that was not sent.
+/// `must_tell` is set if the status alone acknowledges nothing (207, or `PERSEUS_ACK=body`). `ids` is empty if the format
+/// carries no ids; each id that the reply names is then unknown.
 pub fn verdict(body: &[u8], ids: &[&str], must_tell: bool) -> Verdict {
     let Some(failures) = failures(trimmed(body)) else {
-        return Verdict::Unknown("a reply that cannot be read");
+        return Verdict::Unknown(UNREADABLE);
     };
     match failures {
         None if must_tell => Verdict::Unknown(WITHOUT_FAILURES),
@@ -33,12 +40,9 @@ pub fn verdict(body: &[u8], ids: &[&str], must_tell: bool) -> Verdict {
     }
 }
 
-/// Why a reply that has to say what failed acknowledges nothing.
-pub const WITHOUT_FAILURES: &str = "a reply without batchItemFailures";
-
-/// Whether a reply is a page of HTML: a sign-in page, a web server's default site. Perseus sends none.
+/// Whether a reply is an HTML page, such as a sign-in page or a web server's default site. Perseus sends none.
 ///
-/// Some frameworks call whatever they answer `text/html`, so the body has to look like it too.
+/// Some frameworks label every reply `text/html`, so the body must look like HTML too.
 pub fn is_page(is_html: bool, body: &[u8]) -> bool {
     is_html && trimmed(body).starts_with(b"<")
 }
@@ -52,7 +56,7 @@ fn refused(failures: Vec<Object<Failure>>, ids: &[&str]) -> Verdict {
     let mut refused = HashMap::with_capacity(failures.len());
     for Object(Failure { id, retryable }) in failures {
         if !ids.contains(id.as_str()) {
-            return Verdict::Unknown("a reply that names an id that was not sent");
+            return Verdict::Unknown(UNKNOWN_ID);
         }
         *refused.entry(id).or_insert(true) &= retryable.unwrap_or(true);
     }
@@ -72,14 +76,13 @@ struct Failure {
     retryable: Option<bool>,
 }
 
-/// The failures that a reply names: `Some(None)` if it speaks of none, `None` if it might and cannot be
-/// read.
+/// The failures that a reply lists: `Some(None)` if it has no such list, `None` if it may have one but cannot be read.
 fn failures(body: &[u8]) -> Option<Option<Vec<Object<Failure>>>> {
     match body.first() {
-        // An object, and not an array, as which serde would take a struct too.
+        // Only an object: serde would also read a struct from an array.
         Some(b'{') => serde_json::from_slice(body).map(|Reply { failures }| failures).ok(),
         Some(b'[') => serde_json::from_slice(body).map(|IgnoredAny| None).ok(),
-        // "OK", a page of HTML, nothing at all.
+        // "OK", an HTML page, an empty body.
         _ => (memchr::memmem::find(body, b"batchItemFailures").is_none()).then_some(None),
     }
 }
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_names_no_failure_accepts_all() {
+    fn a_reply_without_failures_accepts_all_records() {
         for body in [
             "",
             " \r\n",
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_called_one_and_looks_like_one() {
+    fn an_html_page_is_labelled_html_and_looks_like_html() {
         for body in ["<!DOCTYPE html>", "\u{feff}\r\n <html>", "<"] {
             assert!(is_page(true, body.as_bytes()), "{body}");
             assert!(!is_page(false, body.as_bytes()), "{body}");
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_207_must_say_what_failed() {
+    fn a_207_must_list_the_failures() {
         for body in
             ["", "OK", "{}", "[]", "[[]]", "null", r#"{"batchItemFailures":null}"#, r#"{"failures":[]}"#]
         {
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_acknowledges_nothing() {
+    fn an_unreadable_reply_acknowledges_nothing() {
         for body in [
             r#"{"batchItemFailures":[{"itemIdent"#,
             r#"{"batchItemFailures":[{"itemIdentifier":"a"}]"#,
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_id_that_was_not_sent_makes_the_reply_unknown() {
-        let unknown = Verdict::Unknown("a reply that names an id that was not sent");
+        let unknown = Verdict::Unknown(UNKNOWN_ID);
         for id in ["", "d", "A", "a "] {
             let body =
                 format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"a"}},{{"itemIdentifier":"{id}"}}]}}"#);
@@ -194,15 +197,26 @@ mod tests {
         assert!(matches!(verdict(deep.as_bytes(), IDS, false), Verdict::Unknown(_)));
     }
 
+    #[test]
+    fn each_reason_is_explained_in_the_documents() {
+        let page = include_str!("../../docs/log-lines.md");
+        for reason in [UNREADABLE, WITHOUT_FAILURES, UNKNOWN_ID] {
+            assert!(
+                page.contains(&format!("`status … with {reason}`")),
+                "docs/log-lines.md does not have {reason}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_reply_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200), must_tell: bool) {
+        fn no_reply_causes_a_panic(body in proptest::collection::vec(any::<u8>(), 0..200), must_tell: bool) {
             verdict(&body, IDS, must_tell);
         }
     }
 
     #[test]
-    fn a_reply_that_was_cut_short_accepts_nothing() {
+    fn a_reply_cut_short_accepts_nothing() {
         let whole = br#"{"batchItemFailures":[{"itemIdentifier":"a","retryable":true}],"note":"something"}"#;
         for cut in 1..whole.len() {
             assert!(matches!(verdict(&whole[..cut], IDS, false), Verdict::Unknown(_)), "{cut}");

@@ -1,4 +1,4 @@
-//! How long Perseus asks to be left alone.
+//! The `Retry-After` header: how long Perseus asks to wait.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,17 +7,17 @@ use reqwest::{
     header::{HeaderMap, RETRY_AFTER},
 };
 
-/// The delay that a reply asks for, in seconds or until a date; `now` is the wall clock.
+/// The delay that a reply asks for, in seconds or as a date. `now` is the wall clock.
 ///
-/// None if it asks for none, or in words that no one defined. It counts on 429 and 503 alone: elsewhere it is a
-/// proxy's, or means something else.
+/// None if the header is missing or malformed, and for any status but 429 and 503: there it comes from a proxy, or has
+/// another meaning.
 pub fn retry_after(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return None;
     }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than a u64 has are a long time, not nonsense.
+        // More digits than a u64 holds still mean a long delay.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;

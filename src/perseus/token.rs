@@ -13,21 +13,21 @@ use tokio::{
 
 use crate::{perseus::token_store::Missing, value::token::Source};
 
-/// How long a store is waited for.
+/// How long to wait for a store.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The token of the process.
 #[derive(Debug)]
 pub struct Token {
     source: Source,
-    /// RevocablePermit by who asks the store: all others wait for what comes of it.
+    /// Held while the store is asked, so that one request is enough for all who wait.
     asking: sync::Mutex<()>,
-    /// The `authorization` header, behind the one that it took the place of.
+    /// The current `authorization` header is last. The one that it replaced is before it.
     known: Mutex<Vec<HeaderValue>>,
 }
 
 impl Token {
-    /// The token from this source. No store is asked yet.
+    /// The token from this source. It does not ask a store yet.
     pub fn new(source: Source) -> Self {
         let known = match &source {
             Source::Set(header) => vec![header.clone()],
@@ -41,9 +41,9 @@ impl Token {
         self.source.variable()
     }
 
-    /// The `authorization` header that requests carry, if any; once it is known, if the store is being asked.
+    /// The current `authorization` header, if there is one. Waits while the store is asked.
     pub async fn header(&self) -> Option<HeaderValue> {
-        let _answered = match self.source {
+        let _guard = match self.source {
             Source::Store(_) => Some(self.asking.lock().await),
             Source::Nowhere | Source::Set(_) => None,
         };
@@ -55,26 +55,25 @@ impl Token {
         self.known().last() == header
     }
 
-    /// Every header that requests carry or carried lately.
+    /// The current header and the one that it replaced: requests with either may be in flight.
     pub fn headers(&self) -> Vec<HeaderValue> {
         self.known().clone()
     }
 
-    /// Asks the store if it was not asked before. Ends at `cutoff` at the latest.
+    /// Asks the store if the token is not known yet. Ends at `cutoff` at the latest.
     ///
     /// # Errors
     ///
-    /// If there should be a token and is none.
+    /// If the store has no usable token.
     pub async fn make_known(&self, cutoff: Instant) -> Result<(), Missing> {
         self.ask_unless(|known| known.is_some(), cutoff).await
     }
 
-    /// Asks the store again, unless another header has taken the place of the refused one meanwhile. Ends at
-    /// `cutoff` at the latest.
+    /// Asks the store again, unless the refused header was replaced in the meantime. Ends at `cutoff` at the latest.
     ///
     /// # Errors
     ///
-    /// If the store has no token.
+    /// If the store has no token that can be sent.
     pub async fn renew(&self, refused: Option<&HeaderValue>, cutoff: Instant) -> Result<(), Missing> {
         self.ask_unless(|known| known != refused, cutoff).await
     }
@@ -89,7 +88,7 @@ impl Token {
         };
         let until = cutoff.min(Instant::now() + PATIENCE);
         let asking = async {
-            let _asking = self.asking.lock().await;
+            let _guard = self.asking.lock().await;
             if is_settled(self.known().last()) {
                 return Ok(());
             }
@@ -97,15 +96,15 @@ impl Token {
             let mut known = self.known();
             if known.last() != Some(&header) {
                 known.push(header);
-                let superfluous = known.len().saturating_sub(2);
-                known.drain(..superfluous);
+                let surplus = known.len().saturating_sub(2);
+                known.drain(..surplus);
             }
             Ok(())
         };
         timeout_at(until, asking).await.unwrap_or(Err(Missing::Timeout))
     }
 
-    /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
+    /// Ignores poisoning: no holder of the lock leaves the list half-changed.
     fn known(&self) -> MutexGuard<'_, Vec<HeaderValue>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,7 +116,7 @@ mod tests {
     use crate::value::text::bearer;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_set_is_never_asked_for() {
+    async fn a_token_from_the_configuration_asks_no_store() {
         let start = Instant::now();
         for (source, header) in [(Source::Nowhere, None), (Source::Set(bearer("x").unwrap()), bearer("x"))] {
             let token = Token::new(source);

@@ -1,9 +1,9 @@
-//! Where a token is kept, and how it is read there: through the AWS Parameters and Secrets Lambda Extension
+//! Reads the token from Secrets Manager or Parameter Store, through the AWS Parameters and Secrets Lambda Extension
 //! (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/retrieving-secrets_lambda.html>,
 //! <https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-integration-lambda-extensions.html>),
-//! which listens inside the function's own environment.
+//! which listens on localhost in the function's environment.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use reqwest::{
     Client, StatusCode, Url,
@@ -11,6 +11,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
@@ -23,77 +24,63 @@ use crate::{
     },
 };
 
-/// The longest reply that is read: a secret has up to 64 KiB, and JSON inside of JSON takes more.
+/// The longest reply that is read. A secret has up to 64 KiB, and JSON within JSON takes more.
 const LONGEST_REPLY: usize = 512 << 10;
 
 const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-aws-parameters-secrets-token");
 
-/// What the extension says, with status 400, until it has heard of the first invocation itself.
+/// The extension answers this with status 400 until Lambda has told it of the first invocation.
 const NOT_READY: &[u8] = b"not ready";
 const NOT_READY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why there is no token. Holds nothing of what was read.
-#[derive(Debug)]
+/// Why there is no token. Contains nothing that was read from the store.
+#[derive(Debug, Error)]
 pub enum Missing {
     /// The extension did not answer in time.
+    #[error("the extension gave no answer in time")]
     Timeout,
-    /// The extension is not there, or went away.
-    Unreachable(reqwest::Error),
-    /// It is not ready to answer.
+    /// The extension cannot be reached, or the connection was lost.
+    #[error("the extension cannot be reached ({})", root_cause(.0))]
+    Unreachable(#[source] reqwest::Error),
+    /// The extension has not started yet.
+    #[error("the extension is not ready")]
     NotReady,
-    /// It answered with this status.
+    /// The extension answered with this status.
+    #[error("the extension answered with status {}", .0.as_u16())]
     Refused(StatusCode),
-    /// Its reply is longer than any that makes sense.
+    /// The reply is longer than [`LONGEST_REPLY`].
+    #[error("the extension's reply is too long")]
     TooLong,
-    /// Its reply is not what it should be.
+    /// The reply is not the documented JSON.
+    #[error("the extension's reply cannot be read")]
     Unreadable,
-    /// The secret is binary, or the reply names no value.
+    /// The secret is binary, or the reply has no value.
+    #[error("there is no text (a binary secret?)")]
     NoText,
-    /// The secret is not a JSON object with this field, as text.
+    /// The secret is not a JSON object that has this field as text.
+    #[error("the secret is no JSON object with that field as text")]
     NoField,
-    /// There is a value, but it cannot be a token.
+    /// The value cannot be a token.
+    #[error("the value is empty, too long or has a character that no token has")]
     NoToken,
 }
 
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Missing::Timeout => f.write_str("the extension gave no answer in time"),
-            Missing::Unreachable(error) => {
-                write!(f, "the extension cannot be reached ({})", root_cause(error))
-            }
-            Missing::NotReady => f.write_str("the extension is not ready"),
-            Missing::Refused(status) => write!(f, "the extension answered with status {}", status.as_u16()),
-            Missing::TooLong => f.write_str("the extension's reply is too long"),
-            Missing::Unreadable => f.write_str("the extension's reply cannot be read"),
-            Missing::NoText => f.write_str("there is no text (a binary secret?)"),
-            Missing::NoField => f.write_str("the secret is no JSON object with that field as text"),
-            Missing::NoToken => {
-                f.write_str("the value is empty, too long or has a character that no token has")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Missing {}
-
 impl Store {
-    /// Reads the token, as an `authorization` header. An extension that is not ready is asked until it is, or until
-    /// then.
+    /// Reads the token, as an `authorization` header. Asks again while the extension is not ready, at most until `until`.
     ///
     /// # Errors
     ///
-    /// If there is none that could be sent.
+    /// If there is no token that can be sent.
     pub async fn fetch(&self, until: Instant) -> Result<HeaderValue, Missing> {
-        // Made anew each time, which is once in most processes. Nothing is kept of it.
+        // Most processes read the token once, so no client is kept.
         let client = client_builder().pool_max_idle_per_host(0).build().map_err(Missing::Unreachable)?;
-        let mut why_not = Missing::Timeout;
+        let mut missing = Missing::Timeout;
         while let Ok(answer) = timeout_at(until, self.ask(&client)).await {
             let Err(Missing::NotReady) = answer else { return answer };
-            why_not = Missing::NotReady;
+            missing = Missing::NotReady;
             sleep_until(until.min(Instant::now() + NOT_READY_PAUSE)).await;
         }
-        Err(why_not)
+        Err(missing)
     }
 
     async fn ask(&self, client: &Client) -> Result<HeaderValue, Missing> {
@@ -164,13 +151,15 @@ impl Place {
                 _ => return Err(Missing::NoField),
             };
         }
-        // Editors, `echo` and files end in a line break, which is nobody's token.
+        // Editors and `echo` add a line break that is not part of the token.
         bearer(text.trim_end()).ok_or(Missing::NoToken)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{error::Error as _, iter::successors};
+
     use super::*;
     use crate::value::text::LONGEST_TOKEN;
 
@@ -187,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extension_is_asked_as_it_is_documented() {
+    fn requests_to_the_extension_are_as_aws_documents_them() {
         let url = |place| {
             let session_token = HeaderValue::from_static("session");
             Store { place, port: 2773, session_token }.url().to_string()
@@ -206,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_where_it_is_kept() {
+    fn a_token_is_read_from_a_secret_a_json_field_or_a_parameter() {
         assert_eq!(secret(None).token(&reply("hunter2")).unwrap(), "Bearer hunter2");
         assert_eq!(secret(None).token(&reply("hunter2\r\n \t")).unwrap(), "Bearer hunter2");
         let fields = r#"{"user":"x","token":"hunter2\n","other":7}"#;
@@ -218,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_without_being_shown() {
+    fn a_value_that_is_no_token_is_refused_and_not_shown() {
         let long = "x".repeat(LONGEST_TOKEN + 1);
         let bad: [(Place, Vec<u8>, &str); 17] = [
             (secret(None), b"hunter2".to_vec(), "cannot be read"),
@@ -247,6 +236,36 @@ mod tests {
                 String::from_utf8_lossy(&reply)
             );
             assert!(!format!("{missing} {missing:?}").contains("nter2"), "{missing:?}");
+        }
+    }
+
+    fn reqwest_error() -> reqwest::Error {
+        client_builder().build().unwrap().get("no URL").build().unwrap_err()
+    }
+
+    /// One reason of each kind: the compiler asks for new ones.
+    fn each() -> impl Iterator<Item = Missing> {
+        successors(Some(Missing::Timeout), |missing| match missing {
+            Missing::Timeout => Some(Missing::Unreachable(reqwest_error())),
+            Missing::Unreachable(_) => Some(Missing::NotReady),
+            Missing::NotReady => Some(Missing::Refused(StatusCode::NOT_FOUND)),
+            Missing::Refused(_) => Some(Missing::TooLong),
+            Missing::TooLong => Some(Missing::Unreadable),
+            Missing::Unreadable => Some(Missing::NoText),
+            Missing::NoText => Some(Missing::NoField),
+            Missing::NoField => Some(Missing::NoToken),
+            Missing::NoToken => None,
+        })
+    }
+
+    #[test]
+    fn each_reason_is_explained_in_the_documents() {
+        let page = include_str!("../../docs/token.md");
+        for missing in each() {
+            let reason = missing.to_string();
+            let reason = reason.replace(&root_cause(&reqwest_error()).to_string(), "…").replace("404", "…");
+            assert!(page.contains(&format!("`{reason}`")), "docs/token.md does not have `{reason}`");
+            assert_eq!(missing.source().is_some(), matches!(missing, Missing::Unreachable(_)));
         }
     }
 }

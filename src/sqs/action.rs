@@ -1,19 +1,19 @@
 //! The calls that the function makes to SQS.
 
-/// The most entries that SQS takes in one call.
+/// The most entries that SQS accepts in one call.
 pub const MOST_ENTRIES: usize = 10;
 
-/// What is asked.
+/// The kind of a batch call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// That messages become visible later or sooner.
+    /// Changes when messages become visible again.
     ChangeMessageVisibilityBatch,
-    /// That messages are taken.
+    /// Sends messages to a queue.
     SendMessageBatch,
 }
 
 impl Action {
-    /// The header that names it.
+    /// The value of the `x-amz-target` header.
     pub(super) fn target(self) -> &'static str {
         match self {
             Action::ChangeMessageVisibilityBatch => "AmazonSQS.ChangeMessageVisibilityBatch",

@@ -1,8 +1,8 @@
-//! SQS' own side, for what the function asks of it: the batch calls of its JSON protocol
+//! The client for SQS: batch calls of its JSON protocol
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html>).
 //!
-//! None of this exists unless a setting asks for it, and none of it is built before it is needed. Nothing
-//! here can hold up or change an answer by itself: who calls says until when.
+//! It exists only if a setting needs it, and its HTTP client is built at the first call. Each caller passes the time
+//! at which calls must end, so that SQS cannot delay the function's answer.
 
 use std::{
     sync::{
@@ -31,21 +31,21 @@ use crate::{
     value::{aws::Settings, text::sensitive},
 };
 
-/// What is left before the deadline is divided by this for each thing that is asked of SQS.
+/// Each use of SQS may take the time left before the deadline, divided by this.
 const SHARE: u32 = 2;
 
-/// And this is enough, however much is left: SQS answers in milliseconds, or is not well.
+/// The most time for one use of SQS. SQS normally answers in milliseconds; waiting longer does not help.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connections kept while there is more to ask.
+/// Calls in flight at once, and connections kept for them.
 pub const AT_ONCE: usize = 8;
 
-/// Until when something may be asked of SQS: what is left before the deadline is for the answer first.
+/// When the next use of SQS must end, so that time remains for the answer.
 pub fn until(deadline: &Deadline) -> Instant {
     Instant::now() + (deadline.remaining() / SHARE).min(PATIENCE)
 }
 
-/// A batch call.
+/// The body of a batch call.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Call<'a, E> {
@@ -53,7 +53,7 @@ struct Call<'a, E> {
     entries: Vec<Entry<E>>,
 }
 
-/// An entry, with its place in the call as its id.
+/// An entry. Its id is its index in the call.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry<E> {
@@ -63,28 +63,27 @@ struct Entry<E> {
 }
 
 fn encode<E: Serialize>(queue_url: &str, entries: impl Iterator<Item = E>) -> Bytes {
-    let entries = entries.enumerate().map(|(place, entry)| Entry { id: place.to_string(), entry });
+    let entries = entries.enumerate().map(|(index, entry)| Entry { id: index.to_string(), entry });
     let call = Call { queue_url, entries: entries.collect() };
     serde_json::to_vec(&call).expect("strings, numbers and raw JSON always encode").into()
 }
 
-/// SQS.
+/// The client for SQS.
 #[derive(Debug)]
 pub struct Sqs {
-    /// What was set.
+    /// Endpoint, region and credentials.
     pub settings: Settings,
     client: OnceLock<Client>,
 }
 
 impl Sqs {
-    /// SQS as these settings describe it. Nothing is built and nothing connected yet.
+    /// A client with these settings. It does not connect yet.
     pub fn new(settings: Settings) -> Self {
         Sqs { settings, client: OnceLock::new() }
     }
 
-    /// Asks for all of these, a call each, a few at once, until `until`. An entry is made only when it is its
-    /// call's turn. Tells `done` of each that is confirmed, as soon as it is, and returns the first thing that
-    /// went wrong.
+    /// Makes all `calls`, [`AT_ONCE`] at a time, until `until`. A call is a list of slots; `entry` makes the entry for a slot
+    /// just before its call, to save memory. Calls `done` for each slot that SQS confirms. Returns the first failure.
     pub async fn ask_all<E: Serialize>(
         &self,
         queue: &Queue,
@@ -97,7 +96,7 @@ impl Sqs {
         let is_over = &AtomicBool::new(false);
         let (core, entry) = (&CoreTime::default(), &entry);
         let ask = async |call: usize| {
-            // To make and sign a call of 1 MiB takes milliseconds.
+            // Encoding and signing a call of 1 MiB takes milliseconds.
             core.for_bytes(AT_A_TIME).await;
             if is_over.load(Relaxed) {
                 return None;
@@ -115,9 +114,9 @@ impl Sqs {
                         slots.filter(|(_, is_done)| *is_done).for_each(|(&slot, _)| done(slot));
                         failure = failure.take().or(confirmed.refusal);
                     }
-                    Some((_, Err(refusal))) => {
-                        is_over.fetch_or(refusal.is_for_all(), Relaxed);
-                        failure.get_or_insert(refusal);
+                    Some((_, Err(error))) => {
+                        is_over.fetch_or(error.is_for_all(), Relaxed);
+                        failure.get_or_insert(error);
                     }
                     None => {}
                 }
@@ -127,7 +126,7 @@ impl Sqs {
         failure.or(is_late.then_some(Failure::Timeout))
     }
 
-    /// Makes one call.
+    /// Makes one call with this number of entries.
     async fn ask(
         &self,
         queue: &Queue,
@@ -136,7 +135,7 @@ impl Sqs {
         entries: usize,
     ) -> Result<Confirmed, Failure> {
         let reply = match self.post(queue, action, body.clone()).await {
-            // It may have died while the environment was frozen. Both actions can be repeated.
+            // The connection may have died while the environment was frozen. Both actions can be repeated.
             Err(error) if !error.is_connect() => self.post(queue, action, body).await,
             reply => reply,
         };
@@ -147,7 +146,7 @@ impl Sqs {
         const SIGNED_TYPE: &str = "application/x-amz-json-1.0";
 
         let credentials = &self.settings.credentials;
-        #[expect(clippy::disallowed_methods, reason = "a signature is good for minutes of the wall clock")]
+        #[expect(clippy::disallowed_methods, reason = "a signature is valid for minutes of the wall clock")]
         let timestamp = timestamp(SystemTime::now());
         let host = host(&queue.endpoint);
         let mut headers = vec![
@@ -177,7 +176,7 @@ impl Sqs {
     }
 }
 
-/// The host that a request to this URL names.
+/// The `host` header of a request to this URL.
 fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

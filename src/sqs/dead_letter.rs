@@ -1,19 +1,18 @@
-//! Rejected records, straight to the queue for them.
+//! Sends rejected records to the queue for rejected records (`REJECTED_QUEUE_URL`).
 //!
-//! Without this a record that Perseus will never take comes back until its receives are used up: each time it
-//! costs Perseus the requests in which it is searched for, and on a FIFO queue it holds up its group. Sent
-//! away with the reason attached, it costs them once, and counts as done once SQS has confirmed that it has
-//! it: never before, since what counts as done is deleted.
+//! Without this, a rejected record comes back until its receives are used up. Each time Perseus gets the requests that
+//! search for it again, and on a FIFO queue it blocks its group. With this, it causes those requests once. The record
+//! counts as done only after SQS has confirmed the message, because Lambda deletes records that are done.
 //!
-//! **What goes along.** The body as it was. Five attributes say why: [`STATUS`], [`REASON`],
-//! [`RECEIVE_COUNT`], [`SOURCE_QUEUE`], [`MESSAGE_ID`]. SQS takes ten, and these win: the message's own follow,
-//! in the order of their names, as far as there is room. A message whose body leaves no room for the five within SQS'
-//! 1 MiB is not sent: the queue's redrive policy moves it whole.
+//! **The message.** The body is unchanged. Five attributes say why the record was rejected: [`STATUS`], [`REASON`],
+//! [`RECEIVE_COUNT`], [`SOURCE_QUEUE`], [`MESSAGE_ID`]. SQS allows ten attributes, and these five come first. The record's
+//! own attributes follow in order of their names while there is room. If the body leaves no room for the five within SQS'
+//! limit of 1 MiB, the record is not sent: the source queue's redrive policy then moves it unchanged.
 //!
-//! **FIFO.** To a FIFO queue it goes in its own group and with its own id for deduplication, so that a
-//! confirmation which got lost does not double it (within SQS' five minutes). It has left its group on
-//! purpose, so the group goes on behind it in the next delivery; in this one all behind it has been withheld
-//! and comes back. Only the first record of a group that has failed is sent: see [`Ledger::dead_letters`].
+//! **FIFO.** On a FIFO target the message keeps its group, and its message id is the deduplication id. So a message whose
+//! confirmation was lost is not doubled when it is sent again within SQS' deduplication window of five minutes. The
+//! records behind it in its group were withheld in this invocation and come back. Only the first failed record of a group
+//! is sent: see [`Ledger::dead_letters`].
 
 use std::{
     borrow::Cow,
@@ -24,7 +23,6 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::{task::yield_now, time::Instant};
-use tracing::warn;
 
 use crate::{
     core_time::AT_A_TIME,
@@ -40,35 +38,39 @@ use crate::{
         queue::Queue,
         reply::Failure,
     },
+    telemetry::messages::{self, log_line},
 };
 
-/// The status with which Perseus refused the record. Not there if the function could not read it.
+/// The status with which Perseus refused the record. Absent if the function could not read the record.
 pub const STATUS: &str = "Rejected.Status";
-/// Why, in a few words.
+/// The reason, in a few words.
 pub const REASON: &str = "Rejected.Reason";
-/// How often it had been received.
+/// How often the record had been received.
 pub const RECEIVE_COUNT: &str = "Rejected.ReceiveCount";
-/// The ARN of the queue that it was in, if all records of the event name the same.
+/// The ARN of the source queue, if all records of the event name the same.
 pub const SOURCE_QUEUE: &str = "Rejected.SourceQueue";
-/// Its id there.
+/// The message id in the source queue.
 pub const MESSAGE_ID: &str = "Rejected.MessageId";
 
-/// SQS' limits: attributes of a message; bytes of a message, and of all messages of a call
+/// SQS' limits: attributes of a message, and bytes of a message or of all messages of a call
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
 const MOST_ATTRIBUTES: usize = 10;
 const MOST_BYTES: usize = 1 << 20;
 
-/// A message for the queue for rejected records.
+const LOOP: &str = "REJECTED_QUEUE_URL is the queue that the records come from";
+const UNSENDABLE: &str = "too large, or no text";
+
+/// A message to the queue for rejected records.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Message<'a> {
-    /// As SQS counts them: of the body, and of the attributes' names, types and values.
+    /// The size as SQS counts it: the body, and the names, types and values of the attributes.
     #[serde(skip)]
     bytes: usize,
-    /// How many of the message's own attributes stay behind.
+    /// How many of the record's own attributes had no room.
     #[serde(skip)]
-    left_behind: usize,
-    /// The JSON string of the event, which is the same text here.
+    omitted: usize,
+    /// The JSON string as the event has it: it is copied without decoding.
     message_body: &'a RawValue,
     message_attributes: BTreeMap<Cow<'a, str>, Attribute<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +79,7 @@ struct Message<'a> {
     message_deduplication_id: Option<&'a str>,
 }
 
-/// An attribute, read from the event under Lambda's names and sent under SQS'.
+/// An attribute. Lambda's event has its fields in camelCase, SQS takes them in PascalCase.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all(serialize = "PascalCase", deserialize = "camelCase"))]
 struct Attribute<'a> {
@@ -85,7 +87,7 @@ struct Attribute<'a> {
     data_type: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     string_value: Option<Cow<'a, str>>,
-    /// In base64 on both sides.
+    /// Base64, in the event and in the call.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     binary_value: Option<Cow<'a, str>>,
 }
@@ -96,9 +98,9 @@ impl<'a> Attribute<'a> {
         Attribute { data_type, string_value: Some(value.into()), binary_value: None }
     }
 
-    /// Whether SQS takes it. What it once gave it does; hand-made events hold all kinds of things, and one such attribute
-    /// makes SQS refuse the messages of a whole call.
-    fn is_taken_by_sqs(&self) -> bool {
+    /// Whether SQS accepts it. SQS accepts what it delivered, but a hand-made event can have anything, and one invalid
+    /// attribute makes SQS refuse a whole call.
+    fn is_valid_for_sqs(&self) -> bool {
         let is_typed = |kind: &str| self.data_type.split('.').next() == Some(kind);
         match (&self.string_value, &self.binary_value) {
             (Some(text), None) => !text.is_empty() && (is_typed("String") || is_typed("Number")),
@@ -111,42 +113,42 @@ impl<'a> Attribute<'a> {
 
     fn bytes(&self, name: &str) -> usize {
         let text = self.string_value.as_ref().map_or(0, |text| text.len());
-        // Base64 takes four letters for three bytes; its padding does not matter here.
+        // Base64 has four letters for three bytes. Padding makes this at most two bytes too many.
         let binary = self.binary_value.as_ref().map_or(0, |base64| base64.len().div_ceil(4) * 3);
         name.len() + self.data_type.len() + text + binary
     }
 }
 
 impl<'a> Message<'a> {
-    /// The message that a rejected record becomes; none if it cannot be one.
+    /// The message for a rejected record. None if SQS would refuse it.
     fn new(
         envelope: &'a Envelope<'a>,
-        refusal: Option<&Rejection>,
+        rejection: Option<&Rejection>,
         source: Option<&'a str>,
         to_fifo: bool,
     ) -> Option<Self> {
         let body = envelope.body?;
-        // SQS takes no empty message, and only text.
+        // SQS accepts only text, and no empty message.
         let body_bytes = text(body)?.len();
         if body_bytes == 0 {
             return None;
         }
         let mut message = Message {
             bytes: body_bytes,
-            left_behind: 0,
+            omitted: 0,
             message_body: serde_json::from_str(body).ok()?,
             message_attributes: BTreeMap::new(),
             message_group_id: None,
             message_deduplication_id: None,
         };
-        let has_room =
-            why(envelope, refusal, source).all(|(name, attribute)| message.attach(name.into(), attribute));
+        let has_room = rejection_attributes(envelope, rejection, source)
+            .all(|(name, attribute)| message.attach(name.into(), attribute));
         if !has_room {
             return None;
         }
         for (name, attribute) in own_attributes(envelope) {
             if !message.attach(name, attribute) {
-                message.left_behind += 1;
+                message.omitted += 1;
             }
         }
         if to_fifo {
@@ -157,9 +159,9 @@ impl<'a> Message<'a> {
         Some(message)
     }
 
-    /// Attaches an attribute, if there is none of that name yet and there is room. False if there is not.
+    /// Adds an attribute unless one of that name exists. Returns false if there is no room.
     fn attach(&mut self, name: Cow<'a, str>, attribute: Attribute<'a>) -> bool {
-        // What a record says of an earlier rejection is no longer true.
+        // The record's own attribute of this name is from an earlier rejection and out of date.
         if self.message_attributes.contains_key(&name) {
             return true;
         }
@@ -173,16 +175,16 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What says why a record is where it is.
-fn why<'a>(
+/// The attributes that say why the record was rejected.
+fn rejection_attributes<'a>(
     envelope: &'a Envelope<'a>,
-    refusal: Option<&Rejection>,
+    rejection: Option<&Rejection>,
     source: Option<&'a str>,
 ) -> impl Iterator<Item = (&'static str, Attribute<'a>)> {
     let number = |number: String| Attribute::new("Number", number);
-    let reason = refusal.map_or_else(|| "rejected".to_owned(), ToString::to_string);
+    let reason = rejection.map_or_else(|| "rejected".to_owned(), ToString::to_string);
     [
-        (STATUS, refusal.and_then(Rejection::status).map(|status| number(status.to_string()))),
+        (STATUS, rejection.and_then(Rejection::status).map(|status| number(status.to_string()))),
         (REASON, Some(Attribute::new("String", reason))),
         (RECEIVE_COUNT, envelope.receive_count().map(|count| number(count.to_string()))),
         (SOURCE_QUEUE, source.map(|source| Attribute::new("String", source))),
@@ -192,19 +194,19 @@ fn why<'a>(
     .filter_map(|(name, attribute)| Some((name, attribute?)))
 }
 
-/// The message's own attributes, by name. What cannot be read, or would make SQS refuse the message, is not
-/// among them: the body matters more.
+/// The record's own attributes, by name. Leaves out those that are unreadable or invalid: it is better to send the body
+/// without them than not at all.
 fn own_attributes<'a>(envelope: &Envelope<'a>) -> BTreeMap<Cow<'a, str>, Attribute<'a>> {
     let attributes: BTreeMap<String, &RawValue> =
         envelope.message_attributes.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
     let read = |(name, attribute): (String, &'a RawValue)| {
         let attribute: Attribute<'a> = read_object(attribute.get())?;
-        attribute.is_taken_by_sqs().then_some((Cow::Owned(name), attribute))
+        attribute.is_valid_for_sqs().then_some((Cow::Owned(name), attribute))
     };
     attributes.into_iter().filter_map(read).collect()
 }
 
-/// How many bytes each of these records takes as a message, for as many as can be made by `until`.
+/// The size of each record as a message, in bytes. Leaves out those that cannot be sent, and stops at `until`.
 async fn sizes(
     slots: &[usize],
     mut size: impl FnMut(usize) -> Option<usize>,
@@ -218,7 +220,7 @@ async fn sizes(
         }
         if let Some(size) = size(slot) {
             sizes.push((slot, size));
-            // A message costs more than its bytes.
+            // A message costs time beyond its bytes.
             made += size + 1_024;
         }
         if made >= AT_A_TIME {
@@ -229,7 +231,7 @@ async fn sizes(
     sizes
 }
 
-/// Puts messages of these sizes into calls, in their order.
+/// Groups messages of these sizes into calls, in order.
 fn calls(sizes: impl IntoIterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
     let mut calls: Vec<Vec<usize>> = Vec::new();
     let mut bytes = 0;
@@ -246,8 +248,8 @@ fn calls(sizes: impl IntoIterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
     calls
 }
 
-/// Sends the rejected records of an event to `target`, and notes in the ledger those that are confirmed by
-/// `until`. The others are reported as if there were no such queue.
+/// Sends the rejected records of an event to `target`, and marks those that SQS confirms by `until` in the ledger. The
+/// others are reported to Lambda as before.
 pub async fn send(
     sqs: &Sqs,
     target: &Queue,
@@ -262,50 +264,66 @@ pub async fn send(
     }
     let arn = event.queue.as_deref();
     let source = arn.and_then(|arn| Queue::of_arn(arn, &sqs.settings));
-    let is_loop = source.is_some_and(|source| source.is(target));
-    let message = |slot: usize| {
-        let refusal = ledger.refusal(slot);
-        Message::new(&event.envelopes[slot], refusal.as_ref(), arn, target.is_fifo())
-    };
-    let mut sent = 0;
-    let mut left_behind = 0;
-    let mut unattached = HashMap::new();
-    let reason = if is_loop {
-        "REJECTED_QUEUE_URL is the queue that the records come from".to_owned()
+    let sent = if source.is_some_and(|source| source.is(target)) {
+        Sent { reason: LOOP.to_owned(), ..Sent::default() }
     } else {
-        // Made here for its size, and again when it goes: all of them at once could be many.
-        let size = |slot| {
-            let message = message(slot)?;
-            unattached.insert(slot, message.left_behind);
-            Some(message.bytes)
-        };
-        let sizes = sizes(&rejected, size, until).await;
-        let note = |slot| {
-            ledger.dead_letter(slot);
-            sent += 1;
-            left_behind += unattached[&slot];
-        };
-        let failure =
-            sqs.ask_all(target, Action::SendMessageBatch, &calls(sizes), message, until, note).await;
-        let failure = failure.or((Instant::now() >= until).then_some(Failure::Timeout));
-        failure.map_or_else(|| "too large, or no text".to_owned(), |failure| failure.to_string())
+        send_all(sqs, target, event, ledger, &rejected, until).await
     };
-    if sent < rejected.len() {
-        warn!(
+    if sent.messages < rejected.len() {
+        log_line!(
+            messages::DEAD_LETTERS_NOT_SENT,
             requestId = request_id,
-            reason,
+            reason = sent.reason,
             records = rejected.len(),
-            sent,
-            "rejected records not sent to REJECTED_QUEUE_URL: they come back"
+            sent = sent.messages
         );
     }
-    if left_behind > 0 {
-        warn!(
-            requestId = request_id,
-            attributes = left_behind,
-            "attributes of rejected records not sent to REJECTED_QUEUE_URL: SQS takes ten of a message"
-        );
+    if sent.omitted > 0 {
+        log_line!(messages::ATTRIBUTES_OMITTED, requestId = request_id, attributes = sent.omitted);
     }
+}
+
+/// What came of the rejected records.
+#[derive(Default)]
+struct Sent {
+    /// Messages that SQS confirmed.
+    messages: usize,
+    /// Attributes of the records that are not in those messages.
+    omitted: usize,
+    /// Why not all records were sent, if not all were.
+    reason: String,
+}
+
+async fn send_all(
+    sqs: &Sqs,
+    target: &Queue,
+    event: &Event<'_>,
+    ledger: &Ledger<'_>,
+    rejected: &[usize],
+    until: Instant,
+) -> Sent {
+    let message = |slot: usize| {
+        let rejection = ledger.refusal(slot);
+        Message::new(&event.envelopes[slot], rejection.as_ref(), event.queue.as_deref(), target.is_fifo())
+    };
+    let mut sent = Sent::default();
+    let mut omitted = HashMap::new();
+    // Each message is made twice, here for its size and again for its call: all at once could take much memory.
+    let size = |slot| {
+        let message = message(slot)?;
+        omitted.insert(slot, message.omitted);
+        Some(message.bytes)
+    };
+    let calls = calls(sizes(rejected, size, until).await);
+    let done = |slot| {
+        ledger.dead_letter(slot);
+        sent.messages += 1;
+        sent.omitted += omitted[&slot];
+    };
+    let failure = sqs.ask_all(target, Action::SendMessageBatch, &calls, message, until, done).await;
+    let failure = failure.or((Instant::now() >= until).then_some(Failure::Timeout));
+    sent.reason = failure.map_or_else(|| UNSENDABLE.to_owned(), |failure| failure.to_string());
+    sent
 }
 
 #[cfg(test)]
@@ -317,13 +335,13 @@ mod tests {
 
     const SOURCE: &str = "arn:aws:sqs:eu-west-1:123456789012:q";
 
-    /// What a record with these fields is sent as.
-    fn sent(fields: Value, refusal: &Rejection, to_fifo: bool) -> Option<Value> {
+    /// The message for a record with these fields.
+    fn sent(fields: Value, rejection: &Rejection, to_fifo: bool) -> Option<Value> {
         let mut record = json!({"messageId": "m", "eventSource": "aws:sqs"});
         record.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let event = json!({"Records": [record]}).to_string();
         let event = Event::parse(event.as_bytes()).unwrap();
-        let message = Message::new(&event.envelopes[0], Some(refusal), Some(SOURCE), to_fifo)?;
+        let message = Message::new(&event.envelopes[0], Some(rejection), Some(SOURCE), to_fifo)?;
         Some(serde_json::to_value(&message).unwrap())
     }
 
@@ -337,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_sent_with_what_says_why() {
+    fn a_message_has_the_body_and_the_reason_for_the_rejection() {
         let fields = json!({"body": "\u{e9}\n{}", "attributes": {"ApproximateReceiveCount": "3", "MessageGroupId": "g"}});
         let text = |text: &str| json!({"DataType": "String", "StringValue": text});
         let number = |number: &str| json!({"DataType": "Number", "StringValue": number});
@@ -358,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_sent_as_far_as_it_can_be() {
+    fn attributes_that_sqs_would_refuse_are_left_out() {
         let fields = json!({
             "body": "x",
             "attributes": {"ApproximateReceiveCount": "many", "MessageGroupId": 7},
@@ -385,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_or_empty_is_not_sent() {
+    fn a_record_without_text_is_not_sent() {
         for body in [json!(null), json!({"a": 1}), json!(7), json!("")] {
             assert_eq!(sent(json!({"body": body}), &refused(), false), None, "{body}");
         }
@@ -393,12 +411,12 @@ mod tests {
     }
 
     #[test]
-    fn what_says_why_wins_over_the_messages_own_attributes() {
+    fn the_reason_comes_before_the_records_own_attributes() {
         for (own, kept) in [(0, 0), (6, 6), (7, 6), (10, 6)] {
             let message = sent(json!({"body": "x", "messageAttributes": attributes(own)}), &refused(), false);
             let message = message.unwrap();
             let names: Vec<_> = message["MessageAttributes"].as_object().unwrap().keys().cloned().collect();
-            // Of the five that say why, the receive count is not known here.
+            // Four of the five: the receive count is unknown here.
             assert_eq!(names.iter().filter(|name| name.starts_with("Rejected.")).count(), 4);
             let expected: Vec<_> = (0..kept).map(|n| format!("a{n:02}")).collect();
             assert!(names.iter().filter(|name| name.starts_with('a')).eq(&expected), "{own}: {names:?}");
@@ -406,14 +424,14 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_rejection_is_history() {
+    fn the_reason_of_an_earlier_rejection_is_replaced() {
         let own = json!({REASON: {"dataType": "String", "stringValue": "earlier"}});
         let message = sent(json!({"body": "x", "messageAttributes": own}), &refused(), false).unwrap();
         assert_eq!(message["MessageAttributes"][REASON]["StringValue"], "status 400: missing field");
     }
 
     #[test]
-    fn a_message_fits_into_what_sqs_takes_or_is_not_sent() {
+    fn a_message_is_within_sqs_limits_or_is_not_sent() {
         let bytes = |body: usize, own: usize| {
             let fields = json!({"body": "x".repeat(body), "messageAttributes": attributes(own)});
             let message = sent(fields, &refused(), false)?;
@@ -435,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_of_bytes_counts_as_its_bytes() {
+    fn a_binary_attribute_counts_decoded() {
         let attribute: Attribute<'_> =
             serde_json::from_str(r#"{"dataType":"Binary","binaryValue":"AAECAwQF"}"#).unwrap();
         assert_eq!(attribute.bytes("name"), 4 + 6 + 6);

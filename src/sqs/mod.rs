@@ -1,4 +1,4 @@
-//! The side of SQS: calls that the function makes itself.
+//! The calls that the function itself makes to SQS: change visibility timeouts, send dead letters.
 
 pub mod action;
 pub mod client;

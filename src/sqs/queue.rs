@@ -1,25 +1,25 @@
-//! A queue, and where and how it is reached.
+//! An SQS queue: its URL, its endpoint and its region.
 
 use reqwest::Url;
 
 use crate::value::aws::{Settings, is_account, is_queue_name, is_region};
 
-/// A queue, and where and how it is reached.
+/// An SQS queue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// Where requests go.
+    /// Where calls are sent.
     pub(super) endpoint: Url,
-    /// What it is called in them.
+    /// The queue's URL, as calls name it.
     pub(super) url: String,
-    /// The region that requests are signed for.
+    /// The region that calls are signed for.
     pub(super) region: String,
 }
 
 impl Queue {
     /// The queue with this ARN: `arn:aws:sqs:eu-west-1:123456789012:orders.fifo`.
     ///
-    /// None if it is no such ARN, or one of a partition whose domain is not known here. It becomes a host
-    /// name to which credentials go, so nothing is guessed.
+    /// None if the ARN is malformed or its partition is unknown. The host name that follows from the ARN receives
+    /// credentials, so it is never guessed.
     pub fn of_arn(arn: &str, settings: &Settings) -> Option<Self> {
         let parts: Vec<&str> = arn.split(':').collect();
         let ["arn", partition, "sqs", region, account, name] = parts[..] else { return None };
@@ -34,7 +34,7 @@ impl Queue {
         Some(Queue { endpoint, url, region: region.to_owned() })
     }
 
-    /// The queue with this URL, which [`is_queue_url`].
+    /// The queue with this URL. The caller has checked it with [`is_queue_url`](crate::value::aws::is_queue_url).
     pub fn of_url(url: &Url, settings: &Settings) -> Self {
         let mut root = url.clone();
         root.set_path("/");
@@ -45,20 +45,20 @@ impl Queue {
         }
     }
 
-    /// Whether it keeps an order.
+    /// Whether it is a FIFO queue.
     pub fn is_fifo(&self) -> bool {
         self.url.ends_with(".fifo")
     }
 
-    /// Whether both are the same queue, as far as can be told: an endpoint has several names.
+    /// Whether both are the same queue. Compares region, account and name, because an endpoint has several host names.
     pub fn is(&self, other: &Queue) -> bool {
         let account_and_name = |url: &str| url.rsplit('/').take(2).map(str::to_owned).collect::<Vec<_>>();
         self.region == other.region && account_and_name(&self.url) == account_and_name(&other.url)
     }
 }
 
-/// The region in a queue's URL: in its host (`sqs.eu-west-1.amazonaws.com`, also behind a VPC endpoint), or in its path (see
-/// [`is_queue_url`]).
+/// The region in a queue's URL: in the host (`sqs.eu-west-1.amazonaws.com`, also behind a VPC endpoint), or in the path
+/// (`/queue/eu-west-1/…`, as LocalStack has it).
 fn region_of(url: &Url) -> Option<&str> {
     if let Some(path) = url.path().strip_prefix("/queue/") {
         return path.split('/').next();
@@ -86,8 +86,7 @@ fn domain(partition: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::aws::Credentials;
-    use crate::value::aws::{is_localstack, is_queue_url};
+    use crate::value::aws::{Credentials, is_localstack, is_queue_url};
 
     fn settings(endpoint: Option<&str>) -> Settings {
         let credentials = Credentials {
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arn_says_where_its_queue_is() {
+    fn an_arn_gives_the_endpoint_the_url_and_the_region() {
         for (arn, endpoint, url) in [
             (
                 "arn:aws:sqs:eu-west-1:123456789012:orders",
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_takes_the_place_of_aws() {
+    fn a_configured_endpoint_replaces_the_one_of_aws() {
         for (endpoint, url) in [
             ("http://127.0.0.1:5000", "http://127.0.0.1:5000/123456789012/q"),
             ("http://127.0.0.1:5000/sub/path", "http://127.0.0.1:5000/sub/path/123456789012/q"),
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_arn_of_a_queue_is_not_turned_into_a_host_name() {
+    fn an_invalid_arn_does_not_become_a_host_name() {
         for arn in [
             "",
             "arn:aws:sqs:eu-west-1:123456789012",
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_says_for_which_region_requests_are_signed() {
+    fn a_url_gives_the_region_for_signatures() {
         for (host, region) in [
             ("sqs.us-east-2.amazonaws.com", "us-east-2"),
             ("sqs-fips.us-east-2.amazonaws.com", "us-east-2"),
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn localstacks_urls_are_those_of_queues() {
+    fn queue_urls_of_localstack_are_accepted() {
         for (url, region) in [
             ("http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/q", "us-east-1"),
             ("http://localhost.localstack.cloud:4566/000000000000/q.fifo", "eu-west-1"),
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_known_under_each_of_its_names() {
+    fn a_queue_equals_itself_under_another_host_name() {
         let of_url = |url: &str| Queue::of_url(&url.parse().unwrap(), &settings(None));
         let queue = Queue::of_arn("arn:aws:sqs:eu-west-1:123456789012:q", &settings(None)).unwrap();
         for same in

@@ -1,9 +1,8 @@
-//! What SQS says of the entries of a call.
-
-use std::fmt;
+//! Reads the reply to a batch call: which entries did SQS confirm?
 
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
+use thiserror::Error;
 
 use crate::{
     decode::json::scan::Object,
@@ -11,8 +10,10 @@ use crate::{
     sqs::action::Action,
 };
 
-/// The longest reply that is read. Ten entries take about 2 kB.
+/// The longest reply that is read. A reply with ten entries takes about 2 kB.
 const LONGEST_REPLY: usize = 64 << 10;
+
+const UNCONFIRMED: &str = "a reply that does not confirm every message";
 
 /// The reply to a batch call.
 #[derive(Deserialize, Default)]
@@ -26,7 +27,7 @@ struct Reply {
 #[serde(rename_all = "PascalCase")]
 struct Done {
     id: String,
-    /// Of a message that was sent.
+    /// Only in the reply to `SendMessageBatch`.
     message_id: Option<String>,
 }
 
@@ -38,32 +39,37 @@ struct Refused {
     code: String,
 }
 
-/// What SQS says of the entries of a call.
-#[derive(Debug, PartialEq, Eq)]
+/// What a reply confirms.
+#[derive(Debug)]
 pub(super) struct Confirmed {
-    /// Of each entry whether it is done, for certain.
+    /// For each entry: whether it is certainly done.
     pub(super) done: Vec<bool>,
-    /// Why the first one that was refused was.
+    /// Why the first entry that is not done is not done.
     pub(super) refusal: Option<Failure>,
 }
 
 /// Why an entry, or a whole call, is not known to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum Failure {
-    /// It was not asked in time, or not answered.
+    /// There was no time to send the call, or no reply in time.
+    #[error("no time left")]
     Timeout,
-    /// There was no connection.
-    Unreachable(String),
+    /// No connection could be made.
+    #[error("no connection ({})", root_cause(.0))]
+    Unreachable(#[source] reqwest::Error),
     /// The connection was lost.
-    Lost(String),
-    /// SQS refused it, with this status and code.
+    #[error("connection lost ({})", root_cause(.0))]
+    Lost(#[source] reqwest::Error),
+    /// SQS refused it, with this status and error code.
+    #[error("status {}{}{}", .0, if .1.is_empty() { "" } else { ": " }, .1)]
     Refused(u16, String),
-    /// The reply makes no sense.
+    /// The reply cannot be trusted, for this reason.
+    #[error("{0}")]
     Reply(&'static str),
 }
 
 impl Failure {
-    /// Whether the same has to be expected of any other call: of names, permissions, throttling.
+    /// Whether other calls will fail likewise: wrong names, missing permissions, throttling.
     pub(super) fn is_for_all(&self) -> bool {
         matches!(self, Failure::Refused(400..500, _) | Failure::Unreachable(_))
     }
@@ -71,29 +77,15 @@ impl Failure {
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
-        let cause = root_cause(&error).to_string();
-        if error.is_connect() { Failure::Unreachable(cause) } else { Failure::Lost(cause) }
+        if error.is_connect() { Failure::Unreachable(error) } else { Failure::Lost(error) }
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Timeout => f.write_str("no time left"),
-            Failure::Unreachable(cause) => write!(f, "no connection ({cause})"),
-            Failure::Lost(cause) => write!(f, "connection lost ({cause})"),
-            Failure::Refused(status, code) if code.is_empty() => write!(f, "status {status}"),
-            Failure::Refused(status, code) => write!(f, "status {status}: {code}"),
-            Failure::Reply(what) => f.write_str(what),
-        }
-    }
-}
-
-/// Reads the reply to a call of that many entries.
+/// Reads the reply to a call with this number of entries.
 ///
 /// # Errors
 ///
-/// If it refuses the whole call, or makes no sense.
+/// If the reply refuses the whole call, or cannot be trusted.
 pub(super) async fn read(response: Response, action: Action, entries: usize) -> Result<Confirmed, Failure> {
     let status = response.status();
     let body = read_at_most(response, LONGEST_REPLY).await;
@@ -102,40 +94,39 @@ pub(super) async fn read(response: Response, action: Action, entries: usize) -> 
     if status == StatusCode::OK { confirmed(&body, action, entries) } else { Err(refused(status, &body)) }
 }
 
-/// What a reply confirms. Where it makes no sense in one place it is believed in none: an entry that counts
-/// as done and is not would be a record lost.
+/// What a reply confirms. If one part of it makes no sense, no part is believed: an entry wrongly taken as done is a
+/// lost record.
 fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, Failure> {
     let reply: Option<Reply> = body.starts_with(b"{").then(|| serde_json::from_slice(body).ok()).flatten();
     let reply = reply.ok_or(Failure::Reply("a reply that cannot be read"))?;
     let mut named = vec![false; entries];
-    let mut place = |id: &str| {
-        let place = (0..entries).find(|place| place.to_string() == id);
-        place
-            .filter(|place| !std::mem::replace(&mut named[*place], true))
+    let mut index = |id: &str| {
+        let index = (0..entries).find(|index| index.to_string() == id);
+        index
+            .filter(|index| !std::mem::replace(&mut named[*index], true))
             .ok_or(Failure::Reply("a reply that names an entry twice, or one that was not sent"))
     };
     let mut done = vec![false; entries];
     for Object(Done { id, message_id }) in reply.successful.unwrap_or_default() {
         let is_taken = message_id.is_some_and(|id| !id.is_empty());
-        done[place(&id)?] = is_taken || action != Action::SendMessageBatch;
+        done[index(&id)?] = is_taken || action != Action::SendMessageBatch;
     }
     let mut refusal = None;
     for Object(Refused { id, code }) in reply.failed.unwrap_or_default() {
-        place(&id)?;
+        index(&id)?;
         refusal.get_or_insert(Failure::Refused(StatusCode::OK.as_u16(), plain(&code)));
     }
     let is_whole = done.iter().all(|is_done| *is_done);
-    let refusal =
-        refusal.or((!is_whole).then_some(Failure::Reply("a reply that does not confirm every message")));
+    let refusal = refusal.or((!is_whole).then_some(Failure::Reply(UNCONFIRMED)));
     Ok(Confirmed { done, refusal })
 }
 
-/// What a reply with status 200 confirms, for tests/fuzz: of each entry whether it is done, and why the first that is not
+/// What a reply with status 200 confirms, for tests/fuzz: whether each entry is done, and why the first that is not done
 /// is not.
 ///
 /// # Errors
 ///
-/// If it makes no sense.
+/// If the reply cannot be trusted.
 pub fn done(body: &[u8], action: Action, entries: usize) -> Result<(Vec<bool>, Option<Failure>), Failure> {
     confirmed(body, action, entries).map(|Confirmed { done, refusal }| (done, refusal))
 }
@@ -150,8 +141,8 @@ fn refused(status: StatusCode, body: &[u8]) -> Failure {
     Failure::Refused(status.as_u16(), plain(&kind))
 }
 
-/// The name of an error, and nothing that could be anything else:
-/// `com.amazonaws.sqs#QueueDoesNotExist` is `QueueDoesNotExist`.
+/// The short name of an error code: `com.amazonaws.sqs#QueueDoesNotExist` becomes `QueueDoesNotExist`. Drops characters
+/// that no error code has, because the name is logged.
 fn plain(code: &str) -> String {
     let name = code.rsplit('#').next().unwrap_or_default();
     name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').take(60).collect()
@@ -171,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_done_if_the_reply_says_so() {
+    fn an_entry_is_done_if_the_reply_confirms_it() {
         for (body, expected) in [
             (
                 r#"{"Successful":[{"Id":"2"},{"Id":"0"}],"Failed":[{"Id":"1","Code":"x"}]}"#,
@@ -186,20 +177,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_confirmed_nor_refused_has_a_reason() {
-        let why = |body: &str, action| confirmed(body.as_bytes(), action, 1).unwrap().refusal;
-        let unconfirmed = Some(Failure::Reply("a reply that does not confirm every message"));
+    fn an_entry_that_is_neither_confirmed_nor_refused_has_a_reason() {
+        let why = |body: &str, action| {
+            confirmed(body.as_bytes(), action, 1).unwrap().refusal.map(|refusal| refusal.to_string())
+        };
+        let unconfirmed = Some(UNCONFIRMED.to_owned());
         for body in ["{}", r#"{"Successful":[],"Failed":[]}"#, r#"{"Successful":[{"Id":"0"}]}"#] {
             assert_eq!(why(body, SEND), unconfirmed, "{body}");
         }
         assert_eq!(why("{}", CHANGE), unconfirmed);
         assert_eq!(why(r#"{"Successful":[{"Id":"0"}]}"#, CHANGE), None);
-        let refused = Some(Failure::Refused(200, "Throttled".to_owned()));
-        assert_eq!(why(r#"{"Failed":[{"Id":"0","Code":"Throttled"}]}"#, SEND), refused);
+        let refused = why(r#"{"Failed":[{"Id":"0","Code":"Throttled"}]}"#, SEND);
+        assert_eq!(refused.as_deref(), Some("status 200: Throttled"));
     }
 
     #[test]
-    fn a_message_is_sent_if_it_has_an_id() {
+    fn a_message_is_sent_if_sqs_gave_it_an_id() {
         let body = r#"{"Successful":[{"Id":"0","MessageId":"m"},{"Id":"1","MessageId":""},{"Id":"2"}]}"#;
         assert_eq!(done(body, SEND).unwrap(), [true, false, false]);
     }
@@ -230,14 +223,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_reply_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_reply_causes_a_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = confirmed(&body, SEND, 3);
             refused(StatusCode::BAD_REQUEST, &body);
         }
     }
 
     #[test]
-    fn a_refusal_is_named_and_nothing_else_of_it_is_told() {
+    fn only_the_error_code_of_a_refusal_is_shown() {
         let told = |body: &str| refused(StatusCode::BAD_REQUEST, body.as_bytes()).to_string();
         assert_eq!(
             told(r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"handle"}"#),

@@ -1,4 +1,4 @@
-//! AWS' Signature Version 4, as far as a POST without a query needs it
+//! AWS Signature Version 4, for POST requests without a query string
 //! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 
 use std::{fmt::Write as _, time::SystemTime};
@@ -12,7 +12,7 @@ use crate::value::aws::Credentials;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// Where and when a signature is good.
+/// Where and when a signature is valid.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     /// The region of the service.
@@ -23,10 +23,10 @@ pub struct Scope<'a> {
     pub timestamp: &'a str,
 }
 
-/// The `authorization` header of a POST of `body` to `path`, which holds nothing but unreserved characters
-/// and slashes.
+/// The `authorization` header for a POST of `body` to `path`. `path` may contain only unreserved characters and slashes:
+/// it is not percent-encoded here.
 ///
-/// `headers` are those that are signed, with names in lower case: `host` and `x-amz-date` at least.
+/// `headers` are the headers to sign, with names in lower case; `host` and `x-amz-date` must be among them.
 pub fn authorization(
     credentials: &Credentials,
     scope: Scope<'_>,
@@ -60,7 +60,7 @@ pub fn authorization(
 pub fn timestamp(now: SystemTime) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    // "Sun, 06 Nov 1994 08:49:37 GMT": the calendar is in there already.
+    // "Sun, 06 Nov 1994 08:49:37 GMT" has all parts, so no calendar code is needed here.
     let date = httpdate::fmt_http_date(now);
     let (day, month, year) = (&date[5..7], &date[8..11], &date[12..16]);
     let month = MONTHS.iter().position(|name| *name == month).map_or(0, |index| index + 1);
@@ -86,7 +86,7 @@ mod tests {
 
     const TOKEN: &str = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==";
 
-    /// The signature under a request of AWS' own test suite
+    /// The signature for a request of AWS' test suite
     /// (<https://docs.aws.amazon.com/general/latest/gr/signature-v4-test-suite.html>).
     fn signature(headers: &[(&str, &str)], body: &str) -> String {
         let credentials = Credentials {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_those_of_the_published_test_suite() {
+    fn signatures_match_the_published_test_suite() {
         for (name, headers, body, expected) in [
             ("post-vanilla", &[][..], "", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
             (

@@ -1,49 +1,49 @@
-//! When the messages that come back become visible again.
+//! Sets when the messages that come back become visible again.
 //!
-//! Left alone, a message comes back when the queue's visibility timeout ends, and Lambda does not slow down
-//! when records fail. So a record that only met the cutoff waits for minutes, and an outage spends a receive
-//! per visibility timeout: with the template's 361 s and a `maxReceiveCount` of 10, good messages are in the
-//! dead-letter queue after an hour. Here *n* is how often a message has been received:
+//! Without this, a message comes back when the queue's visibility timeout ends, and Lambda does not slow down when records
+//! fail. A record that only met the cutoff then waits for minutes, and an outage uses up one receive per visibility
+//! timeout: with the template's 361 s and a `maxReceiveCount` of 10, good messages reach the dead-letter queue after an
+//! hour. In the table, *n* is how often a message has been received:
 //!
-//! | the record | comes back | after *n* = 1, 2, 3, … | ten of them add up to |
+//! | The record | comes back | for *n* = 1, 2, 3, … | sum of ten |
 //! |---|---|---|---|
-//! | was sent without success | after *n*² × 2 min, at most 4 h | 2, 8, 18, 32, 50, 72, 98, 128, 162, 200 min | 12.8 h |
-//! | was not sent | soon: within 10 s × 3ⁿ⁻¹, at most as above | 10, 30, 90, 270, 810 s, 41, 98, … min | 10.8 h |
-//! | was not sent in an outage: what was sent all failed | as if it had been | | |
-//! | will never be taken | when the queue's own timeout ends | | |
+//! | errored (sent without success) | after *n*² × 2 min, at most 4 h | 2, 8, 18, 32, 50, 72, 98, 128, 162, 200 min | 12.8 h |
+//! | unattempted (not sent) | within 10 s × 3ⁿ⁻¹, at most as above | 10, 30, 90, 270, 810 s, 41, 98, … min | 10.8 h |
+//! | unattempted in an outage (all requests failed) | like errored | | |
+//! | rejected (Perseus will never accept it) | when the queue's own timeout ends | | |
 //!
-//! Jitter takes up to a quarter off the first: ten failures last 9.6 to 12.8 hours, and with a
-//! `maxReceiveCount` of 15 a day (24.6 to 32.8 hours). The square is a compromise. The delay is also how long a
-//! message still waits once Perseus is back: doubled delays that reach as far (1 min × 2ⁿ⁻¹: 17 h) would be as
-//! long as the outage so far, 4 hours after 6, where these are 128 min; equal ones of an hour would make every
-//! message of a short outage wait for one. What is unattempted also takes its *n* into account, because a
-//! Perseus too slow for its load would otherwise spend all its receives in minutes.
+//! **Errored.** Jitter shortens the delay by up to a quarter: ten failures take 9.6 to 12.8 hours, and 15 failures take
+//! more than a day (24.6 to 32.8 hours). The square is a compromise, because a message also waits for the delay after
+//! Perseus is back. In an outage of 6 hours they grow to 128 min. Delays that double each time and have the same reach
+//! (1 min × 2ⁿ⁻¹, 17 h in total) would grow to 4 hours. Equal delays of an hour would make every message of a short outage
+//! wait for an hour.
 //!
-//! SQS hides a message for 12 hours (43,200 s) at most, counted from its receipt, and refuses what would
-//! exceed that rather than shortening it
-//! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>).
-//! Only a `Retry-After` comes near: it is obeyed up to [`LONGEST`], which leaves two hours for the way from the
-//! receipt to here. That way is shorter than the queue's visibility timeout, or the message would be
-//! another's by now, and the template's longest is 95 min.
+//! **Unattempted.** The delay grows with *n* too. Otherwise a Perseus that is too slow for its load would use up all
+//! receives within minutes.
 //!
-//! A rejected record keeps the queue's own timeout: sooner would only spend Perseus' time on it, later would
-//! keep it from the dead-letter queue, where someone sees it.
+//! **Rejected.** The queue's own timeout stays. A shorter one would only cost Perseus requests; a longer one would delay the
+//! record on its way to the dead-letter queue, where someone sees it.
 //!
-//! **FIFO.** While any message of a group is in flight, SQS gives out none of that group
-//! (<https://repost.aws/knowledge-center/sqs-fifo-messages-not-returned>): the last one that becomes visible
-//! decides for all. So all that comes back of a group gets one timeout, that of its first record (which is
-//! the one that failed; the others are only behind it) with the largest receive count among them, in one
-//! call as far as ten entries go, which is all that Lambda takes from a FIFO queue. Were a later message
-//! visible before an earlier one there would be nothing to gain, and an order to lose should SQS ever
-//! give it out. A group that begins with a rejected record is left alone altogether, unless that record is in the
-//! dead-letter queue by now (see [`crate::sqs::dead_letter`]): then the rest comes back soon.
+//! **Limit.** SQS hides a message for at most 12 hours (43,200 s) from its receipt, and refuses a longer timeout instead of
+//! shortening it
+//! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html>). Only
+//! `Retry-After` comes near this limit, so it counts up to [`LONGEST`]. That leaves two hours between the receipt and this
+//! call. This is enough: after the queue's visibility timeout the message would belong to another receiver, and the
+//! template's longest timeout is 95 min.
+//!
+//! **FIFO.** While one message of a group is in flight, SQS delivers no other message of the group
+//! (<https://repost.aws/knowledge-center/sqs-fifo-messages-not-returned>). So the message that becomes visible last decides
+//! for the whole group, and all messages of a group get the same timeout: the timeout for its first record (the one that
+//! failed; the others are only behind it) with the largest receive count in the group. One call has ten entries, which is
+//! also the most that Lambda receives from a FIFO queue at once. A shorter timeout for a later message would gain nothing,
+//! and would break the order if SQS ever delivered that message. A group that begins with a rejected record is left alone,
+//! unless that record is in the dead-letter queue (see [`crate::sqs::dead_letter`]): then the rest comes back soon.
 
 use std::{cmp::Reverse, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tracing::warn;
 
 use crate::{
     decode::event::{Event, receipt_handles},
@@ -53,30 +53,30 @@ use crate::{
         client::Sqs,
         queue::Queue,
     },
+    telemetry::messages::{self, log_line},
 };
 
-/// After the first receive, for what was sent without success.
+/// The delay of an errored record after its first receive.
 const BACKOFF: Duration = Duration::from_secs(2 * 60);
-/// The longest of these.
+/// The longest delay of an errored record.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(4 * 60 * 60);
-/// After the first receive, for what was not sent.
+/// The delay of an unattempted record after its first receive.
 const SOON: Duration = Duration::from_secs(10);
-/// The longest timeout of all: SQS' 12 hours, less two for the time since the receipt.
+/// The longest timeout: SQS' limit of 12 hours, minus two hours for the time since the receipt.
 pub const LONGEST: Duration = Duration::from_secs((12 - 2) * 60 * 60);
 
-/// What an invocation has seen of Perseus.
+/// What an invocation has learnt about Perseus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Circumstances {
-    /// Whether records were sent and none was taken, nor refused for what is in it: coming back soon would
-    /// meet the same.
+    /// Whether all requests failed, and none because of its data: an early retry would fail too.
     pub outage: bool,
-    /// How long Perseus has asked to be left alone.
+    /// How long Perseus asked to wait (`Retry-After`).
     pub retry_after: Duration,
 }
 
-/// The visibility timeout of a record that has been received `receives` times; `jitter` is from 0 to 1.
+/// The visibility timeout for a record that has been received `receives` times. `jitter` is from 0 to 1.
 ///
-/// None for one that keeps the queue's own.
+/// None if the record keeps the queue's own timeout.
 pub fn timeout(
     outcome: Outcome,
     receives: u64,
@@ -95,15 +95,14 @@ pub fn timeout(
             return None;
         }
     };
-    // All that Perseus sent away would come back in the same second without some spread here too.
+    // Spreads the records, which would otherwise all come back in the same second.
     let asked_for = circumstances.retry_after.min(LONGEST).mul_f64(1.0 + jitter / 10.0);
     let timeout = (least + (most - least).mul_f64(jitter)).max(asked_for).min(LONGEST);
-    // SQS knows whole seconds.
+    // SQS accepts whole seconds only.
     Some(Duration::from_secs(timeout.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)))
 }
 
-/// The timeouts that the records which come back get: those with the most to lose first, should the time
-/// not suffice for all.
+/// The timeouts for the records that come back. The longest are first: they lose the most if there is no time for all.
 pub fn plan(
     ledger: &Ledger<'_>,
     receives: impl Fn(usize) -> u64,
@@ -120,7 +119,7 @@ pub fn plan(
     for tail in reported.chunk_by(are_one_group) {
         let receives = tail.iter().map(|&slot| receives(slot)).max().unwrap_or_default();
         let outcome = match ledger.group(tail[0]) {
-            // What held it up is gone. It may have been in a request with that, but has not failed itself.
+            // The record that blocked the group is gone. The others may have shared its request, but have not failed.
             Some(group) if freed.contains(&group) => Outcome::Unattempted,
             _ => ledger.outcome(tail[0]),
         };
@@ -139,7 +138,7 @@ struct Change<'a> {
     visibility_timeout: u64,
 }
 
-/// Asks SQS for the timeouts that the event's records get. What is not done by `until` keeps the queue's.
+/// Changes the timeouts of the event's records. Messages not changed by `until` keep the queue's visibility timeout.
 pub async fn change(
     sqs: &Sqs,
     payload: &[u8],
@@ -149,7 +148,7 @@ pub async fn change(
     request_id: &str,
     until: Instant,
 ) {
-    // Not known is the first time: the shortest delay.
+    // An unknown receive count counts as 1, for the shortest delay.
     let receives = |slot: usize| event.envelopes[slot].receive_count().unwrap_or(1);
     let timeouts = plan(ledger, receives, circumstances);
     if timeouts.is_empty() {
@@ -157,11 +156,12 @@ pub async fn change(
     }
     let handles = receipt_handles(payload);
     let handle = |slot: usize| handles.get(slot).copied().flatten();
-    // By its place in `timeouts` from here on.
-    let askable: Vec<_> = (0..timeouts.len()).filter(|&place| handle(timeouts[place].0).is_some()).collect();
-    let calls: Vec<_> = askable.chunks(MOST_ENTRIES).map(<[usize]>::to_vec).collect();
-    let change = |place: usize| {
-        let (slot, timeout) = timeouts[place];
+    // Calls hold indexes into `timeouts`.
+    let with_handle: Vec<_> =
+        (0..timeouts.len()).filter(|&index| handle(timeouts[index].0).is_some()).collect();
+    let calls: Vec<_> = with_handle.chunks(MOST_ENTRIES).map(<[usize]>::to_vec).collect();
+    let change = |index: usize| {
+        let (slot, timeout) = timeouts[index];
         Change { receipt_handle: handle(slot), visibility_timeout: timeout.as_secs() }
     };
     let mut changed = 0;
@@ -175,12 +175,12 @@ pub async fn change(
         None => "the records' eventSourceARN does not name one queue".to_owned(),
     };
     if changed < timeouts.len() {
-        warn!(
+        log_line!(
+            messages::VISIBILITY_NOT_CHANGED,
             requestId = request_id,
             reason,
             records = timeouts.len(),
-            changed,
-            "visibility timeouts not changed: these records come back when the queue's own ends"
+            changed
         );
     }
 }
@@ -215,15 +215,15 @@ mod tests {
     }
 
     #[test]
-    fn ten_receives_outlast_nine_and_a_half_hours_and_fifteen_a_day() {
+    fn ten_failures_take_over_nine_and_a_half_hours_and_fifteen_over_a_day() {
         assert_eq!(sum(Outcome::Errored, 10, 0.0), 770 * MINUTE * 3 / 4);
         assert!(sum(Outcome::Errored, 10, 0.0) > 9 * HOUR + HOUR / 2);
         assert!(sum(Outcome::Errored, 15, 0.0) > 24 * HOUR);
     }
 
     #[test]
-    fn once_perseus_is_back_no_message_waits_as_long_again_as_a_long_outage() {
-        // Whenever an outage of at least an hour ends, the timeout that is running then ends sooner.
+    fn after_a_long_outage_no_message_waits_as_long_as_the_outage_took() {
+        // At whatever time an outage of an hour or more ends: the current timeout is shorter than the outage so far.
         for jitter in [0.0, 0.5, 1.0] {
             let mut elapsed = 0;
             for n in 1..=10 {
@@ -235,8 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_costs_the_receives_and_the_wait_that_the_run_book_tells() {
-        // A message sent as it begins: how often it has failed at most, and how long it then waits at most.
+    fn an_outage_costs_the_receives_and_the_wait_that_the_run_book_says() {
+        // For a message sent when the outage begins: the most failures, and the longest wait after the outage.
         let after = |outage: u64| {
             let failed = (1..).take_while(|n| sum(Outcome::Errored, n - 1, 0.0) <= outage).last().unwrap();
             (failed, seconds(Outcome::Errored, failed, OUTAGE, 1.0) / MINUTE)
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_met_the_cutoff_comes_back_soon_and_less_soon_each_time() {
+    fn unattempted_records_come_back_soon_and_later_each_time() {
         let most: Vec<_> = (1..=7).map(|n| seconds(Outcome::Unattempted, n, WELL, 1.0)).collect();
         assert_eq!(most, [10, 30, 90, 270, 810, 2_430, 5_880]);
         assert_eq!(seconds(Outcome::Unattempted, 1, WELL, 0.0), 1);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_sent_in_an_outage_waits_as_if_it_had_been() {
+    fn unattempted_records_wait_like_errored_ones_in_an_outage() {
         for n in [1, 5, 10] {
             let unattempted = seconds(Outcome::Unattempted, n, OUTAGE, 0.5);
             assert_eq!(unattempted, seconds(Outcome::Errored, n, OUTAGE, 0.5));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_a_lower_bound_that_spreads_and_ends_where_sqs_does() {
+    fn retry_after_is_a_lower_bound_with_jitter_and_at_most_ten_hours() {
         let after = |seconds| Circumstances { outage: true, retry_after: Duration::from_secs(seconds) };
         assert_eq!(seconds(Outcome::Errored, 1, after(60), 1.0), 2 * MINUTE);
         assert_eq!(seconds(Outcome::Errored, 1, after(7_200), 0.0), 7_200);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_will_never_be_taken_keeps_the_queues_own_timeout() {
+    fn rejected_records_keep_the_queues_own_timeout() {
         for outcome in [Outcome::Rejected, Outcome::DeadLettered, Outcome::Acknowledged] {
             assert_eq!(timeout(outcome, 1, OUTAGE, 0.5), None);
         }
@@ -279,7 +279,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_timeout_is_beyond_what_sqs_takes_or_sooner_than_perseus_asked(
+        fn each_timeout_is_within_sqs_limit_and_no_shorter_than_retry_after(
             errored: bool, outage: bool, receives: u64, retry_after in 0_u64..200_000, jitter in 0.0..=1.0_f64,
         ) {
             let outcome = if errored { Outcome::Errored } else { Outcome::Unattempted };
@@ -290,13 +290,13 @@ mod tests {
         }
 
         #[test]
-        fn more_receives_are_never_a_shorter_timeout(errored: bool, receives in 1_u64..100, jitter in 0.0..=1.0_f64) {
+        fn the_timeout_never_shrinks_with_more_receives(errored: bool, receives in 1_u64..100, jitter in 0.0..=1.0_f64) {
             let outcome = if errored { Outcome::Errored } else { Outcome::Unattempted };
             prop_assert!(seconds(outcome, receives, WELL, jitter) <= seconds(outcome, receives + 1, WELL, jitter));
         }
     }
 
-    /// A plan for records `id@group`, each received as often as its id says.
+    /// The plan for records with ids `receives@group`.
     fn plan_of(ids: &[&str], arn: &str, settle: impl Fn(&Ledger<'_>)) -> Vec<(String, u64)> {
         let record = |id: &&str| {
             let group = id.rsplit('@').next().unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_most_to_lose_goes_first() {
+    fn the_longest_timeouts_are_changed_first() {
         let plan = plan_of(&["1@a", "2@a", "3@a"], "q", |ledger| {
             ledger.attempt(1);
             ledger.attempt(2);

@@ -1,4 +1,4 @@
-//! What the deliveries of an invocation took.
+//! The counters and measurements of one invocation.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -9,50 +9,50 @@ use tokio::time::Instant;
 
 use crate::telemetry::histogram::Histogram;
 
-/// What the deliveries of an invocation took.
+/// The counters of one invocation.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Attempts.
+    /// Requests sent: each attempt counts.
     pub requests: AtomicUsize,
-    /// Attempts after the first one for the same records.
+    /// Attempts after the first for the same records.
     pub retries: AtomicUsize,
     /// Batches that were split.
     pub splits: AtomicUsize,
-    /// Bytes of the bodies of all attempts, as they were sent.
+    /// Bytes of the bodies of all attempts, as sent (compressed).
     pub bytes: AtomicUsize,
-    /// Whether Perseus refused a record for what is in it: who does that is up.
+    /// Whether Perseus refused a record for its content. A refusal of content proves that Perseus is reachable.
     pub has_refused: AtomicBool,
-    /// What is measured of each attempt and record, if anyone wants to know.
+    /// Measurements, if metrics are on.
     pub stats: Option<Stats>,
 }
 
-/// What is measured of each attempt and record.
+/// Measurements of each attempt and record.
 #[derive(Debug)]
 pub struct Stats {
     /// The time of day at `began`, in epoch milliseconds.
     wall_ms: u64,
     began: Instant,
-    /// How long Perseus took to answer, in milliseconds; what it never answered counts until it was given up.
+    /// The time until Perseus answered, or until the attempt was given up, in milliseconds.
     pub latency: Histogram,
-    /// How old messages were when Perseus acknowledged them, in milliseconds.
+    /// The age of messages when Perseus acknowledged them, in milliseconds.
     pub age: Histogram,
 }
 
 impl Counters {
-    /// Counts an attempt with a body of this length.
+    /// Counts an attempt with a body of this many bytes.
     pub fn attempt(&self, body: usize) {
         self.requests.fetch_add(1, Relaxed);
         self.bytes.fetch_add(body, Relaxed);
     }
 
-    /// Notes how long Perseus took.
+    /// Records the duration of an attempt.
     pub fn took(&self, time: Duration) {
         if let Some(stats) = &self.stats {
             stats.latency.add(millis(time));
         }
     }
 
-    /// Notes that a message, sent then (in epoch milliseconds), is acknowledged now.
+    /// Records that a message is acknowledged now. `sent` is when it was sent, in epoch milliseconds.
     pub fn acknowledged(&self, sent: Option<u64>) {
         if let (Some(stats), Some(sent)) = (&self.stats, sent) {
             stats.age.add(stats.now().saturating_sub(sent));
@@ -61,7 +61,7 @@ impl Counters {
 }
 
 impl Stats {
-    /// Nothing is measured yet; `wall` is the time of day.
+    /// Empty measurements. `wall` is the current time of day.
     pub fn new(wall: SystemTime) -> Self {
         Stats {
             wall_ms: millis(wall.duration_since(UNIX_EPOCH).unwrap_or_default()),
@@ -77,7 +77,7 @@ impl Stats {
     }
 }
 
-/// A time in whole milliseconds.
+/// A duration in whole milliseconds.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -87,11 +87,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_is_as_old_as_the_time_of_day_says() {
+    async fn the_age_of_a_message_is_measured_by_the_time_of_day() {
         let wall = UNIX_EPOCH + Duration::from_millis(1_800_000_000_000);
         let counters = Counters { stats: Some(Stats::new(wall)), ..Counters::default() };
         tokio::time::advance(Duration::from_millis(4)).await;
-        // Sent by a producer whose clock is ahead, or by none.
+        // 5 ms ago; by a clock that is ahead; at an unknown time.
         for sent in [Some(1_799_999_999_999), Some(1_800_000_000_999), None] {
             counters.acknowledged(sent);
         }

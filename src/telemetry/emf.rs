@@ -1,10 +1,9 @@
-//! What an invocation came to, as a document in CloudWatch's embedded metric format, which CloudWatch Logs turns
-//! into metrics: no call, no agent
+//! Metrics of an invocation in CloudWatch's embedded metric format: a JSON document on standard output, which CloudWatch
+//! Logs turns into metrics without a call or an agent
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 //!
-//! Written here and not by a crate: AWS' own (`metrique-writer-format-emf`) brings as many crates again as half of this
-//! function has, for what is one structure to serialise. As that does, a distribution is written as `Values`
-//! and `Counts`.
+//! Our own code serialises this one structure, because AWS' crate for it (`metrique-writer-format-emf`) would increase the
+//! number of crates by half. Like that crate, it writes a histogram as `Values` and `Counts`.
 
 use std::{
     io,
@@ -25,32 +24,32 @@ use crate::{
 
 const NAMESPACE: &str = "PerseusForwarder";
 
-/// The one dimension. Each further one multiplies the metrics, and CloudWatch bills by metric.
+/// The only dimension. A second one would multiply the metrics, and CloudWatch bills each metric.
 const DIMENSION: &str = "FunctionName";
 
-/// The most values of one metric that CloudWatch takes from a document.
+/// The most values of one metric that CloudWatch accepts in a document.
 const MOST_VALUES: usize = 100;
 
-/// What an invocation came to.
+/// The result of an invocation.
 #[derive(Debug)]
 pub struct Metrics<'a> {
     /// The function's name.
     pub function: &'a str,
     /// The invocation's id.
     pub request_id: &'a str,
-    /// What became of its records.
+    /// The outcomes of its records.
     pub counts: &'a Counts,
-    /// What that took.
+    /// What the deliveries took.
     pub counters: &'a Counters,
     /// Whether the set-up turned out to be wrong.
     pub is_misconfigured: bool,
-    /// How many requests may be in flight; below one, for what share of the time one may be.
+    /// The limit on requests in flight. Below one, it is the share of the time during which one may be in flight.
     pub limit: f64,
-    /// Whether Perseus gives no usable reply at all.
+    /// Whether Perseus fails every request (outage).
     pub is_outage: bool,
     /// Whether Perseus refuses everything.
     pub refuses_all: bool,
-    /// What is left of the time, in milliseconds.
+    /// The time left before the deadline, in milliseconds.
     pub headroom_ms: u64,
 }
 
@@ -80,12 +79,12 @@ impl Serialize for Value {
 }
 
 impl Metrics<'_> {
-    /// Writes the document, on a line of its own, to standard output. Its `_aws` must be at the root of the line,
-    /// which log lines have for themselves.
+    /// Writes the document to standard output as a line of its own. It cannot be part of a log line, because `_aws` must be
+    /// at the root of the JSON.
     ///
     /// # Errors
     ///
-    /// If standard output does not take it.
+    /// If standard output is full or broken.
     pub fn publish(&self, stats: &Stats) -> io::Result<()> {
         let mut line = self.document(stats);
         line.push(b'\n');
@@ -102,7 +101,7 @@ impl Metrics<'_> {
                 { "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions }
             ]
         });
-        // CloudWatch takes no empty dimension; only local tools give no name.
+        // CloudWatch accepts no empty dimension. Only local tools give the function no name.
         let function = if self.function.is_empty() { "local" } else { self.function };
         let mut document = Vec::with_capacity(2_048);
         let mut serializer = serde_json::Serializer::new(&mut document);
@@ -120,9 +119,9 @@ impl Metrics<'_> {
 
     fn list(&self, stats: &Stats) -> Vec<Metric> {
         let count = |name, value: usize| Metric { name, unit: "Count", value: Value::Number(value as u64) };
-        let tallied = |name, tallied: &AtomicUsize| count(name, tallied.load(Relaxed));
-        let distribution = |name, of: &Histogram| {
-            let values = of.values(MOST_VALUES);
+        let counter = |name, counter: &AtomicUsize| count(name, counter.load(Relaxed));
+        let histogram = |name, histogram: &Histogram| {
+            let values = histogram.values(MOST_VALUES);
             let is_measured = !values.is_empty();
             let metric = Metric { name, unit: "Milliseconds", value: Value::Histogram(values) };
             is_measured.then_some(metric)
@@ -135,18 +134,18 @@ impl Metrics<'_> {
             count("DeadLettered", counts.dead_lettered),
             count("Errored", counts.errored),
             count("Unattempted", counts.unattempted),
-            tallied("Requests", &counters.requests),
-            tallied("Retries", &counters.retries),
-            tallied("Splits", &counters.splits),
-            Metric { unit: "Bytes", ..tallied("BytesSent", &counters.bytes) },
+            counter("Requests", &counters.requests),
+            counter("Retries", &counters.retries),
+            counter("Splits", &counters.splits),
+            Metric { unit: "Bytes", ..counter("BytesSent", &counters.bytes) },
             Metric { name: "Headroom", unit: "Milliseconds", value: Value::Number(self.headroom_ms) },
             Metric { name: "InFlightLimit", unit: "Count", value: Value::Fraction(self.limit) },
             count("Outage", self.is_outage.into()),
             count("RefusesAll", self.refuses_all.into()),
             count("SetUpErrors", self.is_misconfigured.into()),
         ];
-        metrics.extend(distribution("PerseusLatency", &stats.latency));
-        metrics.extend(distribution("MessageAge", &stats.age));
+        metrics.extend(histogram("PerseusLatency", &stats.latency));
+        metrics.extend(histogram("MessageAge", &stats.age));
         metrics
     }
 }
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn each_metric_that_is_declared_is_there_and_none_else() {
+    fn the_document_has_exactly_the_declared_metrics() {
         let document = document("forwarder", [1, 1, 5].into_iter());
         let directive = &document["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));
@@ -187,12 +186,12 @@ mod tests {
         assert_eq!(document.as_object().unwrap().len(), declared.len() + 3);
         assert_eq!((&document["Received"], &document["SetUpErrors"]), (&json!(3), &json!(1)));
         assert_eq!(document["MessageAge"], json!({ "Values": [1, 5], "Counts": [2, 1] }));
-        // What was not measured is not declared: CloudWatch refuses an empty array.
+        // A metric without values is not declared, because CloudWatch refuses an empty array.
         assert!(document.get("PerseusLatency").is_none());
     }
 
     #[test]
-    fn it_stays_within_the_limits_of_the_format() {
+    fn a_document_is_within_the_limits_of_the_format() {
         let document = document("", (0..30).map(|power| 1 << power).chain(0..10_000));
         assert_eq!(document["FunctionName"], "local");
         let values = document["MessageAge"]["Values"].as_array().unwrap().len();

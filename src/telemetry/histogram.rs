@@ -1,11 +1,11 @@
-//! How values are distributed, exact to a sixteenth, in a fixed and small memory.
+//! A histogram with a fixed, small size. Its values are exact to a sixteenth.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Up to 198 days in milliseconds; what is more counts as that.
+/// The bins reach up to 198 days in milliseconds. Larger values count in the last bin.
 const BINS: usize = 256;
 
-/// Values and how often each occurred: eight bins to each doubling, and one to each value below eight.
+/// Values and how often each occurred. There are eight bins for each doubling, and one for each value below eight.
 #[derive(Debug)]
 pub struct Histogram([AtomicU32; BINS]);
 
@@ -21,8 +21,8 @@ impl Histogram {
         self.0[bin(value)].fetch_add(1, Relaxed);
     }
 
-    /// The values, rising, and how often each occurred; at most `most` of them (1 or more): neighbours are
-    /// merged until they fit.
+    /// The values in rising order, and how often each occurred. Neighbours are merged until there are at most `most`
+    /// values (1 or more).
     pub fn values(&self, most: usize) -> Vec<(u64, u64)> {
         let counts = self.0.iter().enumerate().map(|(bin, count)| (middle(bin), count.load(Relaxed).into()));
         let mut values: Vec<(u64, u64)> = counts.filter(|(_, count)| *count > 0).collect();
@@ -60,22 +60,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_told_to_a_sixteenth() {
+    fn a_value_is_exact_to_a_sixteenth() {
         for value in (0..10_000).chain([86_400_000, 1_209_600_000]) {
-            let distribution = Histogram::default();
-            distribution.add(value);
-            let [(told, 1)] = distribution.values(100)[..] else { panic!("{value}") };
-            assert!(told.abs_diff(value) * 16 <= value, "{told} for {value}");
+            let histogram = Histogram::default();
+            histogram.add(value);
+            let [(stored, 1)] = histogram.values(100)[..] else { panic!("{value}") };
+            assert!(stored.abs_diff(value) * 16 <= value, "{stored} for {value}");
         }
     }
 
     #[test]
-    fn values_rise_and_their_counts_add_up_however_few_are_told() {
-        let distribution = Histogram::default();
-        (0..40).for_each(|power| (0..8).for_each(|eighth| distribution.add((8 + eighth) << power)));
-        distribution.add(u64::MAX);
+    fn values_rise_and_their_counts_add_up_after_merging() {
+        let histogram = Histogram::default();
+        (0..40).for_each(|power| (0..8).for_each(|eighth| histogram.add((8 + eighth) << power)));
+        histogram.add(u64::MAX);
         for most in [1, 2, 99, 100, 1_000] {
-            let values = distribution.values(most);
+            let values = histogram.values(most);
             assert!(values.len() <= most && values.is_sorted(), "{values:?}");
             assert_eq!(values.iter().map(|(_, count)| count).sum::<u64>(), 321);
         }

@@ -1,26 +1,32 @@
-//! Log lines: JSON in Lambda, readable on a terminal, and nothing private in either.
+//! Sets up log lines: JSON in Lambda, plain text on a terminal, private data in neither.
 
 use std::io::{self, ErrorKind::TimedOut, IsTerminal, stdout};
 
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt};
 
-use crate::{config::Platform, telemetry::stdout::STDOUT};
+use crate::{
+    config::Platform,
+    telemetry::{
+        messages::{self, log_line},
+        stdout::STDOUT,
+    },
+};
 
-/// What other crates may log. Below this level they log what they handle: the runtime crate whole events.
+/// The level for other crates. At lower levels they log data: the runtime crate logs whole events.
 const OTHERS: LevelFilter = LevelFilter::WARN;
 
-/// Logs the errors that the handler returns, which were logged with the invocation's id already.
-const TWICE: &str = "lambda_runtime::layers::panic";
+/// This module logs the errors that the handler returns. Our own line already has them, with the request id.
+const LOGS_ERRORS_AGAIN: &str = "lambda_runtime::layers::panic";
 
-/// Where log lines go.
-struct Lines;
+/// Writes log lines to [`STDOUT`].
+struct Writer;
 
-impl io::Write for Lines {
-    /// Takes a whole line: that is how it is called.
+impl io::Write for Writer {
+    /// The subscriber calls this with one whole line at a time.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match STDOUT.put(line) {
-            // It is counted there, and told later.
+            // STDOUT counted the dropped line, and a later line has the count.
             Err(error) if error.kind() == TimedOut => Ok(line.len()),
             result => result.map(|()| line.len()),
         }
@@ -31,12 +37,12 @@ impl io::Write for Lines {
     }
 }
 
-/// Sends log lines and the news of panics to standard output, from now on.
+/// Starts logging to standard output. Panics are logged too.
 pub fn init(platform: &Platform) {
     let as_json = platform.log_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("json"))
         || !stdout().is_terminal();
-    // What it would say of its own failures goes to standard error, which may be full as well.
-    let layer = fmt::layer().with_target(false).with_writer(|| Lines).log_internal_errors(false);
+    // `log_internal_errors` would write to standard error, which may be full too and would block.
+    let layer = fmt::layer().with_target(false).with_writer(|| Writer).log_internal_errors(false);
     let lines = if as_json {
         layer.json().flatten_event(true).boxed()
     } else {
@@ -45,27 +51,27 @@ pub fn init(platform: &Platform) {
     let level = level(platform.log_level.as_deref());
     let shown = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), level)
-        .with_target(TWICE, LevelFilter::OFF)
+        .with_target(LOGS_ERRORS_AGAIN, LevelFilter::OFF)
         .with_default(level.min(OTHERS));
-    // It fails only if there is one already, which then goes on.
+    // This fails only if a subscriber is set already. That one stays.
     let _ = tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(shown)));
     std::panic::set_hook(Box::new(|panic| {
-        // Not its message: it can quote what it choked on.
+        // The panic's message is left out, because it can quote data.
         let at = panic.location().map(ToString::to_string);
-        tracing::error!(at, "panic");
+        log_line!(messages::PANIC, at);
     }));
 }
 
-/// So many ids are named in a line. CloudWatch takes 1 MiB, and ten thousand ids are a third of that.
-const NAMED: usize = 20;
+/// The most message ids in a line. CloudWatch accepts lines of 1 MiB; 10,000 ids would take a third of that.
+const MOST_IDS: usize = 20;
 
-/// The first of these message ids, for a log line that tells their number beside them. All that are reported are in the
-/// function's answer, and in the log at debug level.
+/// The first of these message ids, for a log line that also has their number. All reported ids are in the function's answer,
+/// and in the log at debug level.
 pub(crate) fn first_ids(ids: &[&str]) -> String {
-    ids[..ids.len().min(NAMED)].join(" ")
+    ids[..ids.len().min(MOST_IDS)].join(" ")
 }
 
-/// Lambda's application log levels (`FATAL` included), or Rust's.
+/// Parses one of Lambda's application log levels. Unknown names mean `INFO`.
 fn level(name: Option<&str>) -> LevelFilter {
     let name = name.unwrap_or_default();
     if name.eq_ignore_ascii_case("fatal") {
@@ -79,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lambdas_levels_are_known() {
+    fn each_of_lambdas_log_levels_is_known() {
         for (name, expected) in [
             ("TRACE", LevelFilter::TRACE),
             ("DEBUG", LevelFilter::DEBUG),

@@ -1,10 +1,11 @@
-//! Standard output, which must never hold up an answer: a log line that nobody takes is dropped, and counted.
+//! Standard output that never delays an answer: if it is full, a line is dropped and counted.
 //!
-//! Lambda freezes the environment after the answer, so no thread could write a line later: all is written at once, or not.
+//! Lambda freezes the environment after the answer, so a thread could not write lines later. Each line is written at once
+//! or dropped.
 //!
-//! poll(2) says whether standard output has room. On Linux a pipe that has takes `PIPE_BUF` bytes without blocking (a
-//! free page of it is room), and a stream socket takes many times that. Files always have room. So no more than
-//! `PIPE_BUF` bytes are written between two polls. Only a terminal can block for as long as its user stops it.
+//! poll(2) says whether standard output has room. On Linux a pipe with room accepts `PIPE_BUF` bytes without blocking,
+//! because it has at least one free page. A stream socket accepts more, and a file always has room. So at most `PIPE_BUF`
+//! bytes are written between two polls. Only a terminal can still block, while its user stops it.
 
 use std::{
     io,
@@ -19,31 +20,30 @@ use tracing_subscriber::fmt::{
     time::{FormatTime, SystemTime},
 };
 
+use crate::telemetry::messages;
+
 /// How long a line may wait for room.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Of a longer time all lines together may wait for one part in so many.
+/// All lines together may wait for at most one part in this many of the time.
 const SHARE: u32 = 20;
 
-/// What a pipe takes whole, or not at all (pipe(7)).
+/// The most bytes that a pipe accepts as a whole (pipe(7)).
 const PIPE_BUF: usize = 4096;
-
-/// Says how many lines are missing.
-const DROPPED: &str = "log lines dropped: standard output was full";
 
 /// The process' standard output.
 pub(crate) static STDOUT: Lines<Stdout> = Lines::new(Stdout);
 
-/// Where bytes go.
+/// A destination for bytes.
 pub(crate) trait Sink {
-    /// Waits for room, `patience` at most. False if there is none.
+    /// Waits for room, at most for `patience`. False if there is none.
     fn has_room(&self, patience: Duration) -> io::Result<bool>;
 
-    /// Writes up to `PIPE_BUF` bytes for which there is room.
+    /// Writes at most `PIPE_BUF` bytes. Call it only if there is room.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-/// Whole lines on their way to a sink that may be full.
+/// Writes whole lines to a sink that may be full.
 #[derive(Debug)]
 pub(crate) struct Lines<S> {
     sink: S,
@@ -52,13 +52,13 @@ pub(crate) struct Lines<S> {
 
 #[derive(Debug)]
 struct State {
-    /// What remains of a line that was begun. It goes before all others, so that no line is ever torn.
+    /// The rest of a line that was begun. It is written before the next line, so that each line stays whole.
     rest: Vec<u8>,
-    /// Lines dropped since the last one that was told.
+    /// Lines dropped since the last line with their number.
     dropped: u64,
-    /// How long lines may wait, as of when one last did. It grows back with time.
+    /// How long lines may still wait, as of `waited`. It grows back with time.
     patience: Duration,
-    /// When that was; none before the first wait.
+    /// When a line last waited. None before the first wait.
     waited: Option<Instant>,
 }
 
@@ -68,11 +68,11 @@ impl<S: Sink> Lines<S> {
         Lines { sink, state: Mutex::new(state) }
     }
 
-    /// Writes a line, which ends with a line break.
+    /// Writes a line. `line` ends with a line break.
     ///
     /// # Errors
     ///
-    /// `TimedOut` if there was no room, and the line was dropped. Others if the sink is broken.
+    /// `TimedOut` if there was no room and the line was dropped. Other errors if the sink is broken.
     pub(crate) fn put(&self, line: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         let is_written =
@@ -84,16 +84,16 @@ impl<S: Sink> Lines<S> {
         Err(io::ErrorKind::TimedOut.into())
     }
 
-    /// Writes what remains of a line that was begun. False if some of it still remains.
+    /// Writes the rest of a line that was begun. False if some of it still remains.
     fn put_rest(&self, state: &mut State) -> bool {
         let rest = std::mem::take(&mut state.rest);
-        // A sink that is broken takes the rest of no line; the next one hears of it.
+        // If the sink is broken the rest is discarded. Writing the next line returns the error.
         let written = self.write(state, &rest).unwrap_or(rest.len());
         state.rest = rest[written..].to_vec();
         state.rest.is_empty()
     }
 
-    /// Tells how many lines were dropped, if any were. False if there is no room for that.
+    /// Writes a line with the number of dropped lines, if there are any. False if there is no room for it.
     fn put_count(&self, state: &mut State) -> bool {
         if state.dropped == 0 {
             return true;
@@ -106,7 +106,7 @@ impl<S: Sink> Lines<S> {
         is_begun && state.rest.is_empty()
     }
 
-    /// Begins a line. False if there was no room for any of it.
+    /// Begins a line, and keeps the rest if there is not enough room. False if there was no room at all.
     fn begin(&self, state: &mut State, line: &[u8]) -> io::Result<bool> {
         let written = self.write(state, line)?;
         if written > 0 {
@@ -115,7 +115,7 @@ impl<S: Sink> Lines<S> {
         Ok(written > 0)
     }
 
-    /// Writes as much as there is room for. Returns how much that was.
+    /// Writes as many bytes as there is room for. Returns their number.
     fn write(&self, state: &mut State, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < bytes.len() && self.waits_for_room(state)? {
@@ -124,7 +124,7 @@ impl<S: Sink> Lines<S> {
                 Ok(0) => break,
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Whoever shares this pipe has made it non-blocking, and was quicker.
+                // Another process that shares this pipe made it non-blocking, and took the room first.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
@@ -132,7 +132,7 @@ impl<S: Sink> Lines<S> {
         Ok(written)
     }
 
-    /// Whether there is room, at once or after a wait. Once a line was dropped, none waits until there is room again.
+    /// Whether there is room, now or after a wait. After a dropped line, no line waits until there is room again.
     fn waits_for_room(&self, state: &mut State) -> io::Result<bool> {
         if self.sink.has_room(Duration::ZERO)? {
             return Ok(true);
@@ -150,13 +150,13 @@ impl<S: Sink> Lines<S> {
         Ok(has_room)
     }
 
-    /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
+    /// Ignores poisoning: no holder of the lock leaves the state half-changed.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Standard output, past the buffer that the standard library puts in front of it.
+/// Standard output without the standard library's buffer.
 #[derive(Debug)]
 pub(crate) struct Stdout;
 
@@ -182,14 +182,14 @@ fn has_room(fd: impl std::os::fd::AsFd, patience: Duration) -> io::Result<bool> 
 
     let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
     match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&patience)) {
-        // A sink that is broken counts as one with room: the write then says what is wrong.
+        // A broken sink counts as having room: the write then returns the error.
         Ok(ready) => Ok(ready > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// For trying the function on other systems; Lambda is Linux.
+/// For trying the function on other systems. Lambda runs Linux.
 #[cfg(not(unix))]
 impl Sink for Stdout {
     fn has_room(&self, _patience: Duration) -> io::Result<bool> {
@@ -203,13 +203,17 @@ impl Sink for Stdout {
     }
 }
 
-/// The line that says how many lines were dropped. It is written past the log's subscriber, which is busy with another
-/// line at that moment. So it is JSON on a terminal too.
+/// The line with the number of dropped lines. It does not go through the log's subscriber, which is busy with another line
+/// at that moment. So it is JSON on a terminal too.
 fn lines_dropped(count: u64) -> String {
+    let line = messages::LINES_DROPPED;
     let mut timestamp = String::new();
-    // Without a time it is a line all the same.
+    // If the time cannot be formatted, the line has none.
     let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
-    format!("{}\n", json!({ "timestamp": timestamp, "level": "WARN", "message": DROPPED, "lines": count }))
+    format!(
+        "{}\n",
+        json!({ "timestamp": timestamp, "level": line.level.as_str(), "message": line.message, "lines": count })
+    )
 }
 
 #[cfg(test)]
@@ -243,7 +247,7 @@ mod tests {
         format!("{number} {}\n", "x".repeat(len))
     }
 
-    /// Reads at least `bytes`, and what comes with them.
+    /// Reads at least this many bytes.
     fn read(reader: &mut PipeReader, bytes: usize) -> String {
         let mut read = Vec::new();
         let mut buffer = [0; 1 << 16];
@@ -254,38 +258,38 @@ mod tests {
         String::from_utf8(read).unwrap()
     }
 
-    /// How many lines were dropped, as a line says that tells it.
-    fn told(line: &str) -> u64 {
+    /// The number in a line about dropped lines.
+    fn dropped(line: &str) -> u64 {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!((&line["level"], line["timestamp"].is_string()), (&"WARN".into(), true));
         line["lines"].as_u64().unwrap()
     }
 
-    /// Puts lines of this length until one is dropped. Returns how many were written.
+    /// Writes lines of this length until one is dropped. Returns how many were written.
     fn fill(lines: &Lines<PipeWriter>, len: usize) -> usize {
         (0..).find(|&number| lines.put(line(number, len).as_bytes()).is_err()).unwrap()
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_keeps_nobody() {
+    fn a_full_pipe_drops_lines_and_counts_them() {
         let (mut reader, lines) = lines();
         let written = fill(&lines, 1_000);
         assert!(written >= 60, "a pipe holds 64 KiB: {written}");
         for number in 0..1_000 {
             assert_eq!(lines.put(line(number, 10).as_bytes()).unwrap_err().kind(), io::ErrorKind::TimedOut);
         }
-        // There is room again: the count comes first, and once.
+        // There is room again. The count comes first, and only once.
         let before = read(&mut reader, written * 1_000);
         assert!(before.lines().enumerate().all(|(number, read)| line(number, 1_000).trim_end() == read));
         lines.put(b"a\n").unwrap();
         lines.put(b"b\n").unwrap();
         let after = read(&mut reader, 60);
         let after: Vec<_> = after.lines().collect();
-        assert_eq!((told(after[0]), &after[1..]), (1_001, &["a", "b"][..]));
+        assert_eq!((dropped(after[0]), &after[1..]), (1_001, &["a", "b"][..]));
     }
 
     #[test]
-    fn a_line_that_was_begun_is_ended_before_the_next() {
+    fn a_line_that_was_begun_is_completed_before_the_next() {
         let (mut reader, lines) = lines();
         let long = line(7, 100_000);
         lines.put(long.as_bytes()).unwrap();
@@ -296,11 +300,11 @@ mod tests {
         let (first, rest) = all.split_once('\n').unwrap();
         assert_eq!(first, long.trim_end());
         let (count, next) = rest.split_once('\n').unwrap();
-        assert_eq!((told(count), next), (1, "next\n"));
+        assert_eq!((dropped(count), next), (1, "next\n"));
     }
 
     #[test]
-    fn a_reader_that_is_slow_misses_nothing() {
+    fn a_slow_reader_gets_every_line() {
         let (mut reader, lines) = lines();
         let mut read = Vec::new();
         std::thread::scope(|scope| {
@@ -316,14 +320,14 @@ mod tests {
         assert_eq!(String::from_utf8(read).unwrap(), expected);
     }
 
-    /// Full or not, as told. Counts how long it is waited for.
+    /// A sink that is full or not, as set. Counts how long lines wait for it.
     #[derive(Default)]
-    struct Told {
+    struct FakeSink {
         has_room: Cell<bool>,
         waited: Cell<Duration>,
     }
 
-    impl Sink for Told {
+    impl Sink for FakeSink {
         fn has_room(&self, patience: Duration) -> io::Result<bool> {
             self.waited.set(self.waited.get() + patience);
             Ok(self.has_room.get())
@@ -335,8 +339,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_lines_together_do_not_wait_for_long() {
-        let lines = Lines::new(Told::default());
+    async fn the_wait_of_all_lines_together_is_bounded() {
+        let lines = Lines::new(FakeSink::default());
         let put = |has_room| {
             lines.sink.has_room.set(has_room);
             assert_eq!(lines.put(b"line\n").is_ok(), has_room);
@@ -344,7 +348,7 @@ mod tests {
         };
         (0..1_000).for_each(|_| assert_eq!(put(false), PATIENCE));
         put(true);
-        assert_eq!(put(false), PATIENCE, "it has waited enough for now");
+        assert_eq!(put(false), PATIENCE, "the patience is used up");
         put(true);
         tokio::time::advance(PATIENCE / 2 * SHARE).await;
         assert_eq!(put(false), PATIENCE + PATIENCE / 2);
@@ -354,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_an_error_and_no_dropped_line() {
+    fn a_closed_pipe_is_an_error_and_not_a_dropped_line() {
         let (reader, lines) = lines();
         drop(reader);
         for _ in 0..2 {
@@ -366,9 +370,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20))]
 
-        /// Whatever is read and when: lines are whole and in their order, and every line that is not there is counted.
+        /// However the pipe is read, lines are whole and in order, and every missing line is counted.
         #[test]
-        fn every_line_is_there_or_counted(steps in prop::collection::vec((1usize..30_000, any::<bool>()), 1..60)) {
+        fn each_line_is_written_or_counted(steps in prop::collection::vec((1usize..30_000, any::<bool>()), 1..60)) {
             let (mut reader, lines) = lines();
             let mut all = String::new();
             let mut unread = 0;
@@ -381,11 +385,11 @@ mod tests {
                     unread = 0;
                 }
             }
-            drop_after_flush(lines, &mut reader, &mut all);
+            read_to_end(lines, &mut reader, &mut all);
             let mut next = 0;
             for read in all.lines() {
                 if read.starts_with('{') {
-                    next += usize::try_from(told(read)).unwrap();
+                    next += usize::try_from(dropped(read)).unwrap();
                 } else {
                     let expected = line(next, steps[next].0);
                     prop_assert_eq!(read, expected.trim_end());
@@ -396,13 +400,13 @@ mod tests {
         }
     }
 
-    /// Reads all that is there, until nothing is left to be told.
-    fn drop_after_flush(lines: Lines<PipeWriter>, reader: &mut PipeReader, all: &mut String) {
+    /// Reads until the rest of the last line and the count are written, and all after that.
+    fn read_to_end(lines: Lines<PipeWriter>, reader: &mut PipeReader, all: &mut String) {
         loop {
             let mut state = lines.state();
-            let is_told = lines.put_rest(&mut state) && lines.put_count(&mut state);
+            let is_done = lines.put_rest(&mut state) && lines.put_count(&mut state);
             drop(state);
-            if is_told {
+            if is_done {
                 break;
             }
             *all += &read(reader, 1);

@@ -1,13 +1,13 @@
-//! The trace context that goes along to Perseus, from the trace id that Lambda gives an invocation.
+//! The trace context for requests to Perseus, made from the trace id that Lambda gives an invocation.
 
 use reqwest::header::HeaderValue;
 
-/// The headers that carry an invocation's trace context; both unset outside a trace.
+/// The headers with an invocation's trace context. Both are unset if Lambda gave no trace id.
 #[derive(Debug, Default, Clone)]
 pub struct TraceContext {
-    /// `x-amzn-trace-id`, as Lambda gave it.
+    /// `x-amzn-trace-id`, unchanged.
     pub amazon: Option<HeaderValue>,
-    /// `traceparent`, the same for everyone else (<https://www.w3.org/TR/trace-context/>).
+    /// `traceparent`: the same trace in the W3C format (<https://www.w3.org/TR/trace-context/>).
     pub w3c: Option<HeaderValue>,
 }
 
@@ -27,7 +27,7 @@ fn traceparent(header: &str) -> Option<HeaderValue> {
     let field = |name| header.split(';').find_map(|field| field.trim().strip_prefix(name));
     let (epoch, unique) = field("Root=1-")?.split_once('-')?;
     let trace_id = format!("{epoch}{unique}");
-    // A root without a segment yet: this function is the first, under an id of its own.
+    // Without a parent segment this function is the first span, with an id of its own.
     let parent = field("Parent=").map_or_else(|| format!("{:016x}", fastrand::u64(1..)), str::to_owned);
     let sampled = u8::from(field("Sampled=") == Some("1"));
     let is_id = |id: &str, len| {
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_alone_gets_a_parent() {
+    fn a_root_without_a_parent_gets_one() {
         let w3c = TraceContext::new(Some(ROOT)).w3c.unwrap();
         let w3c = w3c.to_str().unwrap();
         assert!(w3c.starts_with("00-5759e988bd862e3fe1be46a994272793-") && w3c.ends_with("-00"), "{w3c}");
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_trace_header_is_no_traceparent() {
+    fn an_invalid_trace_header_gives_no_traceparent() {
         for header in [
             "x",
             "Root=1-5759e988",

@@ -1,4 +1,4 @@
-//! A configuration that is wrong, as Lambda shows it.
+//! How the process reports a wrong configuration.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use crate::support::*;
 
 #[tokio::test]
-async fn lambda_is_told_everything_that_is_wrong() {
+async fn lambda_gets_all_configuration_problems_at_once() {
     let refusal = Environment::builder(BINARY)
         .env("PERSEUS_URL", "https://user:hunter2@perseus.example/")
         .env("PERSEUS_TOKEN", "hunter2 with spaces")
@@ -47,7 +47,7 @@ async fn lambda_is_told_everything_that_is_wrong() {
 }
 
 #[test]
-fn outside_lambda_it_says_what_it_is() {
+fn outside_lambda_the_binary_explains_itself() {
     let run = Command::new(BINARY).env_clear().output().unwrap();
     assert!(!run.status.success());
     let said = String::from_utf8(run.stdout).unwrap();
@@ -55,7 +55,7 @@ fn outside_lambda_it_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_variable_of_earlier_versions_is_told_once_and_not_refused() {
+async fn a_variable_of_an_earlier_version_is_warned_of_once_and_accepted() {
     const TOLD: &str = "BATCH_MAX_WAIT is set and has no effect any more: no batch waits for more records";
     let perseus = Perseus::start(|_| Reply::ok()).await;
     for (value, told) in [("200ms", 1), ("banana", 1), ("", 0)] {
@@ -67,9 +67,9 @@ async fn a_variable_of_earlier_versions_is_told_once_and_not_refused() {
     }
 }
 
-/// As `cargo lambda watch` gives it.
+/// `cargo lambda watch` sets `AWS_LAMBDA_RUNTIME_API` to a URL.
 #[tokio::test]
-async fn a_runtime_api_may_be_a_url() {
+async fn the_runtime_api_can_be_a_url() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut function = tokio::process::Command::new(BINARY)
         .env_clear()

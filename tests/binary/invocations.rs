@@ -1,4 +1,4 @@
-//! Invocations, one by one and at once.
+//! Invocations, one after the other and concurrent.
 
 use std::time::Duration;
 
@@ -43,10 +43,10 @@ async fn an_event_of_six_megabytes_is_delivered() {
     assert_eq!(perseus.violations(), [""; 0]);
 }
 
-/// Else each invocation would ask the kernel anew for the pages that its event takes.
+/// Otherwise each invocation would ask the kernel again for the pages of its event.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[tokio::test]
-async fn memory_is_kept_from_one_event_to_the_next() {
+async fn the_process_reuses_the_memory_of_earlier_events() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     let event = generate(1_000, 1 << 10, None);
@@ -59,17 +59,17 @@ async fn memory_is_kept_from_one_event_to_the_next() {
     assert!(fewest < 100, "{fewest} page faults");
 }
 
-/// How many pages the function has asked for.
+/// The number of minor page faults of the process.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn page_faults(environment: &Environment) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/stat", environment.process_id())).unwrap();
-    // The eighth behind the name, which is in brackets: proc_pid_stat(5).
+    // The eighth field after the name in brackets: proc_pid_stat(5).
     let (_, fields) = status.rsplit_once(") ").unwrap();
     fields.split(' ').nth(7).unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn what_is_no_sqs_event_is_an_invocation_error() {
+async fn an_event_of_another_kind_is_an_invocation_error() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     for payload in [
@@ -85,7 +85,7 @@ async fn what_is_no_sqs_event_is_an_invocation_error() {
     }
     let logs = environment.logs();
     assert_eq!(logs.len(), 6, "one line each: {logs:?}");
-    // And the function lives on.
+    // The process still works.
     let answer = environment.invoke(event("a").to_string()).await.answer;
     assert_eq!(answer.failed_ids(), [""; 0]);
 }
@@ -138,7 +138,7 @@ async fn the_answer_comes_before_the_deadline_whatever_sqs_does() {
 }
 
 #[tokio::test]
-async fn a_bare_duration_for_a_deadline_is_warned_of_once() {
+async fn a_duration_as_deadline_is_warned_of_once() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     for _ in 0..2 {
@@ -150,7 +150,7 @@ async fn a_bare_duration_for_a_deadline_is_warned_of_once() {
 }
 
 #[tokio::test]
-async fn a_time_out_within_the_reserve_is_told_with_both_settings() {
+async fn a_timeout_within_the_reserve_is_logged_with_both_settings() {
     const TOLD: &str = "no time to send anything: the invocation began with no more than CUTOFF_RESERVE";
     let perseus = Perseus::start(|_| Reply::ok()).await;
     for (reserve, told) in [("3s", 1), ("500ms", 0)] {
@@ -166,7 +166,7 @@ async fn a_time_out_within_the_reserve_is_told_with_both_settings() {
             assert!(look_at.contains("Timeout") && look_at.contains("CUTOFF_RESERVE"), "{look_at}");
         }
     }
-    // A later invocation that arrives late says nothing of the settings.
+    // A later invocation that arrives late does not log the settings.
     let environment = environment(&perseus, &[("CUTOFF_RESERVE", "500ms")]).await;
     environment.invoke(event("a").to_string()).await;
     environment.invoke_with(within(&event("a"), 400)).await;

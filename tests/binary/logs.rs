@@ -1,4 +1,4 @@
-//! Contract, section 5: what is logged, and what never is.
+//! Contract, section 5: what is logged, and what is never logged.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::*;
 
 #[tokio::test]
-async fn an_invocation_is_one_line_with_its_counts() {
+async fn each_invocation_logs_one_line_with_its_counts() {
     let perseus = Perseus::start(|request| match request.number {
         0 => Reply::status(503),
         1 => Reply::status(400),
@@ -37,7 +37,7 @@ async fn an_invocation_is_one_line_with_its_counts() {
         "splits",
     ]
     .map(|count| lines[0][count].as_u64().unwrap());
-    // "a" alone is refused with 400; "b c" comes back by halves: "b" for now, "c" taken; "b" fails.
+    // "a" is refused alone with 400. Of "b c", "c" is accepted and "b" is retryable, is sent again and fails.
     assert_eq!(answer.failed_ids(), ["a", "b", "d"]);
     assert_eq!(counts, [4, 1, 2, 1, 0, 3, 5, 2, 1]);
     let left = lines[0]["timeLeftMs"].as_u64().unwrap();
@@ -46,7 +46,7 @@ async fn an_invocation_is_one_line_with_its_counts() {
 }
 
 #[tokio::test]
-async fn each_failed_batch_is_a_line_with_its_reason_and_ids() {
+async fn each_failed_batch_logs_one_line_with_its_reason_and_ids() {
     let perseus =
         Perseus::start(|request| Reply::status(if request.message_ids == ["a", "b"] { 503 } else { 404 }))
             .await;
@@ -71,7 +71,7 @@ async fn each_failed_batch_is_a_line_with_its_reason_and_ids() {
 }
 
 #[tokio::test]
-async fn what_is_not_perseus_is_an_error_that_says_where_to_look() {
+async fn a_reply_that_is_not_from_perseus_is_an_error_that_names_the_setting() {
     let page = |_: &Received| Reply::ok().header("content-type", "text/html").body("<html>Sign in</html>");
     let perseus = Perseus::start(page).await;
     let environment = environment(&perseus, &[("MAX_ATTEMPTS", "2"), ("BATCH_MAX_RECORDS", "1")]).await;
@@ -86,7 +86,7 @@ async fn what_is_not_perseus_is_an_error_that_says_where_to_look() {
 }
 
 #[tokio::test]
-async fn in_the_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() {
+async fn in_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[("MAX_ATTEMPTS", "1"), ("PERSEUS_ACK", "body")]).await;
     let answer = environment.invoke(event("a b").to_string()).await.answer;
@@ -96,7 +96,7 @@ async fn in_the_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() 
 }
 
 #[tokio::test]
-async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
+async fn a_perseus_that_refuses_everything_is_an_error_with_its_words() {
     let nginx = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>";
     for (body, content_type, look_at) in
         [("unknown version", "text/plain", "new version or schema"), (nginx, "text/html", "PERSEUS_URL")]
@@ -130,7 +130,7 @@ async fn a_perseus_that_refuses_everything_is_an_error_with_what_it_says() {
 }
 
 #[tokio::test]
-async fn records_refused_by_name_out_of_order_and_unreadable_are_told() {
+async fn records_refused_by_name_out_of_order_or_unreadable_are_logged() {
     let perseus = Perseus::start(|request| match request.number {
         0 => Reply::refuse(207, &[("a1", Some(true)), ("b1", Some(false))]),
         _ => Reply::ok(),
@@ -180,7 +180,7 @@ async fn a_status_is_a_number_in_every_line() {
 }
 
 #[tokio::test]
-async fn lines_name_the_first_ids_and_the_debug_level_all_of_them() {
+async fn lines_have_the_first_ids_and_the_debug_level_has_all() {
     let ids: Vec<_> = (0..1_200).map(|number| format!("m{number}")).collect();
     for (level, status) in [("INFO", 500), ("DEBUG", 500)] {
         let perseus = Perseus::start(move |_| Reply::status(status)).await;
@@ -202,11 +202,11 @@ async fn lines_name_the_first_ids_and_the_debug_level_all_of_them() {
     }
 }
 
-/// What a Perseus says that quotes all that it was sent, in this manner.
+/// A reply that quotes all private parts of the request in this manner.
 fn quoted(request: &Received, manner: &str) -> String {
     let headers = request.headers.values().map(|value| value.to_str().unwrap());
     let all = format!("{} {}", headers.collect::<Vec<_>>().join(" "), String::from_utf8_lossy(&request.body));
-    // What is private comes first: an excerpt is short.
+    // Private words only, because an excerpt is short.
     let all = format!("{all} BodyMarker TokenMarker HeaderMarker QueryMarker AttributeMarker");
     let words = all.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.contains("Marker"));
     let say = |word: &str| match manner {
@@ -233,18 +233,18 @@ async fn nothing_private_is_logged_at_any_level() {
         "HeaderMarker",
         "QueryMarker",
     ];
-    // Lambda's levels, and the one that Rust's own tools set.
+    // Lambda's levels, and the variable that Rust's tools read.
     let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"].map(|level| (level, "trace"));
     for (level, rust_log) in levels.into_iter().chain([("", "trace"), ("", "")]) {
         let perseus = Perseus::start(|request| {
             let id = request.message_ids[0].as_str();
             match id {
-                // Of what is no refusal, nothing is told at all.
+                // These are no refusals: nothing of the reply is logged.
                 "busy" => Reply::status(503).body("ReplyMarker"),
                 "garbled" => Reply::ok().body("{\"ReplyMarker\""),
                 "named" => Reply::refuse(207, &[("ReplyMarker", None)]),
                 "wrong" => Reply::status(403).body(quoted(request, "plain")),
-                // Of a refusal an excerpt, without what was sent.
+                // Refusals: an excerpt is logged, without words of the request.
                 manner => Reply::status(422).body(quoted(request, manner)),
             }
         })
@@ -260,7 +260,7 @@ async fn nothing_private_is_logged_at_any_level() {
             ("BATCH_MAX_RECORDS", "1"),
             ("MAX_IN_FLIGHT", "1"),
             ("MAX_ATTEMPTS", "1"),
-            // What is asked of SQS fails too, and is told.
+            // The calls to SQS fail too, and are logged.
             ("SQS_VISIBILITY", "on"),
             ("REJECTED_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"),
             ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1/"),
@@ -303,7 +303,7 @@ async fn nothing_private_is_logged_at_any_level() {
 }
 
 #[tokio::test]
-async fn lambdas_log_level_applies() {
+async fn the_log_level_of_lambda_applies() {
     let perseus = Perseus::start(|_| Reply::status(404)).await;
     for (level, errors_alone) in [("ERROR", true), ("FATAL", true), ("INFO", false)] {
         let environment = environment(&perseus, &[("AWS_LAMBDA_LOG_LEVEL", level)]).await;

@@ -1,4 +1,4 @@
-//! The built binary as its own process, invoked through an emulated Runtime API, on the wall clock.
+//! The built binary as a process of its own. An emulated Runtime API invokes it, in real time.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

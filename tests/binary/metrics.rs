@@ -1,4 +1,4 @@
-//! The metrics that an invocation leaves on standard output.
+//! The metrics document that an invocation writes to standard output.
 
 use std::time::UNIX_EPOCH;
 
@@ -12,13 +12,13 @@ use crate::support::*;
 
 const SCHEMA: &str = include_str!("embedded_metric_format.schema.json");
 
-/// The documents among the lines on standard output.
+/// The metrics documents among the lines on standard output.
 fn metrics(environment: &lab::environment::Environment) -> Vec<Value> {
     documents(environment).filter(|line| line.get("_aws").is_some()).collect()
 }
 
-/// Holds a document against the published schema, and against what the schema leaves to the text beside it: each metric
-/// that is declared is there, as a number or as values with a count each, 100 at most.
+/// Checks a document against the published schema, and against the rules that only the specification's text has: each
+/// declared metric exists, as a number or as at most 100 values with a count each.
 fn assert_valid(document: &Value) {
     let schema = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     assert!(schema.is_valid(document), "{document}");
@@ -42,7 +42,7 @@ fn assert_valid(document: &Value) {
 }
 
 #[tokio::test]
-async fn each_invocation_leaves_one_document_that_cloudwatch_takes() {
+async fn each_invocation_writes_one_valid_metrics_document() {
     let perseus = Perseus::start(|request| match request.number {
         0 => Reply::status(503),
         1 => Reply::ok(),
@@ -79,7 +79,7 @@ async fn each_invocation_leaves_one_document_that_cloudwatch_takes() {
 }
 
 #[tokio::test]
-async fn a_document_is_valid_whatever_becomes_of_the_invocation() {
+async fn the_metrics_document_is_valid_for_every_outcome() {
     let perseus = Perseus::start(|request| match &request.message_ids[0][..1] {
         "f" => Reply::status(500),
         "h" => Reply::hang(),
@@ -88,7 +88,7 @@ async fn a_document_is_valid_whatever_becomes_of_the_invocation() {
     .await;
     let settings = [("METRICS", "on"), ("MAX_ATTEMPTS", "1"), ("CUTOFF_RESERVE", "500ms")];
     let environment = environment(&perseus, &settings).await;
-    // Sent a moment ago and months ago and at all times in between, and at some that no clock has.
+    // Ages from a moment to months, and timestamps that no clock shows.
     let now = u64::try_from(UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let mut spread = event(&(0..400).map(|n| format!("m{n}")).collect::<Vec<_>>().join(" "));
     for (n, record) in (0_u32..).zip(spread["Records"].as_array_mut().unwrap()) {
@@ -107,7 +107,7 @@ async fn a_document_is_valid_whatever_becomes_of_the_invocation() {
     for event in [&event(""), &event("f"), &spread, &unreadable] {
         environment.invoke(event.to_string()).await;
     }
-    // Cut off, and begun after its deadline.
+    // One invocation is cut off, and one begins after its deadline.
     environment.invoke_with(within(&event("h"), 1_000)).await;
     environment.invoke_with(Invoke { deadline_ms: 1_600_000_000_000, ..within(&event("m"), 30_000) }).await;
     let documents = metrics(&environment);
@@ -121,7 +121,7 @@ async fn a_document_is_valid_whatever_becomes_of_the_invocation() {
 }
 
 #[tokio::test]
-async fn an_invocation_that_fails_as_a_whole_leaves_none() {
+async fn a_failed_invocation_writes_no_metrics_document() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[("METRICS", "on")]).await;
     environment.invoke("no event").await;
@@ -129,7 +129,7 @@ async fn an_invocation_that_fails_as_a_whole_leaves_none() {
 }
 
 #[tokio::test]
-async fn without_the_setting_there_is_none() {
+async fn without_the_setting_there_is_no_metrics_document() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
     environment.invoke(event("a").to_string()).await;

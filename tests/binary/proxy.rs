@@ -1,4 +1,4 @@
-//! Nothing goes by way of a proxy that the environment names.
+//! The function ignores proxies that the environment names.
 
 use std::sync::{
     Arc,
@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::support::*;
 
-/// A server that answers each connection with this, and how many there were.
+/// A server that answers each connection with this, and counts the connections.
 async fn server(tasks: &mut JoinSet<()>, reply: String) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -34,7 +34,7 @@ async fn server(tasks: &mut JoinSet<()>, reply: String) -> (u16, Arc<AtomicUsize
 }
 
 #[tokio::test]
-async fn neither_perseus_nor_the_tokens_extension_is_reached_by_a_proxy() {
+async fn requests_to_perseus_and_the_extension_use_no_proxy() {
     let mut tasks = JoinSet::new();
     let (proxy, through_proxy) =
         server(&mut tasks, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned()).await;
@@ -51,7 +51,7 @@ async fn neither_perseus_nor_the_tokens_extension_is_reached_by_a_proxy() {
         ("PERSEUS_TOKEN_SECRET", "perseus/token"),
         ("AWS_SESSION_TOKEN", "session"),
         ("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", &extension),
-        // The emulated Lambda itself is reached by the runtime crate, which knows no proxies.
+        // The runtime crate's own client for the Runtime API supports no proxies.
         ("SQS_VISIBILITY", "on"),
         ("AWS_ACCESS_KEY_ID", "id"),
         ("AWS_SECRET_ACCESS_KEY", "key"),

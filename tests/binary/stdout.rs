@@ -1,4 +1,4 @@
-//! A standard output that nobody reads.
+//! Standard output that nobody reads.
 
 use std::{io::Read, process::Stdio};
 
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::support::*;
 
-/// A runtime API of the barest kind, by whose side the function's standard output is the test's own.
+/// A minimal Runtime API, so that the test itself reads the function's standard output.
 struct Api(TcpListener);
 
 impl Api {
@@ -26,11 +26,11 @@ impl Api {
     }
 }
 
-/// The function's one connection to it.
+/// The function's connection to the Runtime API.
 struct Line(TcpStream);
 
 impl Line {
-    /// Reads a request to its end, and returns its head.
+    /// Reads a whole request and returns its head.
     async fn request(&mut self) -> String {
         let mut bytes = Vec::new();
         loop {
@@ -45,7 +45,7 @@ impl Line {
         }
     }
 
-    /// Gives the event to the `next` that has been read, and waits for the answer and the `next` after it.
+    /// Answers the pending `next` with the event, and waits for the function's answer and its following `next`.
     async fn invoke(&mut self, event: &Value) {
         let event = Bytes::from(event.to_string());
         let head = format!(
@@ -62,8 +62,8 @@ impl Line {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_reads_keeps_no_answer_and_its_reader_is_told_later() {
-    // Every other record fails: that is no outage, in which there would be less to tell.
+async fn a_full_pipe_delays_no_answer_and_the_dropped_lines_are_counted() {
+    // Every other record fails. In an outage there would be fewer log lines.
     let perseus =
         Perseus::start(|request| Reply::status(if request.number % 2 == 0 { 200 } else { 500 })).await;
     let api = Api::start().await;
@@ -84,13 +84,13 @@ async fn a_pipe_that_nobody_reads_keeps_no_answer_and_its_reader_is_told_later()
         .unwrap();
     let mut line = Line(api.0.accept().await.unwrap().0);
     assert!(line.request().await.contains("/invocation/next"));
-    // A line for each record that fails, together more than the pipe holds; then more into the full pipe.
+    // One line for each failed record, more than the pipe holds; then more lines into the full pipe.
     let ids: Vec<_> = (0..1_000).map(|n| format!("message-{n}")).collect();
     let large = event(&ids.join(" "));
     for _ in 0..3 {
         line.invoke(&large).await;
     }
-    // The reader comes back. It takes all that is there, and the next lines have room.
+    // The reader reads everything, so that the next lines have room.
     let mut all = vec![0; 1 << 16];
     let read = reader.read(&mut all).unwrap();
     all.truncate(read);

@@ -1,4 +1,4 @@
-//! The function as a process.
+//! Starts the function as a process.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) async fn environment(perseus: &Perseus, settings: &[(&str, &str)]) ->
     builder.start().await.unwrap()
 }
 
-/// An invocation whose deadline is that many milliseconds from now, as a bare duration.
+/// An invocation with this deadline, as a duration in milliseconds.
 pub(crate) fn within(event: &Value, ms: u64) -> Invoke {
     Invoke {
         event: event.to_string().into(),
@@ -35,12 +35,12 @@ pub(crate) fn event(ids: &str) -> Value {
     json!({"Records": ids.split_whitespace().map(record).collect::<Vec<_>>()})
 }
 
-/// The function's log lines so far that have this message.
+/// The log lines so far with this message.
 pub(crate) fn lines(environment: &Environment, message: &str) -> Vec<Value> {
     documents(environment).filter(|line| line["message"] == message).collect()
 }
 
-/// All that the function has written to standard output so far, a JSON document a line.
+/// All lines on standard output so far. Each is a JSON document.
 pub(crate) fn documents(environment: &Environment) -> impl Iterator<Item = Value> {
     environment.logs().into_iter().map(|line| serde_json::from_str(&line).expect(&line))
 }

@@ -1,4 +1,4 @@
-//! TLS that does not come about, and what the log says of it.
+//! TLS handshakes that fail, and the reason in the log.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::*;
 
-/// A certificate that is its own authority.
+/// A self-signed certificate.
 fn self_signed(is_ca: IsCa) -> (Certificate, PrivateKeyDer<'static>) {
     let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = is_ca;
@@ -43,7 +43,7 @@ fn config_of(certificate: &Certificate, key: PrivateKeyDer<'static>) -> ServerCo
         .unwrap()
 }
 
-/// Why a batch failed that was posted to this server, which says `greeting` first; none if it did not fail.
+/// The logged reason after posting to this server, which sends `greeting` first. None if the batch did not fail.
 async fn reason(acceptor: TlsAcceptor, trusted: &str, greeting: &'static [u8]) -> Option<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
@@ -54,7 +54,7 @@ async fn reason(acceptor: TlsAcceptor, trusted: &str, greeting: &'static [u8]) -
             let mut stream = match acceptor.accept(stream).into_fallible().await {
                 Ok(stream) => stream,
                 Err((_, mut stream)) => {
-                    // A socket that is closed with bytes unread resets the connection, and the alert may be lost.
+                    // Closing a socket with unread bytes resets the connection, and the client may lose the alert.
                     let _ = stream.read_to_end(&mut Vec::new()).await;
                     continue;
                 }
@@ -80,7 +80,7 @@ async fn reason(acceptor: TlsAcceptor, trusted: &str, greeting: &'static [u8]) -
     lines(&environment, "batch failed").pop().map(|line| line["reason"].as_str().unwrap().to_owned())
 }
 
-/// Asserts that a reason is this, followed by advice that holds these words.
+/// Asserts that a reason starts with this and ends with advice that contains these words.
 fn assert_advice(reason: Option<String>, error: &str, advice: &str) {
     let reason = reason.expect("it was delivered");
     let (told, advised) = reason.split_once("; ").expect(&reason);
@@ -88,7 +88,7 @@ fn assert_advice(reason: Option<String>, error: &str, advice: &str) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_its_own_authority_must_be_that_of_a_server() {
+async fn a_self_signed_certificate_must_be_one_of_a_server() {
     let (certificate, key) = self_signed(IsCa::Ca(BasicConstraints::Unconstrained));
     let acceptor = server(|| config_of(&certificate, key));
     assert_advice(reason(acceptor, &certificate.pem(), b"").await, "CaUsedAsEndEntity", "CA:FALSE");
@@ -97,7 +97,7 @@ async fn a_certificate_that_is_its_own_authority_must_be_that_of_a_server() {
     assert_eq!(reason(acceptor, &certificate.pem(), b"").await, None, "what the advice says works");
 }
 
-/// A key of a kind that no client knows.
+/// A key of a kind that the function's TLS library does not support.
 #[derive(Debug)]
 struct UnknownKey(CertificateDer<'static>);
 
@@ -119,7 +119,7 @@ impl ResolvesServerCert for UnknownKey {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_supported_is_named() {
+async fn an_unsupported_key_is_named_in_the_reason() {
     let (certificate, _) = self_signed(IsCa::ExplicitNoCa);
     let key = UnknownKey(CertificateDer::from(certificate.clone()));
     let acceptor = server(|| {
@@ -133,7 +133,7 @@ async fn a_key_that_is_not_supported_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_demands_a_client_certificate_is_known_by_that() {
+async fn a_server_that_demands_a_client_certificate_is_named_in_the_reason() {
     for version in [&TLS12, &TLS13] {
         let reason = demanding(version).await;
         assert_advice(reason, "CertificateRequired", "client certificate");
@@ -159,7 +159,7 @@ async fn demanding(version: &'static SupportedProtocolVersion) -> Option<String>
 
 #[tokio::test]
 async fn a_server_that_speaks_http_2_alone_is_known_by_that() {
-    // Its first frame, SETTINGS without any.
+    // The first frame of HTTP/2: empty SETTINGS.
     const SETTINGS: &[u8] = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00";
     let (certificate, key) = self_signed(IsCa::ExplicitNoCa);
     let acceptor = server(|| {

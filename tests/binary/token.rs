@@ -1,4 +1,4 @@
-//! A token out of a store, as the whole process reads it, and logs that say nothing of it.
+//! The process reads its token from a store, and no log line has the token.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::support::*;
 
-/// A stand-in for the extension.
+/// A fake AWS Parameters and Secrets Lambda Extension.
 struct Extension {
     port: String,
     calls: Arc<AtomicUsize>,
@@ -27,8 +27,8 @@ struct Extension {
 }
 
 impl Extension {
-    /// Answers with these replies one after the other, and with the last one for ever. Who does not know the
-    /// session's token is turned away, and not counted.
+    /// Answers with these replies in order, and repeats the last one. Requests without the right session token are refused
+    /// and not counted.
     async fn start(replies: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
@@ -47,14 +47,14 @@ impl Extension {
                 } else {
                     answer("401 Unauthorized", "")
                 };
-                // Who has read enough of a long reply hangs up.
+                // The client closes the connection when a reply is too long.
                 let _ = stream.write_all(reply.as_bytes()).await;
             }
         });
         Extension { port, calls, _tasks: tasks }
     }
 
-    /// What makes a function read its token there.
+    /// Settings that make the function read its token here.
     fn settings(&self) -> [(&str, &str); 4] {
         [
             ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
@@ -69,7 +69,7 @@ fn answer(status: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-/// A secret whose text is this.
+/// A secret with this text.
 fn secret(text: &str) -> String {
     answer("200 OK", &json!({"SecretString": text, "Name": "ReplyMarker"}).to_string())
 }
@@ -77,7 +77,7 @@ fn secret(text: &str) -> String {
 const MISSING: &str = "there is no token for Perseus; nothing is sent in this invocation";
 
 #[tokio::test]
-async fn a_token_comes_from_its_store_and_is_never_logged() {
+async fn a_token_from_a_store_is_never_logged() {
     const PRIVATE: [&str; 6] =
         ["OldMarker", "NewMarker", "BrokenMarker", "SessionMarker", "HeaderMarker", "ReplyMarker"];
     let field = |token: &str| secret(&json!({"key": format!("{token}\n")}).to_string());
@@ -90,7 +90,7 @@ async fn a_token_comes_from_its_store_and_is_never_logged() {
     .await;
     let perseus = Perseus::start(|request| {
         let token = request.headers["authorization"].to_str().unwrap();
-        // One that tells every secret it has ever seen.
+        // Perseus quotes every secret that it has seen.
         let told = "OldMarker NewMarker HeaderMarker".to_owned();
         match (token, &request.message_ids[0][..]) {
             ("Bearer NewMarker", "a") => Reply::ok(),
@@ -132,12 +132,12 @@ async fn a_token_comes_from_its_store_and_is_never_logged() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_replaced_while_requests_are_in_flight_costs_no_record() {
+async fn a_token_rotation_with_requests_in_flight_costs_no_record() {
     let extension = Extension::start(vec![secret("OldMarker"), secret("NewMarker")]).await;
     let perseus = Perseus::start(|request| {
         let valid = if request.number < 20 { "Bearer OldMarker" } else { "Bearer NewMarker" };
         let is_valid = request.headers["authorization"] == valid;
-        // Slow enough for others to be in flight when the first one is refused.
+        // Slow, so that other requests are in flight when the first is refused.
         Reply::status(if is_valid { 200 } else { 401 }).after(Duration::from_millis(20))
     })
     .await;
@@ -162,7 +162,7 @@ async fn a_token_that_is_replaced_while_requests_are_in_flight_costs_no_record()
 }
 
 #[tokio::test]
-async fn a_store_that_returns_rubbish_is_told_of_and_costs_no_record() {
+async fn an_unusable_reply_of_the_store_is_logged_and_costs_no_record() {
     let bad = [
         (answer("400 Bad Request", "RubbishMarker"), "the extension answered with status 400"),
         (answer("500 Internal Server Error", "RubbishMarker"), "the extension answered with status 500"),
@@ -210,7 +210,7 @@ async fn a_store_that_returns_rubbish_is_told_of_and_costs_no_record() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_down_is_told_of_at_once() {
+async fn a_store_that_is_down_is_logged_at_once() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let settings = [
         ("PERSEUS_TOKEN_SECRET", "perseus/token"),
@@ -227,7 +227,7 @@ async fn a_store_that_is_down_is_told_of_at_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_has_no_answer_before_the_cutoff_is_told_of_and_the_answer_is_in_time() {
+async fn a_store_that_does_not_answer_is_logged_and_the_answer_is_before_the_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_port = silent.local_addr().unwrap().port().to_string();
     let unready =

@@ -1,26 +1,40 @@
-//! The handler and all behind it, against a Perseus in the same runtime and on paused time: whole retry
-//! schedules play in milliseconds, and every duration is exact.
+//! The handler and everything behind it, against a Perseus in the same runtime. Time is paused, so whole retry schedules
+//! run in milliseconds and every duration is exact.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod answer;
-mod connections;
-mod dead_letter;
-mod deadline;
-mod events;
-mod extension;
-mod fifo;
-mod in_flight;
-mod outages;
-mod overload;
-mod refusals;
-mod replies;
-mod requests;
-mod retries;
-mod splits;
-mod sqs;
-mod strangers;
 mod support;
-mod tls;
-mod token;
-mod visibility;
+
+/// From an event to the function's answer.
+mod invocation {
+    mod answer;
+    mod deadline;
+    mod sample_events;
+}
+
+/// What is sent to Perseus, and how.
+mod requests {
+    mod certificates;
+    mod concurrency;
+    mod connections;
+    mod format;
+    mod token;
+}
+
+/// What the function does after each kind of reply, or without one.
+mod replies {
+    mod bisection;
+    mod not_from_perseus;
+    mod outages;
+    mod overload;
+    mod per_record;
+    mod refuses_everything;
+    mod retries;
+}
+
+/// What happens to messages of the queue: order, visibility timeouts, dead letters.
+mod queue {
+    mod dead_letter;
+    mod fifo;
+    mod visibility;
+}

@@ -1,5 +1,8 @@
 //! Events, configurations and servers for the tests.
 
+pub(crate) mod extension;
+pub(crate) mod sqs;
+
 use std::{collections::HashMap, ffi::OsString, time::Duration};
 
 use lab::perseus::{Perseus, Received, Reply};
@@ -25,7 +28,7 @@ pub(crate) fn handler(url: &str, settings: &[(&str, &str)]) -> Handler {
     Handler::new(config).unwrap()
 }
 
-/// A Perseus that answers as told, and a handler that posts to it.
+/// A Perseus that answers like this, and a handler that posts to it.
 pub(crate) async fn forwarder(
     settings: &[(&str, &str)],
     answer: impl FnMut(&Received) -> Reply + Send + 'static,
@@ -37,7 +40,7 @@ pub(crate) async fn forwarder(
 
 /// An invocation with `left` until its deadline.
 ///
-/// As a bare duration, since a date would be taken off the wall clock, which is not paused.
+/// The deadline is a duration: a date would be compared with the wall clock, which is not paused.
 pub(crate) fn context(left: Duration) -> Context {
     let mut context = Context::default();
     context.request_id = "request".to_owned();
@@ -45,12 +48,12 @@ pub(crate) fn context(left: Duration) -> Context {
     context
 }
 
-/// The ids that the handler reports of an event, given 30 s.
+/// The reported ids of an event, with 30 s until the deadline.
 pub(crate) async fn report(handler: &Handler, event: &Value) -> Vec<String> {
     report_within(handler, event, 30 * SECOND).await
 }
 
-/// The ids that the handler reports of an event.
+/// The reported ids of an event, with `left` until the deadline.
 pub(crate) async fn report_within(handler: &Handler, event: &Value, left: Duration) -> Vec<String> {
     try_report(handler, event.to_string().as_bytes(), left).await.unwrap()
 }
@@ -89,7 +92,7 @@ pub(crate) fn event(ids: &str) -> Value {
     event_of(ids.split_whitespace().map(|id| record(id, r#"{"n":1}"#)))
 }
 
-/// An event of a standard queue with ids from `m0` on.
+/// An event of a standard queue with the ids `m0`, `m1`, …
 pub(crate) fn numbered(records: usize) -> Value {
     event_of((0..records).map(|n| record(&format!("m{n}"), "1")))
 }
@@ -105,7 +108,7 @@ pub(crate) fn fifo(ids: &str) -> Value {
     }))
 }
 
-/// The ids of each request so far, each in a line of its own.
+/// The message ids of each request so far, separated by spaces.
 pub(crate) fn posted(perseus: &Perseus) -> Vec<String> {
     perseus.received().iter().map(|request| request.message_ids.join(" ")).collect()
 }
@@ -115,7 +118,7 @@ pub(crate) fn holds(request: &Received, id: &str) -> bool {
     request.message_ids.iter().any(|posted| posted == id)
 }
 
-/// A server on a raw socket: `serve` has each connection, numbered from 0, to itself.
+/// A server on a raw socket. `serve` handles each connection; they are numbered from 0.
 pub(crate) struct RawServer {
     pub(crate) url: String,
     requests: mpsc::UnboundedReceiver<()>,
@@ -140,7 +143,7 @@ impl RawServer {
         RawServer { url, requests, server }
     }
 
-    /// How many whole requests have come since the last time this was asked.
+    /// How many whole requests have come since the last call.
     pub(crate) fn requests(&mut self) -> usize {
         std::iter::from_fn(|| self.requests.try_recv().ok()).count()
     }
@@ -159,17 +162,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection whose requests nobody counts.
+    /// A connection whose requests are not counted.
     pub(crate) fn of(stream: TcpStream) -> Self {
         Connection { stream, counter: mpsc::unbounded_channel().0 }
     }
 
-    /// Reads one request to its end; false if the client closed the connection instead.
+    /// Reads one whole request. False if the client closed the connection instead.
     pub(crate) async fn request(&mut self) -> bool {
         self.receive().await.is_some()
     }
 
-    /// The head and the body of one request, unless the client closes the connection instead.
+    /// Reads one whole request: its head and its body. None if the client closed the connection instead.
     pub(crate) async fn receive(&mut self) -> Option<(String, Vec<u8>)> {
         let mut bytes = Vec::new();
         loop {
@@ -190,7 +193,7 @@ impl Connection {
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        // The client may have hung up; what follows from that is for the test to see.
+        // The client may have closed the connection. The test sees what follows from that.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
