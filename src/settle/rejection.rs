@@ -6,7 +6,7 @@ use crate::decode::record::Unreadable;
 
 /// Why a record will never be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Rejection {
+pub(crate) enum Rejection {
     /// Perseus refused a request with this record only: the status, and the redacted reply (see
     /// [`crate::perseus::redact`]).
     #[error("status {0}: {1}")]
