@@ -30,16 +30,16 @@ pub struct Member {
     /// See [`Record::slot`].
     pub slot: usize,
     /// See [`Record::group`].
-    pub group: Option<usize>,
+    pub(crate) group: Option<usize>,
     /// See [`Record::sent`].
-    pub sent: Option<u64>,
+    pub(crate) sent: Option<u64>,
     /// Where its bytes are in the body.
     wire: Range<usize>,
 }
 
 impl Batch {
     /// The bytes of a record, without separators.
-    pub fn wire(&self, record: &Member) -> &[u8] {
+    pub(crate) fn wire(&self, record: &Member) -> &[u8] {
         &self.body[record.wire.clone()]
     }
 
@@ -65,7 +65,7 @@ impl Batch {
     /// # Errors
     ///
     /// Returns the batch if it has only one record.
-    pub fn split(mut self) -> Result<(Batch, Batch), Batch> {
+    pub(crate) fn split(mut self) -> Result<(Batch, Batch), Batch> {
         if self.records.len() < 2 {
             return Err(self);
         }
@@ -79,7 +79,7 @@ impl Batch {
 
     /// Moves all records into a new batch.
     #[must_use]
-    pub fn take(&mut self) -> Batch {
+    pub(crate) fn take(&mut self) -> Batch {
         let records = std::mem::take(&mut self.records);
         self.of(records)
     }
@@ -90,12 +90,12 @@ impl Batch {
     }
 
     /// Whether the records come from a FIFO queue and must keep their order.
-    pub fn has_groups(&self) -> bool {
+    pub(crate) fn has_groups(&self) -> bool {
         self.records.iter().any(|record| record.group.is_some())
     }
 
     /// Whether the two halves of a split have a message group in common.
-    pub fn shares_a_group_with(&self, later: &Batch) -> bool {
+    pub(crate) fn shares_a_group_with(&self, later: &Batch) -> bool {
         let last = self.records.last().and_then(|record| record.group);
         last.is_some() && last == later.records.first().and_then(|record| record.group)
     }
@@ -128,13 +128,8 @@ impl Batcher {
         Batcher { limits, framing, open: Vec::new(), body: Body::new(framing), bytes: 0, expected: 0 }
     }
 
-    /// Whether the open batch has no records.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Whether these records fit into the open batch.
-    pub fn has_room_for(&self, records: &[Record]) -> bool {
+    pub(crate) fn has_room_for(&self, records: &[Record]) -> bool {
         let bytes: usize = records.iter().map(|record| record.wire.len()).sum();
         let count = self.open.len() + records.len();
         count <= self.limits.max_records
@@ -202,7 +197,7 @@ mod tests {
         let mut batches: Vec<_> =
             lens.iter().enumerate().filter_map(|(slot, &len)| batcher.push(record(slot, len))).collect();
         batches.extend(batcher.finish());
-        assert!(batcher.is_empty() && batcher.finish().is_none());
+        assert!(batcher.finish().is_none());
         batches
     }
 

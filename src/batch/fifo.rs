@@ -7,7 +7,7 @@ use crate::{
 
 /// Batches that are delivered one after another. Different sequences are delivered at the same time.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Sequence(pub Vec<Batch>);
+pub(crate) struct Sequence(pub Vec<Batch>);
 
 impl From<Batch> for Sequence {
     fn from(batch: Batch) -> Self {
@@ -17,7 +17,7 @@ impl From<Batch> for Sequence {
 
 /// Puts whole message groups into sequences, so that a group is never in two requests at once and does not wait for
 /// another. As many groups as fit share one batch. A group that is too large for one batch has its own sequence.
-pub fn sequences(records: impl Iterator<Item = Record>, mut batcher: Batcher) -> Vec<Sequence> {
+pub(crate) fn sequences(records: impl Iterator<Item = Record>, mut batcher: Batcher) -> Vec<Sequence> {
     let mut sequences = Vec::new();
     for group in by_group(records) {
         if !batcher.has_room_for(&group) {

@@ -2,5 +2,5 @@
 
 pub mod batcher;
 mod body;
-pub mod fifo;
+pub(crate) mod fifo;
 pub mod request;

@@ -20,11 +20,11 @@ pub struct Request {
     /// The body.
     pub body: Bytes,
     /// The `content-encoding` header, if the body is compressed.
-    pub content_encoding: Option<HeaderValue>,
+    pub(crate) content_encoding: Option<HeaderValue>,
     /// The `content-type` header.
-    pub content_type: HeaderValue,
+    pub(crate) content_type: HeaderValue,
     /// The `idempotency-key` header: equal if and only if the records and the body are equal.
-    pub idempotency_key: HeaderValue,
+    pub(crate) idempotency_key: HeaderValue,
 }
 
 impl Request {

@@ -8,9 +8,9 @@ pub struct Platform {
     /// `host:port` of the runtime API, or its URL; `None` outside Lambda and its emulators.
     pub runtime_api: Option<String>,
     /// The most detailed level that is logged, as a word (`INFO`).
-    pub log_level: Option<String>,
+    pub(crate) log_level: Option<String>,
     /// `JSON` if the function is configured to log JSON.
-    pub log_format: Option<String>,
+    pub(crate) log_format: Option<String>,
     /// Whether several invocations may run in this process at once.
     pub concurrent: bool,
 }

@@ -138,11 +138,16 @@ pub(super) fn choice<T: Clone>(value: &str, choices: &[(&str, T)]) -> Result<T, 
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, testing::read};
+    use crate::{
+        config::{Config, testing::read},
+        value::token::Source,
+    };
 
     #[test]
     fn an_empty_variable_is_unset() {
-        assert_eq!(read(&[("BATCH_MAX_RECORDS", "")]).unwrap().batch.max_records, 100);
+        let config = read(&[("PERSEUS_TOKEN", ""), ("BATCH_MAX_RECORDS", "")]).unwrap();
+        assert!(matches!(config.token, Source::Nowhere));
+        assert_eq!(config.batch.max_records, 100);
         assert!(read(&[("PERSEUS_URL", "")]).is_err());
     }
 

@@ -80,7 +80,7 @@ impl<'a> Event<'a> {
     /// # Errors
     ///
     /// As [`parse`](Self::parse).
-    pub async fn open(payload: &'a [u8]) -> Result<Self, EventError> {
+    pub(crate) async fn open(payload: &'a [u8]) -> Result<Self, EventError> {
         let mut builder = EventBuilder::default();
         let read = without_bom(payload).ok().and_then(|text| read(text, |record| builder.push(record)));
         if read.is_some() {

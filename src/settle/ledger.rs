@@ -59,17 +59,17 @@ struct Order {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// All records of the event.
-    pub received: usize,
+    pub(crate) received: usize,
     /// Perseus has them.
-    pub acknowledged: usize,
+    pub(crate) acknowledged: usize,
     /// Perseus will never accept them, or they are malformed.
-    pub rejected: usize,
+    pub(crate) rejected: usize,
     /// The rejected ones that were moved to the queue for rejected records.
-    pub dead_lettered: usize,
+    pub(crate) dead_lettered: usize,
     /// Sent without success.
-    pub errored: usize,
+    pub(crate) errored: usize,
     /// Not sent.
-    pub unattempted: usize,
+    pub(crate) unattempted: usize,
 }
 
 impl<'a> Ledger<'a> {
@@ -87,7 +87,7 @@ impl<'a> Ledger<'a> {
 
     /// Also keeps why records are rejected.
     #[must_use]
-    pub fn with_refusals(self) -> Self {
+    pub(crate) fn with_refusals(self) -> Self {
         Ledger { refusals: Some(Mutex::default()), ..self }
     }
 
@@ -97,7 +97,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// The number of a record's message group; `None` unless the queue is FIFO.
-    pub fn group(&self, slot: usize) -> Option<usize> {
+    pub(crate) fn group(&self, slot: usize) -> Option<usize> {
         self.order.as_ref().map(|order| order.group_of[slot])
     }
 
@@ -112,7 +112,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Notes that a record will never be accepted, and why.
-    pub fn reject(&self, slot: usize, refusal: &Rejection) {
+    pub(crate) fn reject(&self, slot: usize, refusal: &Rejection) {
         self.note(slot, if refusal.status().is_some() { Outcome::Rejected } else { Outcome::Unreadable });
         self.fail(slot);
         if let Some(refusals) = &self.refusals {
@@ -121,31 +121,31 @@ impl<'a> Ledger<'a> {
     }
 
     /// Turns all rejected records into errored ones: Perseus refuses everything, so the records are not at fault.
-    pub fn reconsider(&self) {
+    pub(crate) fn reconsider(&self) {
         for slot in self.slots_of(Outcome::Rejected) {
             self.attempt(slot);
         }
     }
 
     /// Notes that a record was moved to the queue for rejected records.
-    pub fn dead_letter(&self, slot: usize) {
+    pub(crate) fn dead_letter(&self, slot: usize) {
         self.note(slot, Outcome::DeadLettered);
     }
 
     /// Notes that a record is not sent again in this invocation. The later records of its group are then not sent either.
-    pub fn fail(&self, slot: usize) {
+    pub(crate) fn fail(&self, slot: usize) {
         if let Some(order) = &self.order {
             order.failed_at[order.group_of[slot]].fetch_min(slot, Relaxed);
         }
     }
 
     /// Whether a record must not be sent because an earlier one of its group has failed.
-    pub fn is_withheld(&self, slot: usize) -> bool {
+    pub(crate) fn is_withheld(&self, slot: usize) -> bool {
         self.order.as_ref().is_some_and(|order| slot > order.failed_at[order.group_of[slot]].load(Relaxed))
     }
 
     /// The outcome of a record so far.
-    pub fn outcome(&self, slot: usize) -> Outcome {
+    pub(crate) fn outcome(&self, slot: usize) -> Outcome {
         let outcome = self.outcomes[slot].load(Relaxed);
         [
             Outcome::Unattempted,
@@ -172,7 +172,7 @@ impl<'a> Ledger<'a> {
     ///
     /// A dead-lettered record is not reported, but the later records of its group are: they were not sent in this
     /// invocation.
-    pub fn reported(&self) -> Vec<usize> {
+    pub(crate) fn reported(&self) -> Vec<usize> {
         let mut broken = HashSet::new();
         let is_reported = |&slot: &usize| {
             let group = self.group(slot);
@@ -190,7 +190,7 @@ impl<'a> Ledger<'a> {
     ///
     /// On a FIFO queue only the first failed record of a group may be: the later ones return to the queue in any case, and
     /// would then be in both queues.
-    pub fn dead_letters(&self) -> Vec<usize> {
+    pub(crate) fn dead_letters(&self) -> Vec<usize> {
         let mut broken = HashSet::new();
         let is_first = |&slot: &usize| self.group(slot).is_none_or(|group| broken.insert(group));
         let rejected = |slot: &usize| matches!(self.outcome(*slot), Outcome::Rejected | Outcome::Unreadable);
@@ -198,18 +198,18 @@ impl<'a> Ledger<'a> {
     }
 
     /// The groups whose first failed record was dead-lettered.
-    pub fn freed_groups(&self) -> HashSet<usize> {
+    pub(crate) fn freed_groups(&self) -> HashSet<usize> {
         self.slots_of(Outcome::DeadLettered).filter_map(|slot| self.group(slot)).collect()
     }
 
     /// Why a record was rejected, if the ledger keeps that.
-    pub fn refusal(&self, slot: usize) -> Option<Rejection> {
+    pub(crate) fn refusal(&self, slot: usize) -> Option<Rejection> {
         let refusals = self.refusals.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.get(&slot).cloned()
     }
 
     /// The ids of the records with this outcome.
-    pub fn ids_of(&self, outcome: Outcome) -> Vec<&str> {
+    pub(crate) fn ids_of(&self, outcome: Outcome) -> Vec<&str> {
         self.slots_of(outcome).map(|slot| self.id(slot)).collect()
     }
 

@@ -1,4 +1,4 @@
 //! The outcome of each record, and the answer to Lambda.
 
 pub mod ledger;
-pub mod rejection;
+pub(crate) mod rejection;

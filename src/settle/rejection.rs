@@ -6,7 +6,7 @@ use crate::decode::record::Unreadable;
 
 /// Why a record will never be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Rejection {
+pub(crate) enum Rejection {
     /// Perseus refused a request with this record only: the status, and the redacted reply (see
     /// [`crate::perseus::redact`]).
     #[error("status {0}: {1}")]
@@ -21,7 +21,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// Perseus' status, if the record was sent.
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Rejection::Alone(status, _) | Rejection::ByName(status) => Some(*status),
             Rejection::Unreadable(_) => None,

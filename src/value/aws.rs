@@ -39,7 +39,7 @@ impl fmt::Debug for Credentials {
 
 /// Whether the path is that of a queue: `/123456789012/orders.fifo`, or `/queue/eu-west-1/000000000000/orders.fifo` with
 /// LocalStack's `SQS_ENDPOINT_STRATEGY=path`.
-pub fn is_queue_url(url: &Url) -> bool {
+pub(crate) fn is_queue_url(url: &Url) -> bool {
     let parts: Vec<&str> = url.path().split('/').collect();
     match parts[..] {
         ["", account, name] => is_account(account) && is_queue_name(name),

@@ -16,7 +16,7 @@ impl BatchFormat {
     pub const ALL: [BatchFormat; 3] = [BatchFormat::Records, BatchFormat::Array, BatchFormat::Ndjson];
 
     /// The name in the configuration.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             BatchFormat::Records => "records",
             BatchFormat::Array => "array",

@@ -1,8 +1,8 @@
 //! Small types that many modules share. This folder imports no other module.
 
-pub mod aws;
+pub(crate) mod aws;
 pub mod format;
 pub(crate) mod host;
 pub mod limits;
 pub(crate) mod text;
-pub mod token;
+pub(crate) mod token;

@@ -15,7 +15,7 @@ pub enum Source {
 
 impl Source {
     /// The variable to look at if Perseus refuses the token.
-    pub fn variable(&self) -> &'static str {
+    pub(crate) fn variable(&self) -> &'static str {
         match self {
             Source::Nowhere | Source::Set(_) => "PERSEUS_TOKEN",
             Source::Store(store) => store.variable(),
@@ -25,7 +25,7 @@ impl Source {
 
 /// A place in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// A secret of Secrets Manager.
     Secret {
         /// Its name or ARN.
@@ -44,16 +44,16 @@ pub enum Place {
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Where the token is.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The extension's port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The header that authenticates the function to the extension; marked as sensitive.
-    pub session_token: HeaderValue,
+    pub(crate) session_token: HeaderValue,
 }
 
 impl Store {
     /// The variable that names the place.
-    pub fn variable(&self) -> &'static str {
+    pub(crate) fn variable(&self) -> &'static str {
         match self.place {
             Place::Secret { .. } => "PERSEUS_TOKEN_SECRET",
             Place::Parameter { .. } => "PERSEUS_TOKEN_PARAMETER",
