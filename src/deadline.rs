@@ -1,17 +1,17 @@
-//! The deadline: read from Lambda's header once, monotonic from then on.
+//! The deadline: read once from Lambda's header, and monotonic from then on.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// 2015-01-01T00:00:00Z in epoch milliseconds. Lambda is younger than any real deadline before it;
-/// `cargo lambda watch` sends the bare duration 600000 where Lambda sends a date.
+/// 2015-01-01T00:00:00Z in epoch milliseconds. Lambda is generally available since April 2015, so no real deadline is earlier. `cargo lambda
+/// watch` sends the bare duration 600000 instead of a date.
 const FIRST_DATE_MS: u64 = 1_420_070_400_000;
 
-/// No invocation lasts longer; keeps absurd headers within the range of the clock.
+/// No invocation lasts longer. Keeps absurd headers within the range of the clock.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// When the invocation ends, and the cutoff that is kept before it.
+/// When the invocation ends, and the cutoff before that.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
     at: Instant,
@@ -19,10 +19,10 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Converts Lambda's `deadline_ms` into a monotonic deadline, `wall` being the time now.
+    /// Converts Lambda's `deadline_ms` into a monotonic deadline. `wall` is the time of day now.
     ///
-    /// A value that is no date is read as a duration from now (see [`is_date`]). `reserve` is kept
-    /// between the cutoff and the deadline for the answer to reach Lambda.
+    /// A value that is not a date (see [`is_date`]) is a duration from now. The `reserve` lies between the cutoff and the
+    /// deadline: time for the answer to reach Lambda.
     pub fn new(deadline_ms: u64, wall: SystemTime, reserve: Duration) -> Self {
         let given = Duration::from_millis(deadline_ms);
         let left = if is_date(deadline_ms) {
@@ -35,12 +35,12 @@ impl Deadline {
         Deadline { at: now + left, cutoff: now + left.saturating_sub(reserve) }
     }
 
-    /// The instant at which sending ends and the answer is built.
+    /// When sending ends and the answer is built.
     pub fn cutoff(&self) -> Instant {
         self.cutoff
     }
 
-    /// Time left until Lambda's own deadline, zero once it has passed.
+    /// The time until Lambda's own deadline. Zero once it has passed.
     pub fn remaining(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
@@ -56,7 +56,7 @@ impl Deadline {
     }
 }
 
-/// Whether a deadline header holds a date, as Lambda sends it, and not a bare duration.
+/// Whether a deadline header holds a date, as Lambda sends it, rather than a bare duration.
 pub fn is_date(deadline_ms: u64) -> bool {
     deadline_ms >= FIRST_DATE_MS
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_that_passes_is_time_that_is_gone() {
+    async fn the_remaining_time_shrinks_to_zero() {
         let deadline = deadline(WALL_MS + 5_000);
         tokio::time::advance(Duration::from_secs(4)).await;
         assert!(deadline.has_passed());
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_past_deadline_leaves_nothing() {
+    async fn a_deadline_within_the_reserve_leaves_no_time() {
         for deadline_ms in [FIRST_DATE_MS, WALL_MS - 1, WALL_MS, WALL_MS + 1_000] {
             assert!(deadline(deadline_ms).has_passed(), "{deadline_ms}");
         }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_absurd_deadline_is_a_long_one() {
+    async fn an_absurd_deadline_counts_as_a_day() {
         assert_eq!(deadline(u64::MAX).remaining(), LONGEST);
         assert_eq!(deadline(FIRST_DATE_MS - 1).remaining(), LONGEST);
         assert!(!deadline(u64::MAX).allows(Duration::MAX));

@@ -1,18 +1,18 @@
-//! What every HTTP client of the function shares.
+//! The HTTP client that all parts of the function share.
 
 use std::{error, sync::Arc, time::Duration};
 
 use reqwest::{Client, ClientBuilder, Response, redirect};
 use rustls::{ClientConfig, RootCertStore, pki_types::TrustAnchor};
 
-/// How long a connection may be unused and still be trusted. While an environment is frozen nobody
-/// answers keep-alives, and load balancers forget connections without a word.
+/// How long an unused connection is kept. A frozen environment does not answer keep-alives, and load balancers drop
+/// connections without notice.
 pub(crate) const POOL_IDLE: Duration = Duration::from_secs(8);
 
 /// The `user-agent` of all requests.
 pub(crate) const NAME_AND_VERSION: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// The innermost error: the outer ones only say that there is one, and can name the URL.
+/// The innermost source of an error. The outer errors have no detail, and may hold the URL, which can be a secret.
 pub(crate) fn root_cause(error: &reqwest::Error) -> &(dyn error::Error + 'static) {
     let mut cause: &(dyn error::Error + 'static) = error;
     while let Some(inner) = cause.source() {
@@ -21,13 +21,13 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> &(dyn error::Error + 'static
     cause
 }
 
-/// A client as every part of the function needs it: no redirects (a 302 turns a POST into a GET whose
-/// 200 would be silent loss), no proxy from the environment, no decompression.
+/// A client without redirects, proxies and decompression. A redirect would be silent loss: a 302 turns a POST into a GET,
+/// and its 200 would look like an acknowledgement.
 pub(crate) fn client_builder() -> ClientBuilder {
     trusting(&[])
 }
 
-/// Likewise, for a server that these may vouch for besides the public certificate authorities.
+/// The same client, which also trusts these certificate authorities.
 pub(crate) fn trusting(authorities: &[TrustAnchor<'static>]) -> ClientBuilder {
     let roots = RootCertStore { roots: [webpki_roots::TLS_SERVER_ROOTS, authorities].concat() };
     let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -42,7 +42,7 @@ pub(crate) fn trusting(authorities: &[TrustAnchor<'static>]) -> ClientBuilder {
         .referer(false)
 }
 
-/// The whole body, unless it is longer than `most` bytes.
+/// Reads the whole body; `None` if it is longer than `most` bytes.
 pub(crate) async fn read_at_most(
     mut response: Response,
     most: usize,

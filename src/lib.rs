@@ -1,19 +1,60 @@
 //! Posts the messages of an SQS queue to Perseus, in batches, before the deadline.
 //!
+//! # The way of a record
+//!
 //! ```text
-//! SQS event ──decode──▶ Record ──batch──▶ Batch ──encode──▶ Request ──deliver──▶ Outcome ──settle──▶ batch response
-//!                                          ▲ size, time left            ▲ attempts, splits, limits        ▲ ledger
-//!                                          └──────────────── Deadline ──┴─────────────────────────────────┘
+//!             payload                                              batch response
+//!                │                                                        ▲
+//! lambda      handler ──────────────────────────────────────────────── response
+//!                │                                                        ▲
+//! decode       Event ──▶ Record                                           │
+//!                          │                                              │
+//! batch                  Batch ──▶ Request                                │
+//!                                     │                                   │
+//! deliver                          attempts, retries, splits ──▶ outcome  │
+//!                                     │              ▲              │     │
+//! perseus                         HTTP request ──▶ reply            │     │
+//!                                                                   ▼     │
+//! settle                                                         ledger ──┤
+//!                                                                   │     │
+//! sqs                                                  dead letters, visibility
 //! ```
 //!
-//! The modules below are in the order of that path.
+//! # Modules
 //!
-//! The words: a **record** is one message of the event; a **batch** is the records of one **request**; an
-//! **attempt** is one posting of a request. A record's [`Outcome`](ledger::Outcome) is acknowledged (Perseus
-//! has it), rejected (Perseus will never take it), errored (it might) or unattempted (the time was up). Until
-//! it is acknowledged it is **outstanding**, and what is outstanding when the function answers goes back to
-//! the queue; only a rejected record may leave it otherwise, if the queue for such records has it for certain
-//! (see [`dead_letter`]). The **deadline** is Lambda's; the **cutoff** is the **reserve** before it, when sending ends.
+//! Along that way:
+//!
+//! - [`lambda`]: the runtime, the handler of one invocation, its answer.
+//! - [`decode`]: from the payload to records. Bodies and attributes are forwarded byte for byte.
+//! - [`batch`]: from records to batches, and from batches to request bodies; message groups of FIFO queues.
+//! - [`deliver`]: stages, attempts, retries, splits; adaptive concurrency, latency estimate.
+//! - [`perseus`]: the HTTP client, what statuses and replies mean, authentication, redaction.
+//! - [`settle`]: the ledger of outcomes, and which records are reported.
+//! - [`sqs`]: the calls to SQS: dead letters, visibility timeouts, signatures.
+//!
+//! Used by many:
+//!
+//! - [`config`]: every setting, read from the environment once.
+//! - [`deadline`]: when sending ends.
+//! - [`core_time`]: the CPU time that all deliveries of an invocation share.
+//! - `http`: what all HTTP clients have in common: TLS roots, no redirects, bounded reading.
+//! - [`telemetry`]: logs, counters, metrics, traces.
+//! - [`value`]: small types that many modules share.
+//!
+//! # Terms
+//!
+//! - **Record**: one message of the event. Its **slot** is its position in the event.
+//! - **Batch**: the records of one **request**.
+//! - **Attempt**: one posting of a request. A retry is a further attempt of the same request.
+//! - **Split**: a batch that Perseus refuses is halved and each half is sent, until the bad records are alone.
+//! - **[Outcome](settle::ledger::Outcome)**: acknowledged (Perseus has the record), rejected (Perseus will never accept it),
+//!   errored (Perseus may accept it later) or unattempted (it was not sent).
+//! - **Outstanding**: not acknowledged. Every record that is outstanding when the function answers returns to the queue. The
+//!   only exception: a rejected record that SQS has confirmed in the [dead-letter queue](sqs::dead_letter).
+//! - **Deadline**: when Lambda ends the invocation. The **reserve** lies before it. The **cutoff**, where the reserve begins, is
+//!   when sending ends.
+//! - **Outage**: Perseus gives no usable reply to any request. Then each invocation sends one request, the **probe**.
+//! - **Permit**: the permission to have one request in flight. The concurrency limit says how many there are.
 
 pub mod lambda;
 
@@ -29,10 +70,9 @@ pub mod settle;
 
 pub mod sqs;
 
-pub mod telemetry;
-
 pub mod config;
 pub mod core_time;
 pub mod deadline;
 pub(crate) mod http;
+pub mod telemetry;
 pub mod value;

@@ -1,5 +1,5 @@
-//! The documents are true where a test can check it: links lead somewhere, and each log line, alarm and variable is
-//! explained.
+//! The documents are true where a test can tell: each link leads somewhere, and each log line, reason, alarm and variable
+//! is explained.
 
 use std::{
     collections::BTreeSet,
@@ -202,12 +202,17 @@ fn literals(module: &str, opening: &str) -> Vec<String> {
 fn each_reason_is_explained() {
     let page = read(&root().join("docs/log-lines.md"));
     let reasons = [
+        literals("decode/record.rs", "Unreadable::Attributes =>"),
+        literals("decode/record.rs", "Unreadable::MessageAttributes =>"),
+        literals("decode/record.rs", "Unreadable::Body =>"),
         literals("deliver/outstanding.rs", "log(\"errored\","),
         literals("deliver/delivery.rs", "outstanding.failed("),
-        literals("deliver/delivery.rs", "stop.set("),
-        literals("lambda/handler.rs", "is_outage() {"),
-        literals("lambda/handler.rs", "are_all() {"),
-        literals("lambda/handler.rs", "        format!("),
+        literals("deliver/next_step.rs", "outstanding.failed("),
+        literals("deliver/advice.rs", "stop.set("),
+        literals("deliver/context.rs", "stop.set("),
+        literals("lambda/response.rs", "is_outage() {"),
+        literals("lambda/response.rs", "refuses_all() {"),
+        literals("lambda/response.rs", "        format!("),
     ]
     .concat();
     assert!(reasons.len() >= 8, "{reasons:?}");
@@ -216,10 +221,59 @@ fn each_reason_is_explained() {
     }
 }
 
+/// Of the tables of a document, the rows that begin with a variable: its name, and the default beside it.
+fn settings(document: &str) -> Vec<(String, String)> {
+    let text = read(&root().join(document));
+    let rows = text.lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (default, _) = rest.split_once(" | ")?;
+        let is_variable = name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        is_variable.then(|| (name.to_owned(), default.trim_matches('`').to_owned()))
+    });
+    rows.collect()
+}
+
 #[test]
-fn each_variable_is_in_the_readme() {
-    let readme = read(&root().join("README.md"));
-    for variable in perseus_forwarder::config::VARIABLES {
-        assert!(readme.contains(&format!("\n| `{}` | ", variable.name)), "{}", variable.name);
+fn the_configuration_page_has_each_variable_with_its_default() {
+    let mut explained = settings("docs/configuration.md");
+    let mut read_by_the_code: Vec<_> = perseus_forwarder::config::VARIABLES
+        .iter()
+        .map(|variable| (variable.name.to_owned(), default_in_words(variable.name, variable.default)))
+        .collect();
+    explained.sort();
+    read_by_the_code.sort();
+    assert_eq!(explained, read_by_the_code);
+}
+
+fn default_in_words(name: &str, default: Option<&str>) -> String {
+    match (name, default) {
+        (_, Some(default)) => default.to_owned(),
+        ("PERSEUS_URL", None) => "required".to_owned(),
+        (_, None) => "none".to_owned(),
     }
+}
+
+#[test]
+fn the_readme_has_ten_settings_and_they_are_those_of_the_configuration_page() {
+    let all: BTreeSet<_> = settings("docs/configuration.md").into_iter().collect();
+    let those_that_matter: BTreeSet<_> = settings("README.md").into_iter().collect();
+    assert_eq!(those_that_matter.len(), 10);
+    let wrong: Vec<_> = those_that_matter.difference(&all).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let words = read(&root().join("README.md")).split_whitespace().count();
+    assert!(words <= 900, "{words} words");
+}
+
+#[test]
+fn the_quick_start_has_two_commands() {
+    let readme = read(&root().join("README.md"));
+    let quick_start =
+        readme.split("\n## ").find(|section| section.starts_with("Quick start")).expect("a section");
+    let commands: Vec<_> =
+        quick_start.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect();
+    assert_eq!(commands, ["cargo run -p lab", "cargo test --workspace"]);
 }

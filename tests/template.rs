@@ -461,7 +461,7 @@ fn every_alarm_says_what_to_do_and_where_to_read_on() {
     let template = Template::read();
     let given = [("RunbookUrl", "https://example.com/alarms.md")];
     let alarms = Stack { template: &template, given: &given }.resources("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 9);
+    assert_eq!(alarms.len(), 10);
     for (resource, alarm) in alarms {
         let name = text(&alarm["AlarmName"]);
         let section = name.strip_prefix("stack-").expect("the stack's name");
@@ -542,7 +542,7 @@ fn alarms_watch_metrics_that_exist() {
     assert_eq!(watched(&[("Metrics", "off")]), BTreeSet::from(of_the_platform.clone()));
     let all = watched(&[]);
     let own: Vec<_> = all.iter().filter(|name| !of_the_platform.contains(name)).collect();
-    assert_eq!(own.len(), 5);
+    assert_eq!(own.len(), 6);
     for name in own {
         assert!(METRICS.contains(&name.strip_prefix("PerseusForwarder/").expect("an own metric")), "{name}");
     }
@@ -552,10 +552,10 @@ fn alarms_watch_metrics_that_exist() {
 fn the_dashboard_shows_metrics_and_alarms_that_exist() {
     let template = Template::read();
     for (given, alarms) in [
-        (&[][..], 9),
+        (&[][..], 10),
         (&[("Metrics", "off")][..], 6),
         (&[("Alarms", "false")][..], 0),
-        (&[("FifoQueue", "true"), ("AlarmHeadroom", "1000")][..], 9),
+        (&[("FifoQueue", "true"), ("AlarmHeadroom", "1000")][..], 10),
     ] {
         let stack = Stack { template: &template, given };
         let dashboards = stack.resources("AWS::CloudWatch::Dashboard");

@@ -1,29 +1,30 @@
-//! A plain, synchronous batcher: records in, full batches out. Time is the pipeline's business.
+//! Collects records into batches. It is synchronous and has no timer: an event is complete when it arrives.
 
 use std::{fmt, ops::Range};
 
 use bytes::Bytes;
 
 use crate::{
+    batch::body::{Body, Framing},
     decode::record::Record,
     value::{format::BatchFormat, limits::BatchLimits},
 };
 
-/// Records that are posted together, in the order in which they were pushed. Never empty, but for one
-/// from which records were taken.
+/// Records that are posted together, in the order in which they were pushed. A batch is empty only after its records
+/// were taken.
 #[derive(PartialEq, Eq)]
 pub struct Batch {
-    /// The records. They may be taken out, and nothing else.
+    /// The records. Callers may only remove some.
     pub records: Vec<Member>,
-    /// The body that holds all records that there were: one buffer from the decoder to the connection.
+    /// The body with the original records: the same buffer from the batcher to the connection.
     body: Bytes,
-    /// How many that were.
+    /// How many records the body has.
     in_body: usize,
-    /// What stands between them there.
+    /// The bytes around and between the records.
     framing: Framing,
 }
 
-/// A record of a batch. What it takes of the event is in the batch's body.
+/// A record of a batch. Its bytes are in the batch's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// See [`Record::slot`].
@@ -32,38 +33,38 @@ pub struct Member {
     pub group: Option<usize>,
     /// See [`Record::sent`].
     pub sent: Option<u64>,
-    /// Where in the body it is.
+    /// Where its bytes are in the body.
     wire: Range<usize>,
 }
 
 impl Batch {
-    /// What is posted of a record, without anything that stands between two.
+    /// The bytes of a record, without separators.
     pub fn wire(&self, record: &Member) -> &[u8] {
         &self.body[record.wire.clone()]
     }
 
-    /// The body that holds the records. Only if some have been taken out is anything copied.
+    /// The body with the records. It is copied only if records were removed.
     pub fn body(&self) -> Bytes {
         if self.records.len() == self.in_body {
             return self.body.clone();
         }
         let bytes = self.records.iter().map(|record| record.wire.len()).sum();
         let mut body = Body::new(self.framing);
-        body.bytes.reserve_exact(self.framing.body_len(self.records.len(), bytes));
+        body.reserve(self.framing.body_len(self.records.len(), bytes));
         for record in &self.records {
             body.push(self.wire(record));
         }
         body.close()
     }
 
-    /// Two halves, or the batch itself if it is a single record.
+    /// Splits the batch in two, near the middle.
     ///
-    /// Halves meet at the border of a message group where there is one: they then have no group in
-    /// common (a FIFO batch holds its groups one after another), and neither has to wait for the other.
+    /// If possible the split is between two message groups. The halves then have no group in common (a FIFO batch holds one
+    /// group after another), and neither has to wait for the other.
     ///
     /// # Errors
     ///
-    /// If there is only one record.
+    /// Returns the batch if it has only one record.
     pub fn split(mut self) -> Result<(Batch, Batch), Batch> {
         if self.records.len() < 2 {
             return Err(self);
@@ -76,125 +77,63 @@ impl Batch {
         Ok((self, right))
     }
 
-    /// Takes all records out, into a batch of their own.
+    /// Moves all records into a new batch.
     #[must_use]
     pub fn take(&mut self) -> Batch {
         let records = std::mem::take(&mut self.records);
         self.of(records)
     }
 
-    /// A batch of records that are in this body.
+    /// A batch of some of the records in this body.
     fn of(&self, records: Vec<Member>) -> Batch {
         Batch { records, body: self.body.clone(), ..*self }
     }
 
-    /// Whether its records are of a FIFO queue, and have to keep their order.
+    /// Whether the records come from a FIFO queue and must keep their order.
     pub fn has_groups(&self) -> bool {
         self.records.iter().any(|record| record.group.is_some())
     }
 
-    /// Whether a record of `self` and one of `later` belong to the same message group.
+    /// Whether the two halves of a split have a message group in common.
     pub fn shares_a_group_with(&self, later: &Batch) -> bool {
         let last = self.records.last().and_then(|record| record.group);
         last.is_some() && last == later.records.first().and_then(|record| record.group)
     }
 }
 
-// Nothing of a message may be printed by accident.
+// Written by hand so that no part of a message can be logged by accident.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch").field("records", &self.records).finish_non_exhaustive()
     }
 }
 
-/// The bytes that a format puts around and between records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Framing {
-    /// Before the first record.
-    pub open: &'static str,
-    /// Between two records.
-    pub between: &'static str,
-    /// After the last record.
-    pub close: &'static str,
-}
-
-impl Framing {
-    /// The framing of a format.
-    pub const fn of(format: BatchFormat) -> Self {
-        match format {
-            BatchFormat::Records => Framing { open: r#"{"records":["#, between: ",", close: "]}" },
-            BatchFormat::Array => Framing { open: "[", between: ",", close: "]" },
-            BatchFormat::Ndjson => Framing { open: "", between: "\n", close: "\n" },
-        }
-    }
-
-    /// The bytes of a body that holds `records` records of `bytes` bytes together.
-    pub fn body_len(&self, records: usize, bytes: usize) -> usize {
-        self.open.len() + bytes + self.between.len() * records.saturating_sub(1) + self.close.len()
-    }
-}
-
-/// A body that is being filled.
-struct Body {
-    framing: Framing,
-    bytes: Vec<u8>,
-    is_empty: bool,
-}
-
-impl Body {
-    fn new(framing: Framing) -> Self {
-        Body { framing, bytes: Vec::new(), is_empty: true }
-    }
-
-    /// Appends a record; where it is.
-    fn push(&mut self, wire: &[u8]) -> Range<usize> {
-        let before = if self.is_empty { self.framing.open } else { self.framing.between };
-        self.is_empty = false;
-        self.bytes.extend_from_slice(before.as_bytes());
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(wire);
-        start..self.bytes.len()
-    }
-
-    fn close(mut self) -> Bytes {
-        self.bytes.extend_from_slice(self.framing.close.as_bytes());
-        self.bytes.into()
-    }
-}
-
-// Nothing of a message may be printed by accident.
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("framing", &self.framing).finish_non_exhaustive()
-    }
-}
-
-/// Gathers records into batches.
+/// Collects records into batches.
 #[derive(Debug)]
 pub struct Batcher {
     limits: BatchLimits,
     framing: Framing,
     open: Vec<Member>,
     body: Body,
-    /// Of the open records, without framing.
+    /// The length of the open records without framing.
     bytes: usize,
-    /// What the next body is likely to take: a sixteenth more than the last one.
+    /// The expected length of the next body: a sixteenth more than the last one.
     expected: usize,
 }
 
 impl Batcher {
-    /// A batcher with nothing in it.
+    /// An empty batcher.
     pub fn new(limits: BatchLimits, format: BatchFormat) -> Self {
         let framing = Framing::of(format);
         Batcher { limits, framing, open: Vec::new(), body: Body::new(framing), bytes: 0, expected: 0 }
     }
 
-    /// Whether no record waits in an open batch.
+    /// Whether the open batch has no records.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Whether these records would fit into one batch together with what is open.
+    /// Whether these records fit into the open batch.
     pub fn has_room_for(&self, records: &[Record]) -> bool {
         let bytes: usize = records.iter().map(|record| record.wire.len()).sum();
         let count = self.open.len() + records.len();
@@ -202,21 +141,21 @@ impl Batcher {
             && self.framing.body_len(count, self.bytes + bytes) <= self.limits.max_bytes
     }
 
-    /// Adds a record; returns the batch that it completes or for which it comes too late.
+    /// Adds a record. Returns the batch that it completes, or the previous batch if the record does not fit into it.
     pub fn push(&mut self, record: Record) -> Option<Batch> {
-        let too_late = if self.has_room_for(std::slice::from_ref(&record)) { None } else { self.finish() };
+        let previous = if self.has_room_for(std::slice::from_ref(&record)) { None } else { self.finish() };
         let Record { slot, group, sent, wire } = record;
         self.bytes += wire.len();
         if self.open.is_empty() {
-            self.body.bytes.reserve_exact(self.expected.max(self.framing.body_len(1, wire.len())));
+            self.body.reserve(self.expected.max(self.framing.body_len(1, wire.len())));
         }
         self.open.push(Member { slot, group, sent, wire: self.body.push(&wire) });
-        // Only one of the two can be: a batch of one record that is full at once has not been preceded
-        // by an open one unless `too_late` holds that.
-        if too_late.is_none() && self.open.len() >= self.limits.max_records {
+        // `push` never completes two batches at once: a previous batch exists only if the limit is above one record, and
+        // then this record alone does not reach it.
+        if previous.is_none() && self.open.len() >= self.limits.max_records {
             return self.finish();
         }
-        too_late
+        previous
     }
 
     /// Closes the open batch, if there is one.
@@ -273,20 +212,20 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_full_by_count() {
+    fn a_batch_is_full_by_its_number_of_records() {
         assert_eq!(counts(3, 1_000, &[1; 7]), [3, 3, 1]);
         assert_eq!(counts(1, 1_000, &[1; 3]), [1, 1, 1]);
     }
 
     #[test]
-    fn a_batch_is_full_by_the_bytes_of_its_body() {
+    fn a_batch_is_full_by_the_length_of_its_body() {
         // [xx,xx,xx] has 10 bytes.
         assert_eq!(counts(100, 10, &[2; 6]), [3, 3]);
         assert_eq!(counts(100, 9, &[2; 6]), [2, 2, 2]);
     }
 
     #[test]
-    fn an_oversized_record_travels_alone() {
+    fn an_oversized_record_has_a_batch_of_its_own() {
         assert_eq!(counts(100, 10, &[2, 50, 2, 2, 60, 70]), [1, 1, 2, 1, 1]);
     }
 
@@ -298,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_meet_where_a_group_ends() {
+    fn a_batch_is_split_between_groups_if_possible() {
         let groups = |groups: &[usize]| batch_of(groups.iter().map(|&group| (group, Some(group))));
         let groups_of = |batch: &Batch| batch.records.iter().map(|record| record.slot).collect::<Vec<_>>();
         for (whole, left, right) in [
@@ -316,7 +255,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn batches_lose_and_reorder_nothing(
+        fn batches_hold_every_record_in_order(
             lens in vec(0usize..300, 0..200), max_records in 1usize..20, max_bytes in 1usize..600,
         ) {
             let batches = batches(BatchLimits { max_records, max_bytes }, BatchFormat::Records, &lens);
@@ -325,7 +264,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bound_is_exceeded_but_by_a_single_record(
+        fn only_a_single_record_exceeds_a_limit(
             lens in vec(0usize..300, 0..200), max_records in 1usize..20, max_bytes in 1usize..600,
             format in proptest::sample::select(BatchFormat::ALL.to_vec()),
         ) {
@@ -376,13 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_body_is_not_copied() {
+    fn the_body_of_a_whole_batch_is_not_copied() {
         let batch = batch_of((0..9).map(|slot| (slot, None)));
         assert_eq!(batch.body().as_ptr(), batch.body().as_ptr());
     }
 
     #[test]
-    fn nothing_of_a_message_is_printed() {
+    fn debug_output_holds_nothing_of_the_message() {
         let mut batcher = Batcher::new(BatchLimits { max_records: 9, max_bytes: 99 }, BatchFormat::Array);
         batcher.push(Record { slot: 0, group: None, sent: None, wire: b"secret".to_vec() });
         assert!(!format!("{batcher:?}").contains("115"), "as a list of bytes");

@@ -1,11 +1,11 @@
-//! Batches that have to wait for each other: how a FIFO queue's order is kept on the wire.
+//! Keeps the order of a FIFO queue: which batches are delivered one after another.
 
 use crate::{
     batch::batcher::{Batch, Batcher},
     decode::record::Record,
 };
 
-/// Batches that are delivered one after another. Lanes are delivered side by side.
+/// Batches that are delivered one after another. Different sequences are delivered at the same time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Sequence(pub Vec<Batch>);
 
@@ -15,8 +15,8 @@ impl From<Batch> for Sequence {
     }
 }
 
-/// Puts whole message groups into sequences, so that no group is ever in two requests at once, and none waits
-/// for another: as many groups as fit share one batch; a group too large for one has a sequence to itself.
+/// Puts whole message groups into sequences, so that a group is never in two requests at once and does not wait for
+/// another. As many groups as fit share one batch. A group that is too large for one batch has its own sequence.
 pub fn sequences(records: impl Iterator<Item = Record>, mut batcher: Batcher) -> Vec<Sequence> {
     let mut sequences = Vec::new();
     for group in by_group(records) {
@@ -40,7 +40,7 @@ pub fn sequences(records: impl Iterator<Item = Record>, mut batcher: Batcher) ->
 fn by_group(records: impl Iterator<Item = Record>) -> impl Iterator<Item = Vec<Record>> {
     let mut groups: Vec<Vec<Record>> = Vec::new();
     for record in records {
-        // The ledger numbers groups without gaps, in the order in which they come.
+        // The ledger numbers the groups from 0 without gaps, in the order of their first records.
         let number = record.group.unwrap_or_default();
         if groups.len() <= number {
             groups.resize_with(number + 1, Vec::new);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_never_in_two_lanes() {
+    fn a_group_is_never_in_two_sequences() {
         assert_eq!(slots(&[0, 1, 0, 1], 3), [[vec![0, 2]], [vec![1, 3]]]);
         assert_eq!(slots(&[0, 1, 0, 1], 1), [[vec![0], vec![2]], [vec![1], vec![3]]]);
         assert_eq!(slots(&[0, 1, 1, 1, 2], 2), [vec![vec![0]], vec![vec![1, 2], vec![3]], vec![vec![4]]]);

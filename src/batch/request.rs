@@ -1,4 +1,4 @@
-//! A batch as it is posted: body, content type, idempotency key.
+//! The request of a batch: body, content type and idempotency key.
 
 use std::{fmt::Write as _, io};
 
@@ -14,7 +14,7 @@ use crate::{
     value::format::{BatchFormat, Compression},
 };
 
-/// What is posted of a batch, the same for each attempt.
+/// The request of a batch. It is the same for each attempt.
 #[derive(Clone)]
 pub struct Request {
     /// The body.
@@ -23,8 +23,7 @@ pub struct Request {
     pub content_encoding: Option<HeaderValue>,
     /// The `content-type` header.
     pub content_type: HeaderValue,
-    /// The `idempotency-key` header: the same for each attempt with the same records and body, and another one for
-    /// any other.
+    /// The `idempotency-key` header: equal if and only if the records and the body are equal.
     pub idempotency_key: HeaderValue,
 }
 
@@ -51,12 +50,13 @@ impl Request {
     }
 }
 
-/// What it takes to make an encoder, as if it were so many bytes to compress.
+/// An encoder takes as much time to create as this many bytes take to compress.
 const ENCODER: usize = 16 << 10;
 
-/// Compresses a body at the fastest level: it is sent once, and every millisecond of CPU is billed.
+/// Compresses a body at the fastest level, because it is sent once and every millisecond of CPU is billed.
 ///
-/// A part at a time, since on the fourteenth of a core that 128 MB of memory come with, 6 MiB take a third of a second.
+/// It compresses one part at a time and yields in between: a function with 128 MB of memory has a fourteenth of a core, and
+/// takes a third of a second for 6 MiB.
 async fn compressed(body: Bytes, compression: Compression, core: &CoreTime) -> Bytes {
     if compression == Compression::None {
         return body;
@@ -70,7 +70,7 @@ async fn compressed(body: Bytes, compression: Compression, core: &CoreTime) -> B
         }
         Compression::Zstd => {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("level 1 exists");
-            // So the frame says how long it is, as it does if it is made at once.
+            // The length is then in the frame, as when a body is compressed in one call.
             encoder.set_pledged_src_size(Some(body.len() as u64)).expect("nothing is written yet");
             write_all(&body, &mut encoder, core).await.and_then(|()| encoder.finish())
         }
@@ -86,21 +86,23 @@ async fn write_all(body: &[u8], encoder: &mut impl io::Write, core: &CoreTime) -
     Ok(())
 }
 
-/// The ids alone are not enough: a message that comes again has another receive count, and servers that know the
-/// key refuse it with another body. Nor is the body: in formats without ids two messages can have the same one.
+/// A key of the message ids and the body.
 ///
-/// The body is hashed at memory speed, by an algorithm for which one can make two bodies with the same hash. That is of no
-/// use here, since such bodies would also need the same message ids, which SQS makes.
+/// The ids are not enough: a redelivered message has another receive count, and servers refuse a known key with another
+/// body. The body is not enough either: in formats without ids two messages can have the same body.
+///
+/// The hash of the body is fast and not collision resistant. A producer could make two bodies with the same hash, but not
+/// with the same message ids, which SQS assigns.
 fn idempotency_key(ids: &[&str], body: &[u8]) -> HeaderValue {
     let mut context = Context::new(&SHA256);
     context.update(&xxhash3_128::Hasher::oneshot(body).to_le_bytes());
     for id in ids {
-        // With its length, or "ab" + "c" would be "a" + "bc".
+        // The length comes first: otherwise "ab" + "c" and "a" + "bc" have the same key.
         context.update(&(id.len() as u64).to_le_bytes());
         context.update(id.as_bytes());
     }
     let digest = context.finish();
-    // 128 bits: no two sets of records that ever meet have the same.
+    // 128 bits are enough to make a collision practically impossible.
     let key = digest.as_ref()[..16].iter().fold(String::with_capacity(32), |mut key, byte| {
         write!(key, "{byte:02x}").expect("a string takes any text");
         key
@@ -112,7 +114,7 @@ fn idempotency_key(ids: &[&str], body: &[u8]) -> HeaderValue {
 mod tests {
     use super::*;
     use crate::{
-        batch::batcher::{Batcher, Framing},
+        batch::{batcher::Batcher, body::Framing},
         decode::record::Record,
         value::limits::BatchLimits,
     };
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_format_frames_the_records_in_its_way() {
+    async fn each_format_has_its_own_framing() {
         for (format, one, two, content_type) in [
             (BatchFormat::Records, r#"{"records":[1]}"#, r#"{"records":[1,"x"]}"#, "application/json"),
             (BatchFormat::Array, "[1]", r#"[1,"x"]"#, "application/json"),
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_belongs_to_the_records_and_the_body() {
+    fn the_key_depends_on_the_ids_and_the_body() {
         let key = |ids: &[&str]| idempotency_key(ids, b"body");
         assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
         assert_eq!(key(&["a"]).len(), 32);
@@ -161,12 +163,12 @@ mod tests {
         }
     }
 
-    /// A request with one record of that many bytes.
+    /// A request with one record of this many bytes.
     async fn large(bytes: usize, compression: Compression) -> Request {
-        large_beside(&CoreTime::default(), bytes, compression).await
+        large_with(&CoreTime::default(), bytes, compression).await
     }
 
-    async fn large_beside(core: &CoreTime, bytes: usize, compression: Compression) -> Request {
+    async fn large_with(core: &CoreTime, bytes: usize, compression: Compression) -> Request {
         let mut batcher =
             Batcher::new(BatchLimits { max_records: 9, max_bytes: 1 << 20 }, BatchFormat::Array);
         let wire = (0..bytes).map(|n| b'0' + (n * n / 7 % 10) as u8).collect();
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_key_changes_with_the_encoding_too() {
+    async fn the_key_depends_on_the_compression() {
         let mut keys = Vec::new();
         for compression in Compression::ALL {
             let key = large(10, compression).await.idempotency_key;
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_compressed_in_parts_is_the_same_body() {
+    async fn a_body_that_is_compressed_in_parts_is_unchanged() {
         use std::io::Read;
         for bytes in [1, AT_A_TIME - 2, AT_A_TIME, 3 * AT_A_TIME + 5] {
             let plain = large(bytes, Compression::None).await.body;
@@ -194,14 +196,14 @@ mod tests {
             let zipped = large(bytes, Compression::Gzip).await.body;
             flate2::read::GzDecoder::new(&zipped[..]).read_to_end(&mut unzipped).unwrap();
             assert_eq!(unzipped, plain);
-            // It needs to know how long that is, which the frame says.
+            // This decoder needs the length, which is in the frame.
             let zstd = large(bytes, Compression::Zstd).await.body;
             assert_eq!(zstd::bulk::decompress(&zstd, plain.len()).unwrap(), plain);
         }
     }
 
     #[tokio::test]
-    async fn a_large_body_lets_others_have_their_turn() {
+    async fn other_tasks_run_while_a_large_body_is_compressed() {
         for compression in [Compression::Gzip, Compression::Zstd] {
             let mut turns = 0;
             let mut request = std::pin::pin!(large(4 * AT_A_TIME, compression));
@@ -213,10 +215,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_bodies_at_once_let_others_have_their_turn_too() {
+    async fn other_tasks_run_while_many_bodies_are_compressed() {
         for (bodies, bytes, least) in [(6, AT_A_TIME / 2, 3), (600, 1, 30)] {
             let core = CoreTime::default();
-            let requests = (0..bodies).map(|_| large_beside(&core, bytes, Compression::Gzip));
+            let requests = (0..bodies).map(|_| large_with(&core, bytes, Compression::Gzip));
             let mut requests = std::pin::pin!(futures_util::future::join_all(requests));
             let mut turns = 0;
             std::future::poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! Certificate authorities that Perseus' certificate may come from, besides the public ones.
+//! Certificate authorities that are trusted besides the public ones.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, TrustAnchor, pem::PemObject},
 };
 
-use super::{PERSEUS_CA_CERT, Reader};
+use super::{problem::Problem, reader::Reader, variables::PERSEUS_CA_CERT};
 
 const AUTHORITIES_ALLOWED: &str = "certificates as PEM text, with line breaks or \\n in their place";
 
@@ -19,20 +19,19 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 }
 
-fn authorities(value: &str) -> Result<Vec<TrustAnchor<'static>>, String> {
-    // What a .env file or a console makes of line breaks.
+fn authorities(value: &str) -> Result<Vec<TrustAnchor<'static>>, Problem> {
+    // Some .env files and consoles turn line breaks into \n.
     let pem = value.replace("\\n", "\n").replace("\\r", "");
     if pem.contains("PRIVATE KEY-----") {
-        return Err("holds a private key, which has no business here".to_owned());
+        return Err(Problem::PrivateKey);
     }
     let mut roots = RootCertStore::empty();
     for (place, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem.as_bytes())) {
-        let certificate =
-            certificate.map_err(|_| format!("breaks off, or is no PEM, in certificate {place}"))?;
-        roots.add(certificate).map_err(|_| format!("is no X.509 certificate in certificate {place}"))?;
+        let certificate = certificate.map_err(|_| Problem::NotPem { place })?;
+        roots.add(certificate).map_err(|_| Problem::NotACertificate { place })?;
     }
     if roots.is_empty() {
-        return Err("holds no certificate".to_owned());
+        return Err(Problem::NoCertificate);
     }
     Ok(roots.roots)
 }
@@ -49,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_taken_however_their_lines_are_broken() {
+    fn every_form_of_line_break_is_accepted() {
         let two = format!("# ours\n{}\n{}", certificate(), certificate());
         for pem in
             [two.clone(), two.replace('\n', "\\n"), two.replace('\n', "\r\n"), two.replace('\n', "\\r\\n")]
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused_and_not_shown() {
+    fn a_malformed_certificate_is_refused_and_not_shown() {
         let good = certificate();
         let key = KeyPair::generate().unwrap().serialize_pem();
         for (pem, problem) in [
@@ -71,7 +70,7 @@ mod tests {
             ("-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n", "is no X.509"),
             (&format!("{good}{key}"), "private key"),
         ] {
-            let error = authorities(pem).expect_err(pem);
+            let error = authorities(pem).expect_err(pem).to_string();
             assert!(error.contains(problem), "{error} for {pem}");
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -1,4 +1,4 @@
-//! Headers that go along with each request as they are set.
+//! Headers that the operator adds to each request.
 
 use std::{ffi::OsString, fmt};
 
@@ -8,10 +8,10 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use super::{PERSEUS_HEADERS, Reader};
+use super::{problem::Problem, reader::Reader, variables::PERSEUS_HEADERS};
 
-/// What the function, or HTTP itself, says of each request.
-const TAKEN: &[&str] = &[
+/// Headers that the function or the HTTP client sets.
+const RESERVED: &[&str] = &[
     "accept",
     "accept-encoding",
     "connection",
@@ -38,27 +38,27 @@ const HEADERS_ALLOWED: &str = "a JSON object of header names and values; none th
                                none twice, values of visible ASCII characters and spaces between them";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
-    /// The headers that are set; `authorization` is free if no token is set.
+    /// The headers; `authorization` is allowed if there is no token.
     pub(super) fn headers(&mut self, has_token: bool) -> Option<HeaderMap> {
         let parse = |value: &str| headers(value, has_token);
         self.read_optional_secret(&PERSEUS_HEADERS, HEADERS_ALLOWED, parse).map(Option::unwrap_or_default)
     }
 }
 
-fn headers(value: &str, has_token: bool) -> Result<HeaderMap, String> {
-    // serde's error would quote the value.
-    let Pairs(pairs) = serde_json::from_str(value).map_err(|_| "is no JSON object of texts".to_owned())?;
+fn headers(value: &str, has_token: bool) -> Result<HeaderMap, Problem> {
+    // serde's error is dropped: it quotes the value.
+    let Pairs(pairs) = serde_json::from_str(value).map_err(|_| Problem::NotHeaders)?;
     let mut headers = HeaderMap::new();
     for (place, (name, value)) in (1..).zip(pairs) {
-        // Not shown: someone will put the value there.
-        let name = HeaderName::try_from(name).map_err(|_| format!("has no header name in place {place}"))?;
-        let taken = TAKEN.iter().find(|taken| name == **taken);
-        if let Some(taken) = taken.or((has_token && name == AUTHORIZATION).then_some(&AUTHORIZATION)) {
-            return Err(format!("has {taken}, which the function sets itself"));
+        // The name is not shown: somebody may put the value there.
+        let name = HeaderName::try_from(name).map_err(|_| Problem::NotAHeaderName { place })?;
+        let reserved = RESERVED.iter().find(|reserved| name == **reserved);
+        if let Some(reserved) = reserved.or((has_token && name == AUTHORIZATION).then_some(&AUTHORIZATION)) {
+            return Err(Problem::ReservedHeader { name: reserved });
         }
-        let value = header(&value).ok_or_else(|| format!("has no header value in place {place}"))?;
+        let value = header(&value).ok_or(Problem::NotAHeaderValue { place })?;
         if headers.insert(name, value).is_some() {
-            return Err(format!("has in place {place} a name that it had before"));
+            return Err(Problem::RepeatedHeader { place });
         }
     }
     Ok(headers)
@@ -72,7 +72,7 @@ fn header(value: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// The fields of an object, those with the same name included.
+/// The fields of an object, including repeated ones: a map would keep one of them and hide the mistake.
 struct Pairs(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -102,20 +102,15 @@ impl<'de> Deserialize<'de> for Pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, testing};
 
     fn read(headers: &str, token: &str) -> Result<Config, String> {
-        let config = Config::from_lookup(|name| match name {
-            "PERSEUS_URL" => Some("https://perseus.example".into()),
-            "PERSEUS_HEADERS" => Some(headers.into()),
-            "PERSEUS_TOKEN" => Some(token.into()),
-            _ => None,
-        });
+        let config = testing::read(&[("PERSEUS_HEADERS", headers), ("PERSEUS_TOKEN", token)]);
         config.map_err(|error| error.to_string())
     }
 
     #[test]
-    fn headers_are_taken_and_never_shown() {
+    fn headers_are_accepted_and_never_shown() {
         let config = read(r#"{"X-Api-Key":"hunter2","x-tenant":"a, b"}"#, "t").unwrap();
         assert_eq!(config.headers["x-api-key"], "hunter2");
         assert_eq!(config.headers["x-tenant"], "a, b");
@@ -126,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_refused_and_not_shown() {
+    fn a_malformed_header_is_refused_and_not_shown() {
         for headers in [
             "hunter2",
             "[]",
@@ -150,8 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn the_functions_own_headers_are_not_for_the_taking() {
-        for name in TAKEN {
+    fn headers_that_the_function_sets_are_refused() {
+        for name in RESERVED {
             let error = read(&format!(r#"{{"{}":"hunter2"}}"#, name.to_uppercase()), "").unwrap_err();
             assert!(error.contains(&format!("has {name}, which")) && !error.contains("hunter2"), "{error}");
         }

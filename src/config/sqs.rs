@@ -1,28 +1,23 @@
-//! The settings of what is asked of SQS, and Lambda's own variables that it needs: read only if it is on.
+//! The settings for calls to SQS. Lambda's own variables are read only if there are such calls.
 
 use std::ffi::OsString;
 
 use reqwest::Url;
 
-use super::{REJECTED_QUEUE_URL, Reader, SQS_VISIBILITY, Variable, choice};
+use super::{
+    problem::Problem,
+    reader::{Reader, choice},
+    url::has_user_info,
+    variables::{
+        AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_SQS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS,
+        AWS_REGION, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, REJECTED_QUEUE_URL, SQS_VISIBILITY,
+    },
+};
 use crate::value::{
     aws::{Credentials, Settings, is_localstack, is_queue_url, is_region},
     host::{is_loopback, names_a_host},
     text::is_visible,
 };
-
-// Set by Lambda, and meant for every AWS client in it. SnapStart hands credentials over by
-// AWS_CONTAINER_CREDENTIALS_FULL_URI instead; it is not for custom runtimes, and not supported here.
-const AWS_REGION: Variable = Variable { name: "AWS_REGION", default: None };
-const AWS_ACCESS_KEY_ID: Variable = Variable { name: "AWS_ACCESS_KEY_ID", default: None };
-const AWS_SECRET_ACCESS_KEY: Variable = Variable { name: "AWS_SECRET_ACCESS_KEY", default: None };
-pub(super) const AWS_SESSION_TOKEN: Variable = Variable { name: "AWS_SESSION_TOKEN", default: None };
-
-// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
-const AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: Variable =
-    Variable { name: "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", default: None };
-const AWS_ENDPOINT_URL_SQS: Variable = Variable { name: "AWS_ENDPOINT_URL_SQS", default: None };
-const AWS_ENDPOINT_URL: Variable = Variable { name: "AWS_ENDPOINT_URL", default: None };
 
 const QUEUE_URL_ALLOWED: &str = "the URL of an SQS queue, https://sqs.<region>.amazonaws.com/<account>/<name>; \
                                  plain http to a loopback host or LocalStack alone, or to that of \
@@ -33,47 +28,43 @@ const CREDENTIAL_ALLOWED: &str = "what Lambda sets, for SQS_VISIBILITY=on and RE
                                   from AWS_CONTAINER_CREDENTIALS_FULL_URI are not supported";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
-    /// What is asked of SQS; none if nothing is.
+    /// The settings for calls to SQS; `Some(None)` if there are no calls.
     pub(super) fn sqs(&mut self) -> Option<Option<Settings>> {
-        let visibility =
-            self.read(&SQS_VISIBILITY, "off or on", |value| choice(value, &[("off", false), ("on", true)]));
+        let visibility = self.choice(&SQS_VISIBILITY, "off or on", &[("off", false), ("on", true)]);
         let rejected_queue = self.read_optional_secret(&REJECTED_QUEUE_URL, QUEUE_URL_ALLOWED, queue_url);
         if visibility != Some(true) && !matches!(rejected_queue, Some(Some(_))) {
             return visibility.and(rejected_queue).map(|_| None);
         }
 
-        let region = self.read_secret(&AWS_REGION, "a region, as Lambda sets it", |value| {
-            is_region(value).then(|| value.to_owned()).ok_or("is no region".to_owned())
-        });
-        let access_key_id = self.read_secret(&AWS_ACCESS_KEY_ID, CREDENTIAL_ALLOWED, credential);
-        let secret_access_key = self.read_secret(&AWS_SECRET_ACCESS_KEY, CREDENTIAL_ALLOWED, credential);
-        let session_token = self.read_optional_secret(&AWS_SESSION_TOKEN, CREDENTIAL_ALLOWED, credential);
+        let region = self.read_secret(&AWS_REGION, "a region, as Lambda sets it", region);
+        let credentials = self.aws_credentials();
         let endpoint = self.endpoint();
-        if let (Some(Some(url)), Some(endpoint)) = (&rejected_queue, &endpoint) {
-            let is_allowed = |host| {
-                is_loopback(host)
-                    || is_localstack(host)
-                    || endpoint.as_ref().and_then(Url::host_str) == Some(host)
-            };
-            if url.scheme() == "http" && !url.host_str().is_some_and(is_allowed) {
-                let problem = Err::<(), _>("is plain http to a host that is not loopback".to_owned());
-                self.note_problem(&REJECTED_QUEUE_URL, QUEUE_URL_ALLOWED, problem);
-            }
+        if let (Some(Some(queue)), Some(endpoint)) = (&rejected_queue, &endpoint)
+            && !is_safe(queue, endpoint.as_ref())
+        {
+            self.note_secret(&REJECTED_QUEUE_URL, Problem::PlainHttp, QUEUE_URL_ALLOWED);
         }
         Some(Some(Settings {
             visibility: visibility?,
             rejected_queue: rejected_queue?,
             endpoint: endpoint?,
             region: region?,
-            credentials: Credentials {
-                access_key_id: access_key_id?,
-                secret_access_key: secret_access_key?,
-                session_token: session_token?,
-            },
+            credentials: credentials?,
         }))
     }
 
-    /// Where requests go instead of to AWS, in the order in which the SDKs look for it.
+    fn aws_credentials(&mut self) -> Option<Credentials> {
+        let access_key_id = self.read_secret(&AWS_ACCESS_KEY_ID, CREDENTIAL_ALLOWED, credential);
+        let secret_access_key = self.read_secret(&AWS_SECRET_ACCESS_KEY, CREDENTIAL_ALLOWED, credential);
+        let session_token = self.read_optional_secret(&AWS_SESSION_TOKEN, CREDENTIAL_ALLOWED, credential);
+        Some(Credentials {
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?,
+            session_token: session_token?,
+        })
+    }
+
+    /// A custom endpoint, found in the order in which the SDKs look for it; `Some(None)` if there is none.
     fn endpoint(&mut self) -> Option<Option<Url>> {
         let ignore =
             self.read_optional_secret(&AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, "true or false", |value| {
@@ -90,48 +81,59 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 }
 
-fn queue_url(value: &str) -> Result<Url, String> {
+/// Whether rejected messages may be sent to this URL: not in plain text, except to hosts that are known to be local.
+fn is_safe(queue: &Url, endpoint: Option<&Url>) -> bool {
+    let is_local =
+        |host| is_loopback(host) || is_localstack(host) || endpoint.and_then(Url::host_str) == Some(host);
+    queue.scheme() != "http" || queue.host_str().is_some_and(is_local)
+}
+
+fn region(value: &str) -> Result<String, Problem> {
+    is_region(value).then(|| value.to_owned()).ok_or(Problem::NotARegion)
+}
+
+pub(super) fn credential(value: &str) -> Result<String, Problem> {
+    is_visible(value).then(|| value.to_owned()).ok_or(Problem::NotACredential)
+}
+
+fn queue_url(value: &str) -> Result<Url, Problem> {
     let url = http_url(value)?;
     if !is_queue_url(&url) {
-        return Err("is not that of a queue".to_owned());
+        return Err(Problem::NotAQueueUrl);
     }
     Ok(url)
 }
 
-fn endpoint_url(value: &str) -> Result<Url, String> {
+fn endpoint_url(value: &str) -> Result<Url, Problem> {
     let url = http_url(value)?;
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'~' | b'-');
     if !url.path().bytes().all(is_plain) {
-        return Err("has a path that requests are not signed for here".to_owned());
+        return Err(Problem::UnsignablePath);
     }
     Ok(url)
 }
 
-fn http_url(value: &str) -> Result<Url, String> {
-    let url = Url::parse(value).map_err(|error| format!("is not a URL ({error})"))?;
+fn http_url(value: &str) -> Result<Url, Problem> {
+    let url = Url::parse(value).map_err(Problem::NotAUrl)?;
     if !matches!(url.scheme(), "https" | "http") {
-        return Err("is neither https nor http".to_owned());
+        return Err(Problem::NotHttp);
     }
     if !names_a_host(value, &url) {
-        return Err("has no host".to_owned());
+        return Err(Problem::NoHost);
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has user info".to_owned());
+    if has_user_info(&url) {
+        return Err(Problem::UserInfo);
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment".to_owned());
+        return Err(Problem::QueryOrFragment);
     }
     Ok(url)
-}
-
-pub(super) fn credential(value: &str) -> Result<String, String> {
-    is_visible(value).then(|| value.to_owned()).ok_or_else(|| "holds a character that none has".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::testing;
 
     const QUEUE: &str = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead.fifo";
     const LAMBDA: [(&str, &str); 4] = [
@@ -142,11 +144,7 @@ mod tests {
     ];
 
     fn read(variables: &[(&str, &str)]) -> Result<Option<Settings>, String> {
-        let config = Config::from_lookup(|name| match name {
-            "PERSEUS_URL" => Some("https://perseus.example".into()),
-            _ => variables.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.into()),
-        });
-        config.map(|config| config.sqs).map_err(|error| error.to_string())
+        testing::read(variables).map(|config| config.sqs).map_err(|error| error.to_string())
     }
 
     fn with_lambda(variables: &[(&str, &str)]) -> Result<Settings, String> {
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_aws_is_read_unless_it_is_needed() {
+    fn the_variables_of_aws_are_read_only_if_sqs_is_called() {
         let wrong = [("AWS_REGION", "?"), ("AWS_ENDPOINT_URL", "?"), ("AWS_ACCESS_KEY_ID", " ")];
         assert!(read(&wrong).unwrap().is_none());
         assert!(
@@ -166,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn either_setting_turns_its_own_part_on() {
+    fn each_setting_turns_on_its_own_calls() {
         let settings = with_lambda(&[("SQS_VISIBILITY", "on")]).unwrap();
         assert_eq!((settings.visibility, settings.rejected_queue), (true, None));
         assert_eq!(settings.region, "eu-west-1");
@@ -176,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_sets_is_required_and_never_shown() {
+    fn the_variables_of_lambda_are_required_and_never_shown() {
         for (name, _) in &LAMBDA[..3] {
             let error = with_lambda(&[("SQS_VISIBILITY", "on"), (name, "")]).unwrap_err();
             assert!(error.contains(&format!("{name}: is required")), "{error}");
@@ -190,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn rejected_records_go_to_a_queue_and_nowhere_else() {
+    fn only_the_url_of_a_queue_is_accepted() {
         for url in [
             "https://sqs.eu-west-1.amazonaws.com/123456789012/",
             "https://sqs.eu-west-1.amazonaws.com/queue/dead",
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_and_the_endpoint_that_was_named() {
+    fn plain_http_is_for_local_hosts_and_the_custom_endpoint() {
         let queue = ("REJECTED_QUEUE_URL", "http://moto.internal:5000/123456789012/dead");
         assert!(with_lambda(&[queue]).is_err());
         assert!(with_lambda(&[queue, ("AWS_ENDPOINT_URL", "http://moto.internal:5000")]).is_ok());
@@ -231,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_found_as_the_sdks_find_them() {
+    fn endpoints_are_found_in_the_order_of_the_sdks() {
         let endpoint = |variables: &[(&str, &str)]| {
             let settings = with_lambda(&[&[("SQS_VISIBILITY", "on")], variables].concat()).unwrap();
             settings.endpoint.map(|url| url.to_string())

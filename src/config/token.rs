@@ -1,21 +1,20 @@
-//! The token, or where it is kept, and what Lambda and the extension set for reading it there: looked at
-//! only if it is kept somewhere.
+//! Where the token comes from. The variables of Lambda and of its extension are read only if the token is in a store.
 
 use std::ffi::OsString;
 
-use reqwest::header::HeaderValue;
-
 use super::{
-    PERSEUS_TOKEN, PERSEUS_TOKEN_PARAMETER, PERSEUS_TOKEN_SECRET, Reader, Variable, number,
-    sqs::{AWS_SESSION_TOKEN, credential},
+    problem::Problem,
+    reader::Reader,
+    sqs::credential,
+    variables::{
+        AWS_SESSION_TOKEN, PARAMETERS_SECRETS_EXTENSION_HTTP_PORT, PERSEUS_TOKEN, PERSEUS_TOKEN_PARAMETER,
+        PERSEUS_TOKEN_SECRET,
+    },
 };
 use crate::value::{
     text::{bearer, sensitive},
     token::{Place, Source, Store},
 };
-
-const PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: Variable =
-    Variable { name: "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", default: Some("2773") };
 
 /// The longest name or ARN of a secret or parameter.
 const LONGEST_NAME: usize = 2_048;
@@ -32,17 +31,17 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     pub(super) fn token(&mut self) -> Option<Source> {
         let has_token = self.is_set(&PERSEUS_TOKEN);
         let token = self.read_optional_secret(&PERSEUS_TOKEN, TOKEN_ALLOWED, |value| {
-            bearer(value).ok_or_else(|| "holds a character that no token has, or is too long".to_owned())
+            bearer(value).ok_or(Problem::NotAToken)
         });
-        // Not shown: someone will put the token itself there.
+        // A name is not shown either: somebody may put the token itself there.
         let secret = self.read_optional_secret(&PERSEUS_TOKEN_SECRET, SECRET_ALLOWED, |value| {
-            if has_token { Err("is set beside PERSEUS_TOKEN".to_owned()) } else { secret(value) }
+            if has_token { Err(Problem::SetBeside { other: PERSEUS_TOKEN.name }) } else { secret(value) }
         });
         let others = [&PERSEUS_TOKEN, &PERSEUS_TOKEN_SECRET];
         let other = others.into_iter().find(|other| self.is_set(other));
         let parameter =
             self.read_optional_secret(&PERSEUS_TOKEN_PARAMETER, PARAMETER_ALLOWED, |value| match other {
-                Some(other) => Err(format!("is set beside {}", other.name)),
+                Some(other) => Err(Problem::SetBeside { other: other.name }),
                 None => parameter(value),
             });
         let (token, place) = (token?, secret?.or(parameter?));
@@ -54,53 +53,41 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 
     fn store(&mut self, place: Place) -> Option<Source> {
-        let port =
-            self.read(&PARAMETERS_SECRETS_EXTENSION_HTTP_PORT, "1 to 65535", |v| number(v, 1..=65_535));
-        let session_token = self.read_secret(&AWS_SESSION_TOKEN, SESSION_ALLOWED, session_header);
-        Some(Source::Store(Store { place, port: u16::try_from(port?).ok()?, session_token: session_token? }))
-    }
-
-    fn is_set(&self, variable: &Variable) -> bool {
-        (self.lookup)(variable.name).is_some_and(|value| !value.is_empty())
+        let port = self.number(&PARAMETERS_SECRETS_EXTENSION_HTTP_PORT, "1 to 65535", 1..=65_535);
+        let session_token = self.read_secret(&AWS_SESSION_TOKEN, SESSION_ALLOWED, credential);
+        let session_token = sensitive(&session_token?);
+        Some(Source::Store(Store { place, port: port?, session_token }))
     }
 }
 
-fn secret(value: &str) -> Result<Place, String> {
+fn secret(value: &str) -> Result<Place, Problem> {
     let (id, field) = match value.split_once('#') {
-        Some((_, "")) => return Err("names no field behind the #".to_owned()),
+        Some((_, "")) => return Err(Problem::NoField),
         Some((id, field)) => (id, Some(field.to_owned())),
         None => (value, None),
     };
     Ok(Place::Secret { id: name(id)?, field })
 }
 
-fn parameter(value: &str) -> Result<Place, String> {
+fn parameter(value: &str) -> Result<Place, Problem> {
     name(value).map(|name| Place::Parameter { name })
 }
 
-fn name(value: &str) -> Result<String, String> {
+fn name(value: &str) -> Result<String, Problem> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/_+=.@-:".contains(&b);
     let is_name = (1..=LONGEST_NAME).contains(&value.len()) && value.bytes().all(is_plain);
-    is_name.then(|| value.to_owned()).ok_or_else(|| "is no name and no ARN".to_owned())
-}
-
-fn session_header(value: &str) -> Result<HeaderValue, String> {
-    credential(value).map(|token| sensitive(&token))
+    is_name.then(|| value.to_owned()).ok_or(Problem::NotANameOrArn)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, testing};
 
     const SESSION: (&str, &str) = ("AWS_SESSION_TOKEN", "hunter2");
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
-        let config = Config::from_lookup(|name| match name {
-            "PERSEUS_URL" => Some("https://perseus.example".into()),
-            _ => variables.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.into()),
-        });
-        config.map_err(|error| error.to_string())
+        testing::read(variables).map_err(|error| error.to_string())
     }
 
     fn store(variables: &[(&str, &str)]) -> Result<Store, String> {
@@ -122,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_and_the_extension_set_is_read_only_for_a_store() {
+    fn the_variables_of_lambda_and_the_extension_are_read_only_for_a_store() {
         let wrong = [("AWS_SESSION_TOKEN", "?\n"), ("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "?")];
         for token in ["", "hunter2"] {
             assert!(read(&[&wrong[..], &[("PERSEUS_TOKEN", token)]].concat()).is_ok());
@@ -138,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_may_be_a_field_of_one() {
+    fn a_secret_may_name_one_of_its_fields() {
         let place = |value: &str| store(&[("PERSEUS_TOKEN_SECRET", value)]).unwrap().place;
         let secret = |id: &str, field: Option<&str>| Place::Secret {
             id: id.to_owned(),
@@ -157,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_has_a_name_alone() {
+    fn a_parameter_has_a_name_and_no_field() {
         let settings =
             [("PERSEUS_TOKEN_PARAMETER", "/a/b"), ("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", "4000")];
         let found = store(&settings).unwrap();
@@ -171,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_source_at_most() {
+    fn only_one_source_may_be_set() {
         let all = [
             ("PERSEUS_TOKEN", "hunter2"),
             ("PERSEUS_TOKEN_SECRET", "name"),

@@ -1,15 +1,15 @@
-//! What the producer says of a message, as it is posted.
+//! The producer's message attributes, as Perseus receives them.
 
 use crate::decode::{
     field::{append_key, append_name, append_string, given},
     json::scan as json,
 };
 
-/// More attributes than any message has: SQS takes ten.
-const MOST: usize = 100;
+/// Far more attributes than SQS allows, which is ten.
+const MAX_ATTRIBUTES: usize = 100;
 
-/// Appends the attributes of a message, in the order of the event, if there are any. None if they are not what SQS
-/// sends; what has been appended then is of no use.
+/// Appends the attributes of a message, in the order of the event, if there are any. `None` if they do not have the form
+/// that SQS sends; `wire` then ends with garbage.
 pub(crate) fn append(attributes: Option<&str>, wire: &mut Vec<u8>) -> Option<()> {
     let Some(attributes) = given(attributes) else { return Some(()) };
     let mut count = 0;
@@ -22,7 +22,7 @@ pub(crate) fn append(attributes: Option<&str>, wire: &mut Vec<u8>) -> Option<()>
         serde_json::to_writer(&mut *wire, name).ok()?;
         wire.push(b':');
         Attribute::read(attribute)?.append(wire)?;
-        (count <= MOST).then_some(())
+        (count <= MAX_ATTRIBUTES).then_some(())
     })?;
     if count > 0 {
         wire.push(b'}');
@@ -36,13 +36,13 @@ struct Attribute<'a> {
     data_type: Option<&'a str>,
     string_value: Option<&'a str>,
     binary_value: Option<&'a str>,
-    // Reserved by SQS for later use: null, absent or empty today. Whatever they will be goes along unread.
+    // SQS reserves the lists for later use; today they are null, absent or empty. They are forwarded unread.
     string_list_values: Option<&'a str>,
     binary_list_values: Option<&'a str>,
 }
 
 impl<'a> Attribute<'a> {
-    /// Reads an object. None if it is none, or has a field twice.
+    /// Reads an attribute; `None` if it is not an object, or has a field twice.
     fn read(attribute: &'a str) -> Option<Self> {
         let mut read = Attribute::default();
         json::each_entry(attribute, |name, value| {
@@ -59,8 +59,8 @@ impl<'a> Attribute<'a> {
         Some(read)
     }
 
-    /// Appends what is there of it, as it came. SQS vouches for its own attributes; what the events that people make by hand
-    /// lack (a type, base64 that is some) is no reason to keep a record back.
+    /// Appends the fields that are there, unchanged. SQS has validated real attributes; test events often lack a type or
+    /// have invalid base64, and are delivered all the same.
     fn append(&self, wire: &mut Vec<u8>) -> Option<()> {
         wire.push(b'{');
         let start = wire.len();
@@ -87,7 +87,7 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// Appends the name of a field of an object whose fields begin at `start`.
+/// Appends the name of a field; `start` is where the object's first field begins.
 fn append_field(name: &str, start: usize, wire: &mut Vec<u8>) {
     if wire.len() == start {
         append_key(name, wire);

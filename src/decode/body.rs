@@ -1,11 +1,11 @@
-//! A record's body as it is posted.
+//! A record's body, as Perseus receives it.
 
-use crate::decode::json::{scan::Walk, unescape};
+use crate::decode::json::{unescape, walk::Walk};
 
-/// Appends what is posted of a body, `raw` being what is between the quotes of the JSON string that the event has:
-/// text that is one JSON value is that value, byte for byte; any other is the JSON string as it came.
+/// Appends a body. `raw` is the body's JSON string in the event, without the quotes.
 ///
-/// None if it is no text. What has been appended then is of no use.
+/// If the text is one JSON value, that value is appended, byte for byte; otherwise the JSON string as it came.
+/// `None` if the string is not Unicode text; `wire` then ends with garbage.
 pub(crate) fn append(raw: &str, wire: &mut Vec<u8>) -> Option<()> {
     let start = wire.len();
     unescape::append(raw, wire)?;
@@ -29,9 +29,9 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::decode::json::strategies as specimen;
+    use crate::decode::json::strategies;
 
-    /// The same by way of serde_json, three times slower.
+    /// The same with serde_json, which takes three times as long.
     fn by_serde(raw: &str) -> Option<String> {
         let string = format!("\"{raw}\"");
         let text: String = serde_json::from_str(&string).ok()?;
@@ -45,7 +45,7 @@ mod tests {
         Some(String::from_utf8(wire).unwrap().strip_prefix("before").unwrap().to_owned())
     }
 
-    /// What is between the quotes of a JSON string with this text, whose characters are escaped as `how` says.
+    /// The JSON string of this text without its quotes; `how` chooses how each character is escaped.
     fn escaped(text: &str, how: &[u8]) -> String {
         let by_serde = |char: char| serde_json::to_string(&char).unwrap().trim_matches('"').to_owned();
         let escape = |(char, how): (char, &u8)| match how {
@@ -58,13 +58,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_body_is_what_it_is_to_serde(text in specimen::text(), how in proptest::collection::vec(0u8..20, 1..50)) {
+        fn serde_makes_the_same_of_a_text(text in strategies::text(), how in proptest::collection::vec(0u8..20, 1..50)) {
             let raw = escaped(&text, &how);
             prop_assert_eq!(appended(&raw), by_serde(&raw));
         }
 
         #[test]
-        fn text_that_is_none_is_found_whatever_is_around_it(raw in specimen::raw_string()) {
+        fn serde_makes_the_same_of_a_string_with_escapes(raw in strategies::raw_string()) {
             prop_assert_eq!(appended(&raw), by_serde(&raw));
         }
     }

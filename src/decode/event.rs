@@ -1,22 +1,21 @@
-//! The SQS event, opened just far enough to know whose records are in it.
+//! The SQS event: its records' fields as raw JSON.
 //!
-//! One scan of the event finds each record's fields and leaves them as raw JSON, so a field that
-//! cannot be read is that record's trouble alone (see [`crate::decode::record`]). What is decided here is
-//! what concerns the whole batch: that this is an SQS event, and that each record has an id by which
-//! it can be reported.
+//! One scan of the event finds each record's fields and does not decode them, so that a malformed field fails its own
+//! record only (see [`crate::decode::record`]). This module checks what concerns the whole event: that it comes from
+//! SQS, and that each record has an id to report it by.
 
 use std::{borrow::Cow, fmt, str::Utf8Error};
 
 use futures_util::FutureExt;
 use serde_json::value::RawValue;
+use thiserror::Error;
 use tokio::task::yield_now;
 
 use crate::decode::{
     field::{number, text},
     json::{
-        scan as json,
-        scan::{ARRAY, OBJECT, Walk},
-        unescape,
+        scan as json, unescape,
+        walk::{ARRAY, OBJECT, Walk},
     },
 };
 
@@ -25,102 +24,90 @@ use crate::decode::{
 pub struct Event<'a> {
     /// One per record.
     pub envelopes: Vec<Envelope<'a>>,
-    /// Whether the queue keeps an order. A `MessageGroupId` alone does not say so: it also marks the
-    /// tenants of a fair (standard) queue. The queue's ARN does.
+    /// Whether the queue is a FIFO queue, by its ARN. A `MessageGroupId` does not prove it: on a standard queue it marks
+    /// the tenants of a fair queue.
     pub fifo: bool,
-    /// The queue's ARN, if all records name the same.
+    /// The queue's ARN, if all records have the same.
     pub queue: Option<Cow<'a, str>>,
 }
 
-/// One record of an event, its fields not read yet.
+/// One record of an event, its fields not decoded yet.
 pub struct Envelope<'a> {
-    /// By what the record is reported; never empty.
+    /// The id that the record is reported by; never empty.
     pub message_id: Cow<'a, str>,
-    /// The message's text, as a JSON string.
+    /// The message's text, normally a JSON string.
     pub body: Option<&'a str>,
-    /// What SQS says of the message, as JSON.
+    /// The message's system attributes, as JSON.
     pub attributes: Option<&'a str>,
-    /// What the producer says of the message, as JSON.
+    /// The producer's message attributes, as JSON.
     pub message_attributes: Option<&'a str>,
 }
 
-/// Why an invocation's payload cannot be answered record by record: the whole batch returns.
+/// Why a payload cannot be answered record by record: all its messages return to the queue.
 ///
-/// No variant holds a part of the payload, so none can end in a log.
-#[derive(Debug, PartialEq, Eq)]
+/// No variant holds a part of the payload, so that no part can end in a log.
+#[derive(Debug, PartialEq, Eq, Error)]
 pub enum EventError {
     /// The payload is not JSON.
+    #[error("the payload is not JSON")]
     NotJson,
     /// The payload has no list of records.
+    #[error("not an SQS event: there is no list of records")]
     NotAnSqsEvent,
-    /// This record (counted from 0) came from elsewhere; the source is named if it is an AWS one.
-    OtherSource(usize, Option<String>),
-    /// This record (counted from 0) has no id by which it could be reported.
+    /// This record (counted from 0) is from another AWS service.
+    #[error("not an SQS event: record {0} comes from {1}")]
+    OtherSource(usize, String),
+    /// This record (counted from 0) is not from AWS, or does not name its source.
+    #[error("not an SQS event: the eventSource of record {0} is not aws:sqs")]
+    UnknownSource(usize),
+    /// This record (counted from 0) has no id to report it by.
+    #[error("record {0} has no usable messageId")]
     NoMessageId(usize),
 }
 
-impl fmt::Display for EventError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EventError::NotJson => write!(f, "the payload is not JSON"),
-            EventError::NotAnSqsEvent => write!(f, "not an SQS event: there is no list of records"),
-            EventError::OtherSource(record, Some(source)) => {
-                write!(f, "not an SQS event: record {record} comes from {source}")
-            }
-            EventError::OtherSource(record, None) => {
-                write!(f, "not an SQS event: the eventSource of record {record} is not aws:sqs")
-            }
-            EventError::NoMessageId(record) => write!(f, "record {record} has no usable messageId"),
-        }
-    }
-}
-
-impl std::error::Error for EventError {}
-
 impl<'a> Event<'a> {
-    /// Opens the payload of an invocation.
+    /// Reads the payload of an invocation.
     ///
     /// # Errors
     ///
-    /// If it is not an SQS event, or one with a record that could not be reported.
+    /// If it is not an SQS event, or if a record has no id to report it by.
     pub fn parse(payload: &'a [u8]) -> Result<Self, EventError> {
-        Event::open(payload).now_or_never().unwrap_or_else(|| Err(why_none(payload)))
+        Event::open(payload).now_or_never().unwrap_or_else(|| Err(diagnose(payload)))
     }
 
-    /// The same, such that others have their turn before a payload that is no event is read a second time.
+    /// As [`parse`](Self::parse), but yields to other tasks before it reads a malformed payload a second time.
     ///
     /// # Errors
     ///
     /// As [`parse`](Self::parse).
     pub async fn open(payload: &'a [u8]) -> Result<Self, EventError> {
-        let mut opening = Opening::default();
-        let is_read = without_mark(payload).ok().and_then(|text| read(text, |record| opening.take(record)));
-        if is_read.is_some() {
-            return opening.finish();
+        let mut builder = EventBuilder::default();
+        let read = without_bom(payload).ok().and_then(|text| read(text, |record| builder.push(record)));
+        if read.is_some() {
+            return builder.finish();
         }
         yield_now().await;
-        Err(why_none(payload))
+        Err(diagnose(payload))
     }
 }
 
-/// Why a payload is no event. Only here is the difference worth another walk.
-fn why_none(payload: &[u8]) -> EventError {
-    let is_json = without_mark(payload).is_ok_and(json::is_value);
+/// Why a payload is not an event. This takes a second scan, so it is done only for the error.
+fn diagnose(payload: &[u8]) -> EventError {
+    let is_json = without_bom(payload).is_ok_and(json::is_value);
     if is_json { EventError::NotAnSqsEvent } else { EventError::NotJson }
 }
 
-/// The receipt handles of an event's records, in their order: what SQS knows the messages by until they are
-/// received again, and a secret.
+/// The receipt handles of an event's records, in their order. They are secrets.
 ///
-/// They are needed only of what comes back, and only if a setting asks for it. So they are no part of
-/// [`Event`], where they would take memory in every invocation, and the event is scanned again instead.
+/// Only records that return to the queue need one, and only with some settings. So [`Event`] does not hold them, which
+/// would take memory in every invocation; the event is scanned again instead.
 pub fn receipt_handles<'a>(payload: &'a [u8]) -> Vec<Option<&'a RawValue>> {
     let mut handles = Vec::new();
     let take = |record: RawRecord<'a>| {
         handles.push(record.receipt_handle);
         true
     };
-    match without_mark(payload) {
+    match without_bom(payload) {
         Ok(text) if read(text, take).is_some() => {
             handles.into_iter().map(|handle| serde_json::from_str(handle?).ok()).collect()
         }
@@ -128,24 +115,24 @@ pub fn receipt_handles<'a>(payload: &'a [u8]) -> Vec<Option<&'a RawValue>> {
     }
 }
 
-/// The payload's text. A byte order mark comes from the tool that saved the event, not from SQS.
-fn without_mark(payload: &[u8]) -> Result<&str, Utf8Error> {
+/// The payload's text without a byte order mark, which some editors put in front of a test event.
+fn without_bom(payload: &[u8]) -> Result<&str, Utf8Error> {
     std::str::from_utf8(payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload))
 }
 
 impl Envelope<'_> {
-    /// How often the message has been received, if that can be read.
+    /// How often the message has been received, if the attribute is valid.
     pub fn receive_count(&self) -> Option<u64> {
         number(self.attribute("ApproximateReceiveCount")?)
     }
 
-    /// The message's group, read for its own sake: it is needed even of a record that cannot be read
-    /// otherwise, whose group has to wait for it.
+    /// The message's group. It is needed even if other attributes of the record are malformed, because the rest of the
+    /// group must then wait for this record.
     pub fn group(&self) -> Option<Cow<'_, str>> {
         text(self.attribute("MessageGroupId")?)
     }
 
-    /// What SQS says under this name; none if it says it twice.
+    /// The system attribute of this name; `None` if it is there twice.
     fn attribute(&self, name: &str) -> Option<&str> {
         let mut found = None;
         json::each_entry(self.attributes?, |key, value| {
@@ -156,28 +143,28 @@ impl Envelope<'_> {
     }
 }
 
-// Nothing of a message may be printed by accident.
+// Written by hand so that no part of a message can be logged by accident.
 impl fmt::Debug for Envelope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envelope").field("message_id", &self.message_id).finish_non_exhaustive()
     }
 }
 
-/// Hands the records of an event to `take`, until that returns false. None if it is no event.
+/// Passes each record of an event to `take`, until it returns false. `None` if the text is not an event.
 fn read<'a>(text: &'a str, take: impl FnMut(RawRecord<'a>) -> bool) -> Option<()> {
-    let mut reader = Reader { text, walk: Walk::new(text.as_bytes()), take };
+    let mut reader = EventReader { text, walk: Walk::new(text.as_bytes()), take };
     reader.event()?;
     reader.walk.is_at_end().then_some(())
 }
 
-/// Reads an event as far as to its records' fields. None if it is none, or no JSON.
-struct Reader<'a, T> {
+/// Reads an event down to the fields of its records. Each method returns `None` if the text is not an event.
+struct EventReader<'a, T> {
     text: &'a str,
     walk: Walk<'a>,
     take: T,
 }
 
-impl<'a, T: FnMut(RawRecord<'a>) -> bool> Reader<'a, T> {
+impl<'a, T: FnMut(RawRecord<'a>) -> bool> EventReader<'a, T> {
     fn event(&mut self) -> Option<()> {
         let mut lists = 0;
         let mut more = self.walk.open(OBJECT)?;
@@ -208,7 +195,7 @@ impl<'a, T: FnMut(RawRecord<'a>) -> bool> Reader<'a, T> {
         Some(())
     }
 
-    /// Reads a record. Of two equal keys the last counts.
+    /// Reads a record. The last of two equal keys counts.
     fn record(&mut self) -> Option<RawRecord<'a>> {
         let mut record = RawRecord::default();
         let mut more = self.walk.open(OBJECT)?;
@@ -236,19 +223,20 @@ impl<'a, T: FnMut(RawRecord<'a>) -> bool> Reader<'a, T> {
     }
 }
 
-/// What the records say of the event, until one cannot be opened. What follows it takes no memory, however much of it
-/// there is.
+/// Collects records up to the first one that fails the event. The records after it are not kept, so that they take no
+/// memory.
 #[derive(Default)]
-struct Opening<'a> {
+struct EventBuilder<'a> {
     envelopes: Vec<Envelope<'a>>,
     fifo: bool,
-    /// As JSON, if all records so far name the same queue.
+    /// The queue's ARN as JSON, if all records so far have the same.
     queue: Option<&'a str>,
     error: Option<EventError>,
 }
 
-impl<'a> Opening<'a> {
-    fn take(&mut self, record: RawRecord<'a>) -> bool {
+impl<'a> EventBuilder<'a> {
+    /// Whether it wants more records.
+    fn push(&mut self, record: RawRecord<'a>) -> bool {
         let queue = record.event_source_arn;
         if queue != self.queue || self.envelopes.is_empty() {
             self.fifo |= record.is_from_fifo_queue();
@@ -262,7 +250,7 @@ impl<'a> Opening<'a> {
     }
 
     fn finish(self) -> Result<Event<'a>, EventError> {
-        let Opening { envelopes, fifo, queue, error } = self;
+        let EventBuilder { envelopes, fifo, queue, error } = self;
         error.map_or_else(|| Ok(Event { envelopes, fifo, queue: queue.and_then(text) }), Err)
     }
 }
@@ -283,10 +271,10 @@ impl<'a> RawRecord<'a> {
     fn open(self, index: usize) -> Result<Envelope<'a>, EventError> {
         let source = self.event_source.and_then(text);
         if source.as_deref() != Some("aws:sqs") {
-            return Err(EventError::OtherSource(
-                index,
-                source.filter(|s| is_aws_source(s)).map(Cow::into_owned),
-            ));
+            return Err(match source.filter(|source| is_aws_source(source)) {
+                Some(source) => EventError::OtherSource(index, source.into_owned()),
+                None => EventError::UnknownSource(index),
+            });
         }
         let message_id = self.message_id.and_then(text).filter(|id| !id.trim().is_empty());
         Ok(Envelope {
@@ -302,7 +290,7 @@ impl<'a> RawRecord<'a> {
     }
 }
 
-/// Whether a source may be repeated in an error: `aws:kinesis`, but nothing that could be private.
+/// Whether a source may be logged: a name like `aws:kinesis` cannot be private.
 fn is_aws_source(source: &str) -> bool {
     source
         .strip_prefix("aws:")
@@ -317,7 +305,7 @@ mod tests {
     use serde::{Deserialize, de::IgnoredAny};
 
     use super::*;
-    use crate::decode::json::{scan::read_object, strategies as specimen};
+    use crate::decode::json::{scan::read_object, strategies};
 
     const SQS: &str = r#""eventSource":"aws:sqs""#;
 
@@ -326,18 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_records_is_an_empty_one() {
+    fn an_event_may_have_no_records() {
         assert!(parse(r#"{"Records":[]}"#).unwrap().envelopes.is_empty());
     }
 
     #[test]
-    fn a_byte_order_mark_is_not_the_operators_fault() {
+    fn a_byte_order_mark_in_front_is_ignored() {
         let event = format!("\u{feff}{{\"Records\":[{{\"messageId\":\"a\",{SQS}}}]}}");
         assert_eq!(parse(&event).unwrap().envelopes[0].message_id, "a");
     }
 
     #[test]
-    fn what_is_not_an_sqs_event_fails_as_a_whole() {
+    fn a_payload_that_is_not_an_sqs_event_is_an_error() {
         for (json, error) in [
             ("", EventError::NotJson),
             ("{", EventError::NotJson),
@@ -357,30 +345,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_not_read_twice_in_one_stretch() {
+    fn other_tasks_run_before_a_malformed_payload_is_read_again() {
         for (payload, is_ready) in [(r#"{"Records":[]}"#, true), ("[]", false), ("[", false)] {
             assert_eq!(Event::open(payload.as_bytes()).now_or_never().is_some(), is_ready, "{payload}");
         }
     }
 
     #[test]
-    fn another_source_fails_as_a_whole_even_in_the_last_record() {
+    fn one_record_from_another_source_fails_the_event() {
         let of = |source: &str| {
             format!(r#"{{"Records":[{{"messageId":"a",{SQS}}},{{"messageId":"b"{source}}}]}}"#)
         };
-        for (source, named) in [
-            ("", None),
-            (r#","EventSource":"aws:sns""#, None),
-            (r#","eventSource":null"#, None),
-            (r#","eventSource":"secret text""#, None),
-            (r#","eventSource":"aws:kinesis""#, Some("aws:kinesis".to_owned())),
+        for (source, error) in [
+            ("", EventError::UnknownSource(1)),
+            (r#","EventSource":"aws:sns""#, EventError::UnknownSource(1)),
+            (r#","eventSource":null"#, EventError::UnknownSource(1)),
+            (r#","eventSource":"secret text""#, EventError::UnknownSource(1)),
+            (r#","eventSource":"aws:kinesis""#, EventError::OtherSource(1, "aws:kinesis".to_owned())),
         ] {
-            assert_eq!(parse(&of(source)).unwrap_err(), EventError::OtherSource(1, named), "{source}");
+            assert_eq!(parse(&of(source)).unwrap_err(), error, "{source}");
         }
     }
 
     #[test]
-    fn a_record_that_could_not_be_reported_fails_as_a_whole() {
+    fn one_record_without_an_id_fails_the_event() {
         for id in
             ["", r#""messageId":"","#, r#""messageId":" ","#, r#""messageId":7,"#, r#""messageId":null,"#]
         {
@@ -396,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_queues_arn_says_that_order_matters() {
+    fn a_queue_is_fifo_by_its_arn_only() {
         let of = |arn: &str| {
             format!(
                 r#"{{"Records":[{{"messageId":"a","attributes":{{"MessageGroupId":"g"}},"eventSourceARN":"{arn}",{SQS}}}]}}"#
@@ -410,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_known_if_all_records_name_the_same() {
+    fn the_queue_is_known_if_all_records_have_the_same() {
         let record = |arn: &str| format!(r#"{{"messageId":"a",{SQS}{arn}}}"#);
         let queue = |arns: &[&str]| {
             let records: Vec<_> = arns.iter().map(|arn| record(arn)).collect();
@@ -434,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn receipt_handles_are_in_the_order_of_the_records() {
+    fn receipt_handles_have_the_order_of_the_records() {
         let event = format!(
             "\u{feff}{{\"Records\":[{{\"messageId\":\"a\",{SQS},\"receiptHandle\":\"x\"}},{{}},{{\"receiptHandle\":\"z\"}}]}}"
         );
@@ -445,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receive_count_is_text_or_a_number() {
+    fn a_receive_count_may_be_text_or_a_number() {
         for (count, expected) in
             [(r#""7""#, Some(7)), ("7", Some(7)), (r#""many""#, None), ("-1", None), ("null", None)]
         {
@@ -465,7 +453,7 @@ mod tests {
         assert_eq!(event.envelopes[0].group(), None);
     }
 
-    /// The same by way of serde_json: of each record its id, body and attributes.
+    /// The id, body and attributes of each record, read by serde_json.
     fn by_serde(text: &str) -> Option<Vec<[Option<String>; 4]>> {
         #[derive(Deserialize)]
         struct RawEvent<'a> {
@@ -494,7 +482,7 @@ mod tests {
             "x",
             r"\ud800",
         ];
-        let field = (select(names.to_vec()), specimen::value());
+        let field = (select(names.to_vec()), strategies::value());
         vec(field, 0..6).prop_map(|fields| {
             let fields = fields.into_iter().map(|(name, value)| format!(r#","{name}":{value}"#));
             format!(r#"{{"messageId":"m",{SQS}{}}}"#, fields.collect::<String>())
@@ -502,20 +490,20 @@ mod tests {
     }
 
     fn event() -> impl Strategy<Value = String> {
-        let records = vec(prop_oneof![9 => record(), 1 => specimen::value()], 0..4);
-        (records, specimen::value()).prop_map(|(records, other)| {
+        let records = vec(prop_oneof![9 => record(), 1 => strategies::value()], 0..4);
+        (records, strategies::value()).prop_map(|(records, other)| {
             format!(r#" {{"x":{other} , "Records": [{}],"y":{other}}} "#, records.join(" ,\n"))
         })
     }
 
     proptest! {
         #[test]
-        fn an_event_is_what_it_is_to_serde(
-            event in event(), change in proptest::option::of(specimen::change()),
+        fn serde_reads_the_same_event(
+            event in event(), change in proptest::option::of(strategies::change()),
         ) {
-            let event = change.map_or(event.clone(), |change| specimen::changed(&event, &[change]));
+            let event = change.map_or(event.clone(), |change| strategies::changed(&event, &[change]));
             let opened = parse(&event);
-            // A mark in front is taken off here, and is an error to serde.
+            // A byte order mark is ignored here and an error in serde.
             let event = event.strip_prefix('\u{feff}').unwrap_or(&event);
             if matches!(opened, Err(EventError::NotJson)) {
                 prop_assert!(serde_json::from_str::<IgnoredAny>(event).is_err());

@@ -1,4 +1,4 @@
-//! Single JSON values of an event: read where they are needed, and appended to what is posted.
+//! Single JSON values: read from the event, and written to the request.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,12 @@ use serde::Serialize;
 
 use crate::decode::json::{scan as json, unescape};
 
-/// The text of a JSON string; none if it is another kind of value, or a string that no Unicode text corresponds to (a
-/// lone surrogate).
+/// The text of a JSON string; `None` if the value is not a string, or holds a lone surrogate and so is not Unicode text.
 pub(crate) fn text(value: &str) -> Option<Cow<'_, str>> {
     unescape::text(json::string(value)?)
 }
 
-/// A JSON value that is there, and not null.
+/// The value, unless it is absent or null.
 pub(crate) fn given(value: Option<&str>) -> Option<&str> {
     value.filter(|value| *value != "null")
 }
@@ -30,10 +29,10 @@ pub(crate) fn append_key(name: &str, wire: &mut Vec<u8>) {
     wire.extend_from_slice(b"\":");
 }
 
-/// Appends a JSON value that has to be a string, as serde_json writes it.
+/// Appends a JSON string as serde_json writes it; `None` if the value is not a string.
 pub(crate) fn append_string(value: &str, wire: &mut Vec<u8>) -> Option<()> {
     match text(value)? {
-        // There is one way alone to write a string without escapes.
+        // Without escapes the string is already as serde_json writes it.
         Cow::Borrowed(_) => wire.extend_from_slice(value.as_bytes()),
         Cow::Owned(text) => append_json(text.as_str(), wire),
     }
@@ -45,7 +44,7 @@ pub(crate) fn append_json(value: impl Serialize, wire: &mut Vec<u8>) {
     serde_json::to_writer(wire, &value).expect("strings and numbers always encode");
 }
 
-/// A whole number: text in what SQS sends, a plain number in many events made by hand.
+/// A whole number. SQS sends text; many test events have a plain number.
 pub(crate) fn number(value: &str) -> Option<u64> {
     text(value).map_or_else(|| value.parse(), |digits| digits.parse()).ok()
 }

@@ -1,4 +1,4 @@
-//! From the payload to records.
+//! From the payload of an invocation to records.
 
 pub(crate) mod attributes;
 pub(crate) mod body;

@@ -1,7 +1,11 @@
-//! One SQS record, decoded alone so that a bad one fails alone, and encoded for the wire at once:
-//! its exact size is known to the batcher, and no retry or split encodes it again.
+//! One SQS record: decoded on its own, so that a malformed record fails alone.
+//!
+//! It is encoded for the request in the same step. So the batcher knows its exact size, and no retry or split encodes it
+//! again.
 
 use std::fmt;
+
+use thiserror::Error;
 
 use crate::{
     decode::{
@@ -16,40 +20,31 @@ use crate::{
 /// A record on its way to Perseus.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its place in the event, which is its identity in the ledger: ids can repeat, places cannot.
+    /// Its position in the event, which identifies it in the ledger: message ids can repeat.
     pub slot: usize,
-    /// Its message group, numbered by the ledger; set on a FIFO queue alone.
+    /// Its message group, numbered by the ledger; `None` unless the queue is FIFO.
     pub group: Option<usize>,
-    /// When the message was sent, in epoch milliseconds, if SQS said so.
+    /// When the message was sent, in epoch milliseconds, if the event has it.
     pub sent: Option<u64>,
-    /// What is posted of it, without anything that stands between two records.
+    /// Its bytes in the request, without separators.
     pub wire: Vec<u8>,
 }
 
-/// What of a record cannot be read. Holds nothing of the record itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The malformed part of a record. It holds nothing of the record itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Error)]
 pub enum Unreadable {
-    /// A system attribute that is posted is of the wrong type.
+    /// A system attribute that is forwarded has the wrong type.
+    #[error("its attributes cannot be read")]
     Attributes,
-    /// A message attribute is not what SQS sends.
+    /// A message attribute does not have the form that SQS sends.
+    #[error("its messageAttributes cannot be read")]
     MessageAttributes,
-    /// There is no body, or one that is not text.
+    /// The body is missing or not text.
+    #[error("its body is missing or no text")]
     Body,
 }
 
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Unreadable::Attributes => "its attributes cannot be read",
-            Unreadable::MessageAttributes => "its messageAttributes cannot be read",
-            Unreadable::Body => "its body is missing or no text",
-        })
-    }
-}
-
-impl std::error::Error for Unreadable {}
-
-/// What a record has become for its way to Perseus.
+/// An encoded record.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// See [`Record::wire`].
@@ -58,17 +53,17 @@ pub struct Encoded {
     pub sent: Option<u64>,
 }
 
-/// Decodes a record and encodes what is posted of it.
+/// Decodes a record and encodes it for the request.
 ///
 /// # Errors
 ///
-/// If a part of it that would be posted cannot be read.
+/// If a part that is forwarded is malformed.
 pub fn encode(envelope: &Envelope<'_>, format: BatchFormat) -> Result<Encoded, Unreadable> {
     let body = envelope.body.and_then(json::string).ok_or(Unreadable::Body)?;
     let system = SystemAttributes::read(envelope.attributes).ok_or(Unreadable::Attributes)?;
-    // The other fields of a usual entry take about 120 bytes.
+    // The other fields of a typical record take about 120 bytes.
     let mut wire = Vec::with_capacity(body.len() + 160);
-    // Made for every format: whether a record can be delivered must not depend on it.
+    // Checked in every format: whether a record is readable must not depend on the format.
     wire.extend_from_slice(br#"{"messageId":"#);
     append_json(envelope.message_id.as_ref(), &mut wire);
     system.append(&mut wire).ok_or(Unreadable::Attributes)?;
@@ -87,7 +82,7 @@ pub fn encode(envelope: &Envelope<'_>, format: BatchFormat) -> Result<Encoded, U
     Ok(Encoded { wire, sent: system.sent_timestamp.and_then(number) })
 }
 
-/// A JSON value without line breaks. Between tokens, where alone JSON allows raw ones, a space means the same.
+/// Replaces line breaks by spaces. JSON allows raw line breaks only between tokens, where a space means the same.
 fn put_on_one_line(json: &mut [u8]) {
     for byte in json {
         if matches!(*byte, b'\n' | b'\r') {
@@ -96,7 +91,7 @@ fn put_on_one_line(json: &mut [u8]) {
     }
 }
 
-/// What SQS says of a message, as far as it is posted; each as JSON.
+/// The system attributes that are forwarded, each as JSON.
 #[derive(Default)]
 struct SystemAttributes<'a> {
     sent_timestamp: Option<&'a str>,
@@ -108,7 +103,7 @@ struct SystemAttributes<'a> {
 }
 
 impl<'a> SystemAttributes<'a> {
-    /// Reads an object that may be absent or null. None if it is no object, or names one of these twice.
+    /// Reads an object that may be absent or null. `None` if it is another value, or has one of these names twice.
     fn read(attributes: Option<&'a str>) -> Option<Self> {
         let mut read = SystemAttributes::default();
         let Some(attributes) = given(attributes) else { return Some(read) };
@@ -127,7 +122,7 @@ impl<'a> SystemAttributes<'a> {
         Some(read)
     }
 
-    /// Appends what is given of it. None if that is of the wrong type.
+    /// Appends the attributes that are there. `None` if one has the wrong type.
     fn append(&self, wire: &mut Vec<u8>) -> Option<()> {
         for (name, value) in [("sentTimestamp", self.sent_timestamp), ("receiveCount", self.receive_count)] {
             if let Some(value) = given(value) {
@@ -145,7 +140,7 @@ impl<'a> SystemAttributes<'a> {
                 append_string(value, wire)?;
             }
         }
-        // No part of the message: without it the record is worth as much.
+        // A malformed trace header is left out: the message is complete without it.
         if let Some(trace) = self.trace_header.and_then(text).filter(|trace| !trace.is_empty()) {
             append_name("traceHeader", wire);
             append_json(trace.as_ref(), wire);
@@ -154,7 +149,7 @@ impl<'a> SystemAttributes<'a> {
     }
 }
 
-// Nothing of a message may be printed by accident.
+// Written by hand so that no part of a message can be logged by accident.
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record").field("slot", &self.slot).field("group", &self.group).finish_non_exhaustive()
@@ -179,7 +174,7 @@ mod tests {
         encode_as(BatchFormat::Records, fields)
     }
 
-    /// What a body's text becomes.
+    /// The encoded form of a body with this text.
     fn body(text: &str) -> String {
         let raw = serde_json::to_string(text).unwrap();
         encode_as(BatchFormat::Array, &format!(r#","body":{raw}"#)).unwrap()
@@ -200,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_value_is_no_part_of_it() {
+    fn white_space_around_a_json_body_is_removed() {
         assert_eq!(body(" \r\n{\"a\":1}\t "), r#"{"a":1}"#);
     }
 
@@ -214,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_brackets_are_a_value_like_any_other() {
+    fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert_eq!(body(&deep), deep);
         let open = "[".repeat(100_000);
@@ -229,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqs_did_not_give_is_not_posted() {
+    fn absent_fields_are_left_out() {
         assert_eq!(encoded(r#","body":"1""#).unwrap(), r#"{"messageId":"m","body":1}"#);
         assert_eq!(
             encoded(r#","body":"1","attributes":null,"messageAttributes":{},"md5OfMessageAttributes":null"#)
@@ -239,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqs_gave_is_posted_in_the_order_of_the_contract() {
+    fn fields_have_the_order_of_the_contract() {
         let fields = r#","md5OfBody":"wrong","messageAttributes":{
             "z":{"stringValue":"é\"","stringListValues":[],"binaryListValues":null,"dataType":"String"},
             "a":{"binaryValue":"AAE=","dataType":"Binary"},
@@ -258,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_header_goes_along_if_it_is_one() {
+    fn a_valid_trace_header_is_forwarded() {
         let entry = |trace: &str| {
             encoded(&format!(r#","body":"1","attributes":{{"AWSTraceHeader":{trace}}}"#)).unwrap()
         };
@@ -272,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn list_values_go_along_unless_they_are_empty() {
+    fn list_values_are_forwarded_unless_they_are_empty() {
         let attributes = |lists: &str| {
             encoded(&format!(r#","body":"1","messageAttributes":{{"a":{{"dataType":"S",{lists}}}}}"#))
                 .unwrap()
@@ -290,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_goes_along_as_it_came() {
+    fn message_attributes_are_forwarded_unchanged() {
         for attribute in [
             r#"{"dataType":"Binary","binaryValue":"base64Str"}"#,
             r#"{"dataType":"Binary","binaryValue":"%%%"}"#,
@@ -315,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_may_be_numbers() {
+    fn numeric_attributes_may_be_json_numbers() {
         let fields =
             r#","body":"1","attributes":{"SentTimestamp":1545082649183,"ApproximateReceiveCount":3}"#;
         assert_eq!(
@@ -325,14 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_without_readable_text_is_unreadable() {
+    fn a_record_without_a_text_body_is_unreadable() {
         for fields in ["", r#","body":null"#, r#","body":{"a":1}"#, r#","body":7"#, r#","body":"\ud800""#] {
             assert_eq!(encoded(fields), Err(Unreadable::Body), "{fields}");
         }
     }
 
     #[test]
-    fn a_record_with_bad_attributes_is_unreadable_in_every_format() {
+    fn a_record_with_malformed_attributes_is_unreadable_in_every_format() {
         for attributes in [
             "7",
             r#""x""#,
@@ -351,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_with_bad_message_attributes_is_unreadable() {
+    fn a_record_with_malformed_message_attributes_is_unreadable() {
         for attributes in [
             "[1]",
             r#"{"a":null}"#,
@@ -370,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_message_is_printed() {
+    fn debug_output_holds_nothing_of_the_message() {
         let record = Record { slot: 3, group: None, sent: None, wire: b"secret".to_vec() };
         assert_eq!(format!("{record:?}"), "Record { slot: 3, group: None, .. }");
     }

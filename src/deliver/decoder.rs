@@ -1,4 +1,4 @@
-//! The first stage: the event's records, one by one.
+//! The first stage: decodes the records of an event one by one.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::{
     value::format::BatchFormat,
 };
 
-/// Decodes the records of an event as they are asked for. Those that cannot be read are rejected on the
-/// way, and told in one line for each reason when it is done.
+/// Decodes the records of an event one by one. Unreadable records are rejected, and logged when the decoder is dropped: one
+/// line for each reason.
 #[derive(Debug)]
 pub struct Decoder<'a> {
     event: &'a Event<'a>,
@@ -27,7 +27,7 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// Decodes all records of an event.
+    /// A decoder of all records of an event.
     pub fn new(
         event: &'a Event<'a>,
         ledger: &'a Ledger<'a>,

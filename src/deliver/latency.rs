@@ -1,6 +1,6 @@
-//! How long an attempt takes, learnt from the attempts before it.
+//! Estimates how long an attempt takes, from the attempts before it.
 //!
-//! Kept for the life of the process: what one invocation learnt, the next one knows.
+//! The estimate is kept for the life of the process: one invocation learns, the next one knows.
 
 use std::{
     cmp::Reverse,
@@ -8,32 +8,32 @@ use std::{
     time::Duration,
 };
 
-/// What an attempt is expected to take before there has been one: a connection and a quick reply.
-const FIRST_GUESS: Duration = Duration::from_millis(50);
+/// The estimate before the first attempt: a connection and a quick reply.
+const FIRST_ESTIMATE: Duration = Duration::from_millis(50);
 
-/// So many attempts are remembered, the last that began. A slow spell is forgotten when as many have followed it.
-const MEMORY: usize = 64;
+/// How many attempts are remembered: the latest to begin. A slow period is forgotten after this many further attempts.
+const WINDOW: usize = 64;
 
-/// One of so many may take longer than is expected. Expecting the worst, a Perseus that lets one request in fifty
-/// hang would keep whole events from being sent, at a receive for each of their messages; expecting much less, more
-/// requests are cut off, each a likely duplicate.
-const OUTLIERS: usize = 16;
+/// One attempt in this many may take longer than the estimate. With the maximum as the estimate, a Perseus that lets one
+/// request in fifty hang would keep whole events from being sent, at the cost of a receive for each message. With a much
+/// lower estimate more requests would be cut off, and each of those is a likely duplicate.
+const OUTLIER_RATE: usize = 16;
 
-/// The learnt length of an attempt.
+/// How long an attempt is expected to take.
 #[derive(Debug)]
-pub struct LatencyEstimate {
-    /// What no attempt exceeds.
-    longest: Duration,
-    memory: Mutex<Memory>,
+pub(crate) struct LatencyEstimate {
+    /// `REQUEST_TIMEOUT`: no attempt takes longer.
+    timeout: Duration,
+    window: Mutex<Window>,
 }
 
-/// The attempts that are remembered, each in the place that its number in the order of beginning gives it. In that order, since
-/// those that hang are all among the last to end.
+/// A ring buffer of attempts, indexed by start order. By the order of their ends, all attempts that hang would be among
+/// the latest.
 #[derive(Debug)]
-struct Memory {
+struct Window {
     begun: usize,
-    attempts: [Option<Ended>; MEMORY],
-    /// What they let expect; asked for more often than it changes.
+    attempts: [Option<Ended>; WINDOW],
+    /// The estimate. It is read more often than it changes.
     expected: Duration,
 }
 
@@ -45,85 +45,89 @@ struct Ended {
 
 /// An attempt that has begun.
 #[derive(Debug)]
-pub struct Attempt(usize);
+pub(crate) struct StartedAttempt(usize);
 
 impl LatencyEstimate {
-    /// Nothing learnt yet; no attempt takes longer than `longest`.
-    pub fn new(longest: Duration) -> Self {
-        let memory = Memory { begun: 0, attempts: [None; MEMORY], expected: FIRST_GUESS };
-        LatencyEstimate { longest, memory: Mutex::new(memory) }
+    /// Nothing is known yet. No attempt takes longer than `timeout`.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        let window = Window { begun: 0, attempts: [None; WINDOW], expected: FIRST_ESTIMATE };
+        LatencyEstimate { timeout, window: Mutex::new(window) }
     }
 
-    /// What the next attempt is expected to take: what all took but for a few outliers, or what the
-    /// slowest took as long as there are not enough to have any.
-    pub fn expected(&self) -> Duration {
-        self.lock().expected.min(self.longest)
+    /// How long the next attempt is expected to take: as long as the slowest one took, without the outliers. The first few
+    /// attempts have none.
+    pub(crate) fn expected(&self) -> Duration {
+        self.lock().expected.min(self.timeout)
     }
 
-    /// An attempt begins.
-    pub fn begin(&self) -> Attempt {
+    /// Notes that an attempt begins.
+    pub(crate) fn begin(&self) -> StartedAttempt {
         self.lock().begin()
     }
 
-    /// It has ended after `took`.
-    pub fn record(&self, attempt: Attempt, took: Duration) {
+    /// Notes that an attempt ended after `took`.
+    pub(crate) fn record(&self, attempt: StartedAttempt, took: Duration) {
         self.lock().record(attempt, took);
     }
 
-    /// It was cut off after `took`: it would have taken longer than that.
-    pub fn record_timeout(&self, attempt: Attempt, took: Duration) {
-        let mut memory = self.lock();
-        if took > memory.expected {
-            memory.record(attempt, took);
+    /// Notes that an attempt was cut off after `took`: it would have taken longer.
+    pub(crate) fn record_timeout(&self, attempt: StartedAttempt, took: Duration) {
+        let mut window = self.lock();
+        if took > window.expected {
+            window.record(attempt, took);
         }
     }
 
-    /// Forgets all but a half of what is expected, after an invocation that had no time for a single attempt of that length:
-    /// else a slow spell that is long past could keep an environment from ever trying again. One attempt is enough to
-    /// know better.
-    pub fn halve(&self) {
-        let mut memory = self.lock();
-        let half = memory.expected.min(self.longest) / 2;
-        let attempt = memory.begin();
-        memory.attempts = [None; MEMORY];
-        memory.record(attempt, half);
+    /// Halves the estimate, and forgets the attempts. For an invocation that had no time for a single attempt of the expected
+    /// length: otherwise a slow period long ago could keep an environment from ever sending again. One attempt is enough to
+    /// correct the estimate.
+    pub(crate) fn halve(&self) {
+        let mut window = self.lock();
+        let half = window.expected.min(self.timeout) / 2;
+        let attempt = window.begin();
+        window.attempts = [None; WINDOW];
+        window.record(attempt, half);
     }
 
-    /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
-    fn lock(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic while the lock is held leaves the state complete, so poisoning does not matter.
+    fn lock(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
-    fn begin(&mut self) -> Attempt {
+impl Window {
+    fn begin(&mut self) -> StartedAttempt {
         self.begun += 1;
-        Attempt(self.begun)
+        StartedAttempt(self.begun)
     }
 
-    fn record(&mut self, Attempt(number): Attempt, took: Duration) {
-        let place = &mut self.attempts[number % MEMORY];
-        if place.is_none_or(|ended| ended.number < number) {
-            *place = Some(Ended { number, took });
+    fn record(&mut self, StartedAttempt(number): StartedAttempt, took: Duration) {
+        let slot = &mut self.attempts[number % WINDOW];
+        if slot.is_none_or(|ended| ended.number < number) {
+            *slot = Some(Ended { number, took });
             self.expected = expected(&self.attempts);
         }
     }
 }
 
-/// What all of the last attempts took but for the outliers. The last sixteen may tell less than all that are
-/// remembered: then it was a burst of slow ones, and it is over.
-fn expected(attempts: &[Option<Ended>; MEMORY]) -> Duration {
+/// The lowest estimate of three windows: the last 16, 32 and 64 attempts. If the last 16 give a lower one than all 64, then
+/// a burst of slow attempts is over.
+fn expected(attempts: &[Option<Ended>; WINDOW]) -> Duration {
     let mut ended: Vec<_> = attempts.iter().flatten().collect();
     ended.sort_unstable_by_key(|ended| Reverse(ended.number));
     let lengths: Vec<_> = ended.into_iter().map(|ended| ended.took).collect();
-    let windows = [OUTLIERS, MEMORY / 2, MEMORY].map(|most| usual(&lengths[..lengths.len().min(most)]));
-    windows.into_iter().min().unwrap_or(FIRST_GUESS)
+    let windows =
+        [OUTLIER_RATE, WINDOW / 2, WINDOW].map(|most| percentile(&lengths[..lengths.len().min(most)]));
+    windows.into_iter().min().unwrap_or(FIRST_ESTIMATE)
 }
 
-fn usual(lengths: &[Duration]) -> Duration {
+/// The slowest attempt without the outliers, plus a margin.
+fn percentile(lengths: &[Duration]) -> Duration {
     let mut lengths = lengths.to_vec();
     lengths.sort_unstable();
-    let Some(&slowest) = lengths.iter().rev().nth(lengths.len() / OUTLIERS) else { return FIRST_GUESS };
+    let Some(&slowest) = lengths.iter().rev().nth(lengths.len() / OUTLIER_RATE) else {
+        return FIRST_ESTIMATE;
+    };
     let middle = lengths[(lengths.len() - 1) / 2];
     // A few samples underestimate the spread, so half of it is added.
     slowest + (slowest - middle) / 2
@@ -139,15 +143,15 @@ mod tests {
         LatencyEstimate::new(Duration::from_secs(60))
     }
 
-    /// So many attempts one after another, of this length each.
+    /// `count` attempts, one after the other, that take `took` each.
     fn record(estimate: &LatencyEstimate, count: usize, took: Duration) {
         (0..count).for_each(|_| estimate.record(estimate.begin(), took));
     }
 
     #[test]
-    fn a_steady_server_is_known_exactly() {
+    fn the_estimate_of_a_steady_server_is_exact() {
         let estimate = estimate();
-        assert_eq!(estimate.expected(), FIRST_GUESS);
+        assert_eq!(estimate.expected(), FIRST_ESTIMATE);
         for _ in 0..100 {
             record(&estimate, 1, 400 * MS);
             assert_eq!(estimate.expected(), 400 * MS);
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn of_few_attempts_the_slowest_counts_and_what_they_vary_by() {
+    fn with_few_attempts_the_slowest_one_and_half_the_spread_count() {
         let estimate = estimate();
         record(&estimate, 1, 100 * MS);
         record(&estimate, 1, 500 * MS);
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_a_few_stragglers_do_not_count() {
+    fn with_many_attempts_a_few_outliers_do_not_count() {
         let estimate = estimate();
         record(&estimate, 60, 100 * MS);
         (0..4).for_each(|_| estimate.record_timeout(estimate.begin(), 5_000 * MS));
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn stragglers_are_no_more_for_all_ending_last() {
+    fn outliers_that_all_end_last_do_not_count_more() {
         let estimate = estimate();
         let attempts: Vec<_> = (0..1_000).map(|number| (number, estimate.begin())).collect();
         let (hanging, quick): (Vec<_>, Vec<_>) =
@@ -183,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_becomes_slow_is_known_after_a_few_attempts() {
+    fn the_estimate_follows_a_slower_server_after_five_attempts() {
         let estimate = estimate();
         record(&estimate, 60, 100 * MS);
         record(&estimate, 5, 500 * MS);
@@ -191,10 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_spell_is_forgotten() {
+    fn a_slow_period_is_forgotten() {
         let estimate = estimate();
         record(&estimate, 1_000, 500 * MS);
-        record(&estimate, MEMORY, 100 * MS);
+        record(&estimate, WINDOW, 100 * MS);
         assert_eq!(estimate.expected(), 100 * MS);
     }
 
@@ -209,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_was_cut_off_teaches_only_if_it_was_long() {
+    fn an_attempt_that_was_cut_off_counts_only_if_it_was_longer_than_the_estimate() {
         let estimate = estimate();
         record(&estimate, 1, 400 * MS);
         estimate.record_timeout(estimate.begin(), 300 * MS);
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn no_attempt_takes_longer_than_it_may() {
+    fn the_estimate_is_never_longer_than_the_timeout() {
         let estimate = LatencyEstimate::new(700 * MS);
         record(&estimate, 1, 100 * MS);
         record(&estimate, 1, 699 * MS);
@@ -227,9 +231,9 @@ mod tests {
     }
 
     #[test]
-    fn doubt_ends_a_silence_and_does_not_last() {
+    fn a_halved_estimate_is_corrected_by_one_attempt() {
         let estimate = estimate();
-        record(&estimate, MEMORY, Duration::from_secs(20));
+        record(&estimate, WINDOW, Duration::from_secs(20));
         estimate.halve();
         assert_eq!(estimate.expected(), Duration::from_secs(10));
         estimate.record_timeout(estimate.begin(), Duration::from_secs(20));
@@ -237,9 +241,9 @@ mod tests {
     }
 
     #[test]
-    fn doubt_of_nothing_is_harmless() {
+    fn the_first_estimate_can_be_halved() {
         let estimate = estimate();
         estimate.halve();
-        assert_eq!(estimate.expected(), FIRST_GUESS / 2);
+        assert_eq!(estimate.expected(), FIRST_ESTIMATE / 2);
     }
 }

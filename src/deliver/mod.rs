@@ -1,11 +1,16 @@
-//! Batches on their way to Perseus: the stages, attempts, limits and what is outstanding.
+//! Delivers batches to Perseus: stages, attempts, retries, splits, limits.
 
-pub mod backoff;
-pub mod concurrency;
+pub(crate) mod advice;
+mod answer;
+mod attempt;
+mod backoff;
+pub(crate) mod concurrency;
+pub(crate) mod context;
 pub mod decoder;
-pub mod delivery;
-pub mod latency;
-pub mod outstanding;
-pub mod pipeline;
-pub mod refusals;
-pub mod stop;
+mod delivery;
+pub(crate) mod latency;
+mod next_step;
+mod outstanding;
+pub(crate) mod pipeline;
+pub(crate) mod refusal_streak;
+pub(crate) mod stop;

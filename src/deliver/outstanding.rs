@@ -1,4 +1,4 @@
-//! The records of one batch that no one has answered for yet.
+//! The records of one batch that have no final outcome yet.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,46 +11,46 @@ use crate::{
     telemetry::{counters::Counters, logs::first_ids},
 };
 
-/// The records of one batch that no one has answered for yet.
+/// The records of one batch that have no final outcome yet.
 ///
-/// Whatever is left in it when it goes, for whatever reason (retries used up, cut off by the deadline,
-/// a panic), has failed in this invocation: its groups are closed, and one log line says why.
+/// Records that are still in it when it is dropped have failed in this invocation: the retries were used up, the deadline
+/// cut the attempt off, or a task panicked. Later records of their message groups are withheld, and one log line says why.
 #[derive(Debug)]
-pub struct Outstanding<'a> {
+pub(crate) struct Outstanding<'a> {
     ledger: &'a Ledger<'a>,
     request_id: &'a str,
     batch: Batch,
     attempted: bool,
     reason: String,
-    /// Perseus' status, if that is the reason.
+    /// The status of Perseus' reply, if there was one.
     status: Option<u16>,
 }
 
 impl<'a> Outstanding<'a> {
     /// All records of a batch.
-    pub fn new(ledger: &'a Ledger<'a>, request_id: &'a str, batch: Batch) -> Self {
+    pub(crate) fn new(ledger: &'a Ledger<'a>, request_id: &'a str, batch: Batch) -> Self {
         Outstanding { ledger, request_id, batch, attempted: false, reason: String::new(), status: None }
     }
 
     /// The records.
-    pub fn batch(&self) -> &Batch {
+    pub(crate) fn batch(&self) -> &Batch {
         &self.batch
     }
 
     /// Their ids.
-    pub fn ids(&self) -> Vec<&'a str> {
+    pub(crate) fn ids(&self) -> Vec<&'a str> {
         ids(self.ledger, &self.batch.records)
     }
 
-    /// Takes out the records that must not be sent, because one before them in their group has failed.
-    /// True if any are left.
-    pub fn withhold(&mut self) -> bool {
+    /// Removes the records that must not be sent because an earlier one of their message group has failed. True if any
+    /// are left.
+    pub(crate) fn withhold(&mut self) -> bool {
         self.batch.records.retain(|record| !self.ledger.is_withheld(record.slot));
         !self.batch.records.is_empty()
     }
 
-    /// Notes that they are being sent.
-    pub fn attempt(&mut self) {
+    /// Notes that the records are being sent.
+    pub(crate) fn attempt(&mut self) {
         self.attempted = true;
         self.failed(None, "cut off by the deadline");
         for record in &self.batch.records {
@@ -58,19 +58,19 @@ impl<'a> Outstanding<'a> {
         }
     }
 
-    /// Notes why they have not been taken so far, and Perseus' status if there was one.
-    pub fn failed(&mut self, status: Option<u16>, reason: impl Into<String>) {
+    /// Notes why the records were not accepted so far, and the status of Perseus' reply if there was one.
+    pub(crate) fn failed(&mut self, status: Option<u16>, reason: impl Into<String>) {
         self.reason = reason.into();
         self.status = status;
     }
 
-    /// Whether Perseus has any of them, if it refused these.
-    pub fn has_any_but(&self, refused: &HashMap<String, bool>) -> bool {
+    /// Whether any of the records is not among the refused ones.
+    pub(crate) fn has_any_except(&self, refused: &HashMap<String, bool>) -> bool {
         self.batch.records.iter().any(|record| !refused.contains_key(self.ledger.id(record.slot)))
     }
 
-    /// Perseus has all of them.
-    pub fn accept(&mut self, counters: &Counters) {
+    /// Perseus accepted all records.
+    pub(crate) fn accept(&mut self, counters: &Counters) {
         for record in std::mem::take(&mut self.batch.records) {
             self.acknowledge(&record, counters);
         }
@@ -81,12 +81,17 @@ impl<'a> Outstanding<'a> {
         counters.acknowledged(record.sent);
     }
 
-    /// Perseus has all but these, of which it will never take those that are not retryable, says its reply
-    /// with this status.
+    /// Perseus accepted all records except the refused ones, in a reply with this status. Refused records that may not be
+    /// sent again are rejected.
     ///
-    /// What it took behind one that it refused of the same group, it took out of order: that counts as
-    /// failed, and comes again after the one before it.
-    pub fn accept_but(&mut self, refused: &HashMap<String, bool>, status: u16, counters: &Counters) {
+    /// A record that was accepted behind a refused one of its message group was accepted out of order. It counts as failed,
+    /// and is delivered again after the refused one.
+    pub(crate) fn accept_except(
+        &mut self,
+        refused: &HashMap<String, bool>,
+        status: u16,
+        counters: &Counters,
+    ) {
         let mut rejected = Vec::new();
         let mut overtook = Vec::new();
         let mut refused_groups = HashSet::new();
@@ -113,8 +118,8 @@ impl<'a> Outstanding<'a> {
         self.log("errored", Some(status), "taken before one that was refused", &overtook);
     }
 
-    /// The halves to go on with; a single record is at fault itself, and rejected.
-    pub fn split(&mut self, refusal: &Rejection) -> Option<(Batch, Batch)> {
+    /// Returns the halves of the batch. A batch of one record cannot be split: that record is rejected.
+    pub(crate) fn split(&mut self, refusal: &Rejection) -> Option<(Batch, Batch)> {
         let batch = self.batch.take();
         let reject = |single: Batch| {
             self.ledger.reject(single.records[0].slot, refusal);
@@ -123,9 +128,9 @@ impl<'a> Outstanding<'a> {
         batch.split().map_err(reject).ok()
     }
 
-    /// The beginning of a refusal, without what it repeats of these records or of the secrets.
-    pub fn excerpt(&self, reply: &[u8], secrets: &[&[u8]]) -> String {
-        /// Each word of the reply is looked for in all that was sent, which takes 10 ms for twice a message's size.
+    /// The beginning of a refusal, without secrets and without what it repeats of these records.
+    pub(crate) fn excerpt(&self, reply: &[u8], secrets: &[&[u8]]) -> String {
+        /// Every word of the reply is searched for in all records. For 2 MiB of them that takes 10 ms.
         const MOST_COMPARED: usize = 2 << 20;
         if self.batch.records.iter().map(|record| self.batch.wire(record).len()).sum::<usize>()
             > MOST_COMPARED
@@ -168,7 +173,7 @@ impl Drop for Outstanding<'_> {
         for record in &self.batch.records {
             self.ledger.fail(record.slot);
         }
-        // What was never sent is told in one line for the whole invocation.
+        // Records that were never sent get one line for the whole invocation.
         if self.attempted {
             self.log("errored", self.status, &self.reason, &self.batch.records);
         }
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_panic_leaves_behind_is_reported_and_holds_back_its_group() {
+    fn after_a_panic_the_records_are_reported_and_their_group_is_withheld() {
         let ledger = ledger();
         let panic = catch_unwind(AssertUnwindSafe(|| {
             let mut outstanding = outstanding(&ledger, &[0]);
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_sent_holds_back_its_group_too() {
+    fn a_record_that_was_never_sent_withholds_its_group_too() {
         let ledger = ledger();
         drop(outstanding(&ledger, &[0]));
         assert_eq!(ledger.outcome(0), Outcome::Unattempted);
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_what_was_accepted() {
+    fn accepted_records_are_not_outstanding() {
         let ledger = ledger();
         let mut outstanding = outstanding(&ledger, &[0, 1, 2]);
         outstanding.attempt();
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_are_not_left_behind() {
+    fn after_a_split_the_records_belong_to_the_halves_and_have_not_failed() {
         let ledger = ledger();
         let mut outstanding = outstanding(&ledger, &[0, 2]);
         let (left, right) = outstanding.split(&Rejection::Alone(400, String::new())).unwrap();

@@ -3,14 +3,14 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
 use lambda_runtime::Context;
 use tokio::time::timeout_at;
-use tracing::{Level, debug, enabled, error, info, warn};
+use tracing::{error, warn};
 
 use crate::{
     config::Config,
@@ -18,11 +18,12 @@ use crate::{
     deadline::{Deadline, is_date},
     decode::event::{Event, EventError},
     deliver::{
-        concurrency::ConcurrencyLimit, delivery::DeliveryContext, latency::LatencyEstimate, pipeline,
-        refusals::Refusals, stop::StopSignal,
+        advice::Advice, concurrency::limit::ConcurrencyLimit, context::DeliveryContext,
+        latency::LatencyEstimate, pipeline, refusal_streak::RefusalStreak, stop::StopSignal,
     },
+    lambda::response::{batch_response, log_outcome, publish_metrics},
     perseus::{auth::Authentication, client::Perseus, token::Token},
-    settle::ledger::{Counts, Ledger, Outcome},
+    settle::ledger::Ledger,
     sqs::{
         client as sqs,
         client::Sqs,
@@ -32,29 +33,27 @@ use crate::{
     },
     telemetry::{
         counters::{Counters, Stats, millis},
-        emf::Metrics,
-        logs::first_ids,
         trace::TraceContext,
     },
 };
 
-/// What is kept from one invocation to the next, and shared by those that run at once.
+/// Handles invocations, and keeps what they learn and share. On Managed Instances several run at the same time.
 #[derive(Debug)]
 pub struct Handler {
     config: Config,
     perseus: Perseus,
     token: Token,
     concurrency: ConcurrencyLimit,
-    refusals: Refusals,
+    refusals: RefusalStreak,
     latency: LatencyEstimate,
     sqs: Option<Sqs>,
     warned_of_duration: AtomicBool,
-    /// Whether there has been an invocation.
+    /// Whether this environment has had an invocation.
     invoked: AtomicBool,
 }
 
 impl Handler {
-    /// Gets ready for invocations.
+    /// Prepares for invocations.
     ///
     /// # Errors
     ///
@@ -64,7 +63,7 @@ impl Handler {
             perseus: Perseus::new(&config)?,
             token: Token::new(config.token.clone()),
             concurrency: ConcurrencyLimit::new(config.max_in_flight),
-            refusals: Refusals::new(),
+            refusals: RefusalStreak::new(),
             latency: LatencyEstimate::new(config.request_timeout),
             sqs: config.sqs.clone().map(Sqs::new),
             warned_of_duration: AtomicBool::new(false),
@@ -73,8 +72,8 @@ impl Handler {
         })
     }
 
-    /// The same without adapting to Perseus: always up to `MAX_IN_FLIGHT` requests at once. No setting asks for
-    /// this; it is what the lab compares the adaptive limit with.
+    /// A handler without adaptive concurrency: always up to `MAX_IN_FLIGHT` requests at once. No setting turns this on. The
+    /// lab compares the adaptive limit with it.
     ///
     /// # Errors
     ///
@@ -82,15 +81,14 @@ impl Handler {
     #[doc(hidden)]
     pub fn ungoverned(config: Config) -> Result<Self, reqwest::Error> {
         let concurrency = ConcurrencyLimit::fixed(config.max_in_flight);
-        Ok(Handler { concurrency, refusals: Refusals::uncounted(), ..Handler::new(config)? })
+        Ok(Handler { concurrency, refusals: RefusalStreak::disabled(), ..Handler::new(config)? })
     }
 
-    /// Delivers the records of an event and answers with those that were not delivered, before the
-    /// deadline.
+    /// Delivers the records of an event. Answers before the deadline, with the ids of the records that were not delivered.
     ///
     /// # Errors
     ///
-    /// If the payload is not an SQS event: then the whole batch has to return.
+    /// If the payload is not an SQS event. Lambda then returns the whole batch to the queue.
     pub async fn handle(&self, payload: &[u8], context: &Context) -> Result<SqsBatchResponse, EventError> {
         let deadline = self.deadline(context);
         let event = Event::open(payload).await.inspect_err(|refusal| {
@@ -101,16 +99,11 @@ impl Handler {
         if !event.envelopes.is_empty() && !deadline.has_passed() {
             self.deliver(&event, &delivery).await;
         }
-        if let Some(sqs) = &self.sqs {
-            // Only what SQS confirms is in the ledger when this ends, whatever ends it.
-            let asking = AssertUnwindSafe(ask_sqs(sqs, payload, &event, &delivery)).catch_unwind();
-            if asking.await.is_err() {
-                error!(requestId = context.request_id, "a request to SQS panicked; its records are reported");
-            }
-        }
-        let counts = ledger.counts();
-        self.publish_metrics(&delivery, &counts, &context.env_config.function_name);
-        Ok(answer(&delivery, &counts))
+        self.call_sqs(payload, &event, &delivery).await;
+        let (counts, outstanding) = (ledger.counts(), ledger.outstanding());
+        publish_metrics(&delivery, &counts, &self.concurrency, &context.env_config.function_name);
+        log_outcome(&delivery, &counts, &outstanding);
+        Ok(batch_response(outstanding))
     }
 
     fn ledger<'a>(&self, event: &Event<'a>) -> Ledger<'a> {
@@ -121,20 +114,35 @@ impl Handler {
         }
     }
 
+    /// Delivers until all records are settled or the cutoff comes.
     async fn deliver(&self, event: &Event<'_>, delivery: &DeliveryContext<'_>) {
         let running = AssertUnwindSafe(pipeline::run(event, delivery)).catch_unwind();
-        // Dropped at the cutoff, with everything in flight. What is settled is in the ledger.
+        // At the cutoff this drops all requests in flight. The outcomes so far are in the ledger.
         if let Ok(Err(_panic)) = timeout_at(delivery.deadline.cutoff(), running).await {
             error!(requestId = delivery.request_id, "the delivery panicked; its records are reported");
         }
-        if self.refusals.are_all() {
+        if self.refusals.refuses_all() {
             delivery.ledger.reconsider();
         }
-        // An outage has its probe all the same.
-        let was_free = !delivery.stop.is_set() && delivery.limit.pause().is_zero();
-        let had_no_time = was_free && delivery.counters.requests.load(Relaxed) == 0;
+        // Sending was neither stopped nor paused, and still nothing was sent: the latency estimate did not fit in. (In an outage
+        // a probe was sent, so the estimate stays.)
+        let could_send = !delivery.stop.is_set() && delivery.limit.pause().is_zero();
+        let had_no_time = could_send && delivery.counters.requests.load(Relaxed) == 0;
         if had_no_time && delivery.ledger.counts().unattempted > 0 {
             self.latency.halve();
+        }
+    }
+
+    /// Calls SQS as the settings say, once all deliveries have ended.
+    async fn call_sqs(&self, payload: &[u8], event: &Event<'_>, delivery: &DeliveryContext<'_>) {
+        let Some(sqs) = &self.sqs else { return };
+        let calls = async {
+            send_dead_letters(sqs, event, delivery).await;
+            change_visibility(sqs, payload, event, delivery).await;
+        };
+        // The ledger has only what SQS confirmed, even after a panic.
+        if AssertUnwindSafe(calls).catch_unwind().await.is_err() {
+            error!(requestId = delivery.request_id, "a request to SQS panicked; its records are reported");
         }
     }
 
@@ -147,7 +155,7 @@ impl Handler {
         DeliveryContext {
             perseus: &self.perseus,
             authentication: Authentication::new(&self.token, &context.request_id),
-            limit: self.concurrency.for_invocation(),
+            limit: self.concurrency.invocation_limit(),
             refusals: &self.refusals,
             latency: &self.latency,
             config: &self.config,
@@ -161,26 +169,7 @@ impl Handler {
                 ..Counters::default()
             },
             stop: StopSignal::default(),
-            told_of_stranger: AtomicBool::new(false),
-            told_of_refusals: AtomicBool::new(false),
-        }
-    }
-
-    fn publish_metrics(&self, delivery: &DeliveryContext<'_>, counts: &Counts, function: &str) {
-        let Some(stats) = &delivery.counters.stats else { return };
-        let metrics = Metrics {
-            function,
-            request_id: delivery.request_id,
-            counts,
-            counters: &delivery.counters,
-            is_misconfigured: delivery.stop.is_set(),
-            limit: self.concurrency.allowed(),
-            is_outage: self.concurrency.is_outage(),
-            refuses_all: self.refusals.are_all(),
-            headroom_ms: time_left_ms(delivery),
-        };
-        if let Err(error) = metrics.publish(stats) {
-            warn!(requestId = delivery.request_id, reason = error.kind().to_string(), "metrics not written");
+            advice: Advice::default(),
         }
     }
 
@@ -193,8 +182,8 @@ impl Handler {
             );
         }
         let deadline = Deadline::new(context.deadline, wall_clock(), self.config.cutoff_reserve);
-        // Of the function's time-out Lambda tells only what is left. That is nearly all of it in the first invocation; later
-        // ones may come out of a long freeze.
+        // Lambda does not tell the function's time-out, only the time that is left. In the first invocation that is nearly all
+        // of it. A later one may have lost time in a freeze.
         if !self.invoked.swap(true, Relaxed) && deadline.has_passed() {
             error!(
                 requestId = context.request_id,
@@ -208,107 +197,34 @@ impl Handler {
     }
 }
 
-/// The time of day, which Lambda's deadlines and SQS' timestamps are in.
-#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read for them")]
+/// The time of day. Lambda's deadlines and SQS' timestamps are in it.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock for them")]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-fn time_left_ms(delivery: &DeliveryContext<'_>) -> u64 {
-    millis(delivery.deadline.remaining())
+/// Sends rejected records to the queue for them. It has half of the time that is left, so the answer is in time even if SQS
+/// hangs.
+async fn send_dead_letters(sqs: &Sqs, event: &Event<'_>, delivery: &DeliveryContext<'_>) {
+    let Some(url) = &sqs.settings.rejected_queue else { return };
+    let target = Queue::of_url(url, &sqs.settings);
+    let until = sqs::until(&delivery.deadline);
+    dead_letter::send(sqs, &target, event, delivery.ledger, delivery.request_id, until).await;
 }
 
-/// Asks SQS for what the settings say, once all else is settled. Each may take a half of what is left, so
-/// the answer is ready before the deadline whatever SQS does.
-async fn ask_sqs(sqs: &Sqs, payload: &[u8], event: &Event<'_>, delivery: &DeliveryContext<'_>) {
-    let DeliveryContext { ledger, deadline, request_id, .. } = delivery;
-    if let Some(url) = &sqs.settings.rejected_queue {
-        let target = Queue::of_url(url, &sqs.settings);
-        dead_letter::send(sqs, &target, event, ledger, request_id, sqs::until(deadline)).await;
+/// Decides when the reported messages are delivered again. It too has half of the time that is left.
+async fn change_visibility(sqs: &Sqs, payload: &[u8], event: &Event<'_>, delivery: &DeliveryContext<'_>) {
+    if !sqs.settings.visibility {
+        return;
     }
-    if sqs.settings.visibility {
-        let counts = ledger.counts();
-        // Who refuses data for what is in it is up.
-        let is_up = counts.acknowledged > 0 || delivery.counters.has_refused.load(Relaxed);
-        let is_down = counts.errored > 0 || delivery.stop.is_set() || delivery.limit.is_outage();
-        let circumstances = Circumstances {
-            outage: delivery.refusals.are_all() || !is_up && is_down,
-            retry_after: delivery.limit.asked_for(),
-        };
-        let until = sqs::until(deadline);
-        visibility::change(sqs, payload, event, ledger, circumstances, request_id, until).await;
-    }
-}
-
-/// Why records were not sent. Told once sending has ended, with the time that was left then.
-fn why_unattempted(delivery: &DeliveryContext<'_>) -> String {
-    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-    let pause = delivery.limit.pause();
-    if let Some(reason) = delivery.stop.reason() {
-        reason.to_owned()
-    } else if delivery.refusals.are_all() {
-        "Perseus refuses everything, and is only probed".to_owned()
-    } else if delivery.limit.is_outage() {
-        "Perseus is down, and only probed".to_owned()
-    } else if delivery.limit.is_held() {
-        format!("Perseus asked to be left alone (Retry-After) for another {}", seconds(pause))
-    } else if !pause.is_zero() {
-        format!("Perseus is overloaded: the next request has to wait {}", seconds(pause))
-    } else {
-        let takes = delivery.latency.expected();
-        format!("no time left for an attempt, which is expected to take {}", seconds(takes))
-    }
-}
-
-/// The ids of all that is reported, for who wants to know each of them.
-fn list_reported(request_id: &str, ids: &[&str]) {
-    /// A line of them takes about 18 KiB.
-    const IN_A_LINE: usize = 500;
-    if enabled!(Level::DEBUG) {
-        for ids in ids.chunks(IN_A_LINE) {
-            debug!(
-                requestId = request_id,
-                records = ids.len(),
-                messageIds = ids.join(" "),
-                "records reported"
-            );
-        }
-    }
-}
-
-/// Answers with whatever is outstanding, and logs what became of the event.
-fn answer(delivery: &DeliveryContext<'_>, counts: &Counts) -> SqsBatchResponse {
-    let ledger = delivery.ledger;
-    let unattempted = ledger.ids_of(Outcome::Unattempted);
-    if !unattempted.is_empty() {
-        warn!(
-            requestId = delivery.request_id,
-            outcome = "unattempted",
-            reason = why_unattempted(delivery),
-            records = unattempted.len(),
-            messageIds = first_ids(&unattempted),
-            "records not sent"
-        );
-    }
-    let outstanding = ledger.outstanding();
-    list_reported(delivery.request_id, &outstanding);
-    info!(
-        requestId = delivery.request_id,
-        received = counts.received,
-        acknowledged = counts.acknowledged,
-        rejected = counts.rejected,
-        deadLettered = counts.dead_lettered,
-        errored = counts.errored,
-        unattempted = counts.unattempted,
-        reported = outstanding.len(),
-        requests = delivery.counters.requests.load(Relaxed),
-        retries = delivery.counters.retries.load(Relaxed),
-        splits = delivery.counters.splits.load(Relaxed),
-        timeLeftMs = time_left_ms(delivery),
-        version = env!("CARGO_PKG_VERSION"),
-        "invocation settled"
-    );
-    let mut response = SqsBatchResponse::default();
-    outstanding.into_iter().for_each(|id| response.add_failure(id));
-    response
+    let counts = delivery.ledger.counts();
+    // A refusal of content proves that Perseus is reachable.
+    let is_up = counts.acknowledged > 0 || delivery.counters.has_refused.load(Relaxed);
+    let is_down = counts.errored > 0 || delivery.stop.is_set() || delivery.limit.is_outage();
+    let circumstances = Circumstances {
+        outage: delivery.refusals.refuses_all() || !is_up && is_down,
+        retry_after: delivery.limit.retry_after_left(),
+    };
+    let until = sqs::until(&delivery.deadline);
+    visibility::change(sqs, payload, event, delivery.ledger, circumstances, delivery.request_id, until).await;
 }

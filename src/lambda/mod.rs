@@ -1,4 +1,5 @@
-//! The side of Lambda: the runtime, and one invocation.
+//! The function in Lambda: the runtime, one invocation, its answer.
 
 pub mod handler;
+mod response;
 pub mod runtime;

@@ -1,4 +1,4 @@
-//! The seam to `lambda_runtime`.
+//! The adapter to `lambda_runtime`.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -20,12 +20,12 @@ use crate::{
     lambda::handler::Handler,
 };
 
-/// How long the runtime API may take to hear why the function does not start. Lambda gives an
-/// initialisation 10 s.
+/// How long the runtime API may take to accept the report that the function does not start. Lambda ends an
+/// initialisation after 10 s.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 task_local! {
-    /// The payload, on its way around the runtime crate.
+    /// The payload of this invocation. The runtime crate does not see it: see [`TakePayload`].
     static PAYLOAD: Bytes;
 }
 
@@ -44,7 +44,7 @@ pub async fn run(handler: Handler) -> Result<(), Error> {
         let payload = PAYLOAD.get();
         let handler = Arc::clone(&handler);
         async move {
-            // The runtime crate would repeat a panic's message, which can hold a part of the event.
+            // The runtime crate would report the panic's message, which can contain a part of the event.
             AssertUnwindSafe(handler.handle(&payload, &event.context)).catch_unwind().await.map_or_else(
                 |_panic| Err(diagnostic("Panic", "the invocation panicked")),
                 |answer| answer.map_err(|refusal| diagnostic("EventError", &refusal.to_string())),
@@ -58,11 +58,11 @@ fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {
     Diagnostic { error_type: error_type.to_owned(), error_message: error_message.to_owned() }
 }
 
-/// Tells Lambda why the function does not start, so that the reason is shown where the failure is
+/// Tells Lambda why the function does not start, so that the reason appears beside the failure
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror>).
 ///
-/// `runtime_api` is what Lambda calls it. The runtime crate offers this only around SnapStart. If it fails there is
-/// no one left to tell but the log.
+/// `runtime_api` is the value of `AWS_LAMBDA_RUNTIME_API`. The runtime crate offers this only for SnapStart. If the report
+/// fails, only the log has the reason.
 pub async fn report_init_error(runtime_api: &str, error_type: &str, error_message: &str) {
     let body = serde_json::json!({
         "errorType": error_type, "errorMessage": error_message, "stackTrace": []
@@ -82,14 +82,14 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error_messag
     }
 }
 
-/// Lambda gives `host:port`, `cargo lambda watch` a whole URL with a path.
+/// Lambda gives `host:port`; `cargo lambda watch` gives a URL with a path.
 fn init_error_url(runtime_api: &str) -> String {
     let address = runtime_api.strip_prefix("http://").unwrap_or(runtime_api).trim_end_matches('/');
     format!("http://{address}/2018-06-01/runtime/init/error")
 }
 
-/// Takes the payload out of an invocation before the runtime crate sees it: that would scan it once for
-/// itself, log it at TRACE, and quote it in an error.
+/// Takes the payload out of an invocation before the runtime crate sees it. The crate would scan the payload a second time,
+/// log it at TRACE, and quote it in an error.
 #[derive(Clone)]
 struct TakePayload<S>(S);
 
@@ -104,7 +104,7 @@ impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for TakePayload<S> 
 
     fn call(&mut self, mut invocation: LambdaInvocation) -> S::Future {
         let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
-        // The runtime crate calls the handler's service before it returns its future.
+        // `sync_scope` is enough: the runtime crate calls the handler's service before it returns its future.
         PAYLOAD.sync_scope(payload, || self.0.call(invocation))
     }
 }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_runtime_api_is_found_in_lambda_and_under_local_tools() {
+    fn the_init_error_url_is_right_in_lambda_and_under_local_tools() {
         for (given, url) in [
             ("127.0.0.1:9001", "http://127.0.0.1:9001/2018-06-01/runtime/init/error"),
             ("http://127.0.0.1:9000/name", "http://127.0.0.1:9000/name/2018-06-01/runtime/init/error"),

@@ -1,8 +1,8 @@
-//! Who is outstanding.
+//! Which records are outstanding.
 //!
-//! Every record starts outstanding and stays so until its delivery is acknowledged, here, by its slot.
-//! The answer is whatever is still outstanding when it is asked for. So a record that a panic, a dropped
-//! future or a forgotten path leaves behind is reported, without anyone having to remember it.
+//! Every record is outstanding from the start until the ledger is told that Perseus has acknowledged it. The answer to
+//! Lambda lists the outstanding records. So a record is reported even if a panic, a dropped future or a bug leaves it
+//! behind: no code has to remember it.
 
 use std::{
     borrow::Cow,
@@ -15,34 +15,34 @@ use std::{
 
 use crate::{decode::event::Event, settle::rejection::Rejection};
 
-/// What became of a record.
+/// The outcome of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Outcome {
-    /// It was never sent: the time was up, or the sending stopped before its turn.
+    /// It was not sent: the time was up, or sending stopped before.
     Unattempted,
-    /// It was sent, and no one knows better than that: it may be taken another time.
+    /// It was sent without a clear answer: Perseus may accept it next time.
     Errored,
-    /// The function itself cannot read it.
+    /// It is malformed, and was not sent.
     Unreadable,
-    /// Perseus will never take it.
+    /// Perseus will never accept it.
     Rejected,
-    /// It will never be taken, and is in the queue for such records.
+    /// It is unreadable or rejected, and was moved to the queue for rejected records.
     DeadLettered,
     /// Perseus has it.
     Acknowledged,
 }
 
-/// The records of one invocation and what became of each.
+/// The records of one invocation with their outcomes.
 ///
-/// Shared by all deliveries of the invocation; each slot is written by the one delivery that holds its
-/// record, so atomics do where a lock would be in the way of a panic.
+/// All deliveries of the invocation share it. Only the delivery that holds a record writes its slot, so relaxed atomics are
+/// enough; a lock could be poisoned by a panic.
 #[derive(Debug)]
 pub struct Ledger<'a> {
     ids: Vec<Cow<'a, str>>,
     outcomes: Vec<AtomicU8>,
     order: Option<Order>,
-    /// Why records were rejected, if anyone wants to know.
+    /// Why records were rejected; `None` if that is not kept.
     refusals: Option<Mutex<HashMap<usize, Rejection>>>,
 }
 
@@ -51,20 +51,20 @@ pub struct Ledger<'a> {
 struct Order {
     /// The group of each record.
     group_of: Vec<usize>,
-    /// The first record of each group that failed for good; `usize::MAX` while none has.
+    /// The first failed record of each group; `usize::MAX` if none has failed.
     failed_at: Vec<AtomicUsize>,
 }
 
-/// How many records came to each outcome.
+/// How many records have each outcome.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// All of the event's.
+    /// All records of the event.
     pub received: usize,
-    /// Taken by Perseus.
+    /// Perseus has them.
     pub acknowledged: usize,
-    /// Never to be taken, or not readable.
+    /// Perseus will never accept them, or they are malformed.
     pub rejected: usize,
-    /// Those of them that are in the queue for such records.
+    /// The rejected ones that were moved to the queue for rejected records.
     pub dead_lettered: usize,
     /// Sent without success.
     pub errored: usize,
@@ -73,7 +73,7 @@ pub struct Counts {
 }
 
 impl<'a> Ledger<'a> {
-    /// Opens the ledger of an event, every record outstanding.
+    /// Opens the ledger of an event: every record is outstanding.
     pub fn open(event: &Event<'a>) -> Self {
         let records = event.envelopes.len();
         let unattempted = || AtomicU8::new(Outcome::Unattempted as u8);
@@ -85,7 +85,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// A ledger that also keeps why records are rejected.
+    /// Also keeps why records are rejected.
     #[must_use]
     pub fn with_refusals(self) -> Self {
         Ledger { refusals: Some(Mutex::default()), ..self }
@@ -96,23 +96,22 @@ impl<'a> Ledger<'a> {
         &self.ids[slot]
     }
 
-    /// The number of a record's message group, on a FIFO queue.
+    /// The number of a record's message group; `None` unless the queue is FIFO.
     pub fn group(&self, slot: usize) -> Option<usize> {
         self.order.as_ref().map(|order| order.group_of[slot])
     }
 
-    /// Notes that a record is being sent. Until more is known it counts as errored.
+    /// Notes that a record is being sent. It counts as errored until its outcome is known.
     pub fn attempt(&self, slot: usize) {
         self.note(slot, Outcome::Errored);
     }
 
-    /// Notes that Perseus has a record. But for [`dead_letter`](Self::dead_letter), nothing else takes it out
-    /// of the answer.
+    /// Notes that Perseus has a record. Only this and [`dead_letter`](Self::dead_letter) take a record out of the answer.
     pub fn acknowledge(&self, slot: usize) {
         self.note(slot, Outcome::Acknowledged);
     }
 
-    /// Notes that a record will never be taken, and why.
+    /// Notes that a record will never be accepted, and why.
     pub fn reject(&self, slot: usize, refusal: &Rejection) {
         self.note(slot, if refusal.status().is_some() { Outcome::Rejected } else { Outcome::Unreadable });
         self.fail(slot);
@@ -121,32 +120,31 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Takes back that Perseus will never take the records that it has refused: it refuses everything.
+    /// Turns all rejected records into errored ones: Perseus refuses everything, so the records are not at fault.
     pub fn reconsider(&self) {
         for slot in self.slots_of(Outcome::Rejected) {
             self.attempt(slot);
         }
     }
 
-    /// Notes that a record that will never be taken is in the queue for such records.
+    /// Notes that a record was moved to the queue for rejected records.
     pub fn dead_letter(&self, slot: usize) {
         self.note(slot, Outcome::DeadLettered);
     }
 
-    /// Notes that a record will not be sent again in this invocation, and with it none of the later
-    /// ones of its group.
+    /// Notes that a record is not sent again in this invocation. The later records of its group are then not sent either.
     pub fn fail(&self, slot: usize) {
         if let Some(order) = &self.order {
             order.failed_at[order.group_of[slot]].fetch_min(slot, Relaxed);
         }
     }
 
-    /// Whether a record must not be sent because one before it in its group has failed.
+    /// Whether a record must not be sent because an earlier one of its group has failed.
     pub fn is_withheld(&self, slot: usize) -> bool {
         self.order.as_ref().is_some_and(|order| slot > order.failed_at[order.group_of[slot]].load(Relaxed))
     }
 
-    /// What became of a record so far.
+    /// The outcome of a record so far.
     pub fn outcome(&self, slot: usize) -> Outcome {
         let outcome = self.outcomes[slot].load(Relaxed);
         [
@@ -162,18 +160,18 @@ impl<'a> Ledger<'a> {
         .unwrap_or(Outcome::Errored)
     }
 
-    /// The ids to report: of every record that is outstanding, and on a FIFO queue of every later one
-    /// of its group, even if Perseus has it. Each once, in the order of the event.
+    /// The ids to report, each once, in the order of the event: of every outstanding record, and on a FIFO queue of every
+    /// later record of its group, even if Perseus has it.
     pub fn outstanding(&self) -> Vec<&str> {
         let mut reported = HashSet::new();
         let ids = self.reported().into_iter().map(|slot| self.id(slot));
         ids.filter(|id| reported.insert(*id)).collect()
     }
 
-    /// The records whose ids are to be reported, in the order of the event.
+    /// The records to report, in the order of the event.
     ///
-    /// One that is in the queue for rejected records has left this one on purpose, and its group goes on
-    /// behind it, but not in this invocation: what comes behind it has not been sent.
+    /// A dead-lettered record is not reported, but the later records of its group are: they were not sent in this
+    /// invocation.
     pub fn reported(&self) -> Vec<usize> {
         let mut broken = HashSet::new();
         let is_reported = |&slot: &usize| {
@@ -188,10 +186,10 @@ impl<'a> Ledger<'a> {
         (0..self.ids.len()).filter(is_reported).collect()
     }
 
-    /// The rejected records that may leave the queue.
+    /// The rejected records that may be dead-lettered.
     ///
-    /// On a FIFO queue that is only the first record of a group that has failed: one behind it comes back
-    /// with it, in order, and would be in both queues.
+    /// On a FIFO queue only the first failed record of a group may be: the later ones return to the queue in any case, and
+    /// would then be in both queues.
     pub fn dead_letters(&self) -> Vec<usize> {
         let mut broken = HashSet::new();
         let is_first = |&slot: &usize| self.group(slot).is_none_or(|group| broken.insert(group));
@@ -199,18 +197,18 @@ impl<'a> Ledger<'a> {
         self.reported().into_iter().filter(is_first).filter(rejected).collect()
     }
 
-    /// The groups whose first failure has left the queue.
+    /// The groups whose first failed record was dead-lettered.
     pub fn freed_groups(&self) -> HashSet<usize> {
         self.slots_of(Outcome::DeadLettered).filter_map(|slot| self.group(slot)).collect()
     }
 
-    /// Why a record was rejected, if that is kept.
+    /// Why a record was rejected, if the ledger keeps that.
     pub fn refusal(&self, slot: usize) -> Option<Rejection> {
         let refusals = self.refusals.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.get(&slot).cloned()
     }
 
-    /// The ids of the records that came to an outcome.
+    /// The ids of the records with this outcome.
     pub fn ids_of(&self, outcome: Outcome) -> Vec<&str> {
         self.slots_of(outcome).map(|slot| self.id(slot)).collect()
     }
@@ -219,7 +217,7 @@ impl<'a> Ledger<'a> {
         (0..self.ids.len()).filter(move |&slot| self.outcome(slot) == outcome)
     }
 
-    /// How many records came to each outcome.
+    /// How many records have each outcome.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts { received: self.ids.len(), ..Counts::default() };
         for slot in 0..self.ids.len() {
@@ -250,7 +248,7 @@ impl Order {
             .iter()
             .map(|envelope| {
                 let next = numbers.len();
-                // Records without a readable group keep their order among themselves.
+                // Records without a readable group count as one group, so that they keep their order.
                 *numbers.entry(envelope.group()).or_insert(next)
             })
             .collect();
@@ -289,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_outstanding_until_acknowledged() {
+    fn every_record_is_outstanding_until_acknowledged() {
         check("a b c", "q", |_| {}, &["a", "b", "c"]);
         let settle = |ledger: &Ledger<'_>| {
             ledger.attempt(0);
@@ -301,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_can_be_taken_back_and_what_cannot_be_read_stays_rejected() {
+    fn reconsidering_makes_rejected_records_errored_but_not_unreadable_ones() {
         let event = event("a b", "q");
         let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
         ledger.reject(0, &REFUSAL);
@@ -321,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_of_a_failed_group_is_reported_even_if_it_was_taken() {
+    fn the_rest_of_a_failed_group_is_reported_even_if_acknowledged() {
         let settle =
             |ledger: &Ledger<'_>| (0..5).filter(|slot| *slot != 2).for_each(|s| ledger.acknowledge(s));
         check("a@1 b@2 c@1 d@1 e@2", "q.fifo", settle, &["c", "d"]);
@@ -329,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_comes_after_a_failure_in_its_group_is_withheld() {
+    fn only_later_records_of_a_failed_group_are_withheld() {
         let event = event("a@1 b@2 c@1 d@1 e@2", "q.fifo");
         let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
         assert!(!(0..5).any(|slot| ledger.is_withheld(slot)));
@@ -340,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_of_a_group_counts_whichever_is_known_first() {
+    fn the_first_failure_of_a_group_counts_in_any_order_of_reports() {
         for order in [[0, 1], [1, 0]] {
             let event = event("a@1 b@1 c@1", "q.fifo");
             let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
@@ -385,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_is_not_reported_and_what_comes_behind_it_is() {
+    fn a_dead_letter_is_not_reported_but_the_rest_of_its_group_is() {
         let settle = |ledger: &Ledger<'_>| {
             for slot in [0, 1, 3, 4] {
                 ledger.acknowledge(slot);
@@ -398,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_behind_a_failure_of_its_group_is_reported_all_the_same() {
+    fn a_dead_letter_after_a_failure_of_its_group_is_reported() {
         let settle = |ledger: &Ledger<'_>| {
             ledger.reject(1, &REFUSAL);
             ledger.dead_letter(1);
@@ -407,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_failure_of_a_group_may_leave_the_queue() {
+    fn only_the_first_failure_of_a_group_may_be_dead_lettered() {
         let letters = |arn: &str, settle: &dyn Fn(&Ledger<'_>)| {
             let event = event("a@1 b@1 c@2 d@2 e@2", arn);
             let ledger = Ledger::open(&Event::parse(event.as_bytes()).unwrap());
@@ -424,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn why_a_record_was_rejected_is_kept_for_who_asks() {
+    fn a_ledger_keeps_rejections_if_told_to() {
         let event = event("a b", "q");
         let event = Event::parse(event.as_bytes()).unwrap();
         for (ledger, expected) in

@@ -1,4 +1,4 @@
-//! What became of each record, and what is answered.
+//! The outcome of each record, and the answer to Lambda.
 
 pub mod ledger;
 pub mod rejection;

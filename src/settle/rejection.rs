@@ -1,37 +1,30 @@
-//! Why a record will never be taken.
+//! Why a record will never be accepted.
 
-use std::fmt;
+use thiserror::Error;
 
 use crate::decode::record::Unreadable;
 
-/// Why a record will never be taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a record will never be accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// Perseus refused a request that held nothing else, with this status and this to say of it (see
+    /// Perseus refused a request with this record only: the status, and the redacted reply (see
     /// [`crate::perseus::redact`]).
+    #[error("status {0}: {1}")]
     Alone(u16, String),
-    /// Perseus refused it by name, in a reply with this status.
+    /// Perseus refused this record by its id, in a reply with this status.
+    #[error("refused by name")]
     ByName(u16),
-    /// It cannot be read.
+    /// The record is malformed.
+    #[error(transparent)]
     Unreadable(Unreadable),
 }
 
 impl Rejection {
-    /// Perseus' status, if it was asked.
+    /// Perseus' status, if the record was sent.
     pub fn status(&self) -> Option<u16> {
         match self {
             Rejection::Alone(status, _) | Rejection::ByName(status) => Some(*status),
             Rejection::Unreadable(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Rejection::Alone(status, said) => write!(f, "status {status}: {said}"),
-            Rejection::ByName(_) => f.write_str("refused by name"),
-            Rejection::Unreadable(what) => what.fmt(f),
         }
     }
 }

@@ -355,6 +355,12 @@ mod tests {
     }
 
     #[test]
+    fn the_reason_for_records_that_cannot_be_sent_is_explained_in_the_documents() {
+        let page = include_str!("../../docs/log-lines.md");
+        assert!(page.contains(&format!("`{UNSENDABLE}`")));
+    }
+
+    #[test]
     fn a_message_has_the_body_and_the_reason_for_the_rejection() {
         let fields = json!({"body": "\u{e9}\n{}", "attributes": {"ApproximateReceiveCount": "3", "MessageGroupId": "g"}});
         let text = |text: &str| json!({"DataType": "String", "StringValue": text});

@@ -1,44 +1,44 @@
-//! What AWS calls things, and what the function was told about SQS.
+//! AWS names and the settings for calls to SQS.
 
 use std::fmt;
 
 use reqwest::Url;
 
-/// What the function was told about SQS.
+/// The settings for calls to SQS.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whether the visibility of messages that come back is changed.
+    /// Whether the visibility timeout of returned messages is changed.
     pub visibility: bool,
-    /// Where rejected records are sent.
+    /// The queue that rejected records are moved to.
     pub rejected_queue: Option<Url>,
-    /// Where all requests go instead of to AWS.
+    /// A custom endpoint for all requests.
     pub endpoint: Option<Url>,
     /// The function's region.
     pub region: String,
-    /// What requests are signed with.
+    /// The keys that sign requests.
     pub credentials: Credentials,
 }
 
-/// The keys of the function's role, as Lambda puts them into the environment.
+/// The keys of the function's role, from the environment that Lambda sets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Names the key; it is sent along.
+    /// The name of the key, which is sent.
     pub access_key_id: String,
-    /// The key, which signs and is never sent.
+    /// The key, which is never sent.
     pub secret_access_key: String,
-    /// Goes along with the keys of a role, which are temporary.
+    /// Sent with the temporary keys of a role.
     pub session_token: Option<String>,
 }
 
-// No secret may be printed by accident.
+// Written by hand so that no secret can be logged by accident.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").finish_non_exhaustive()
     }
 }
 
-/// Whether the path is that of a queue: `/123456789012/orders.fifo`, or `/queue/eu-west-1/000000000000/orders.fifo`, as
-/// LocalStack's `SQS_ENDPOINT_STRATEGY=path` has it.
+/// Whether the path is that of a queue: `/123456789012/orders.fifo`, or `/queue/eu-west-1/000000000000/orders.fifo` with
+/// LocalStack's `SQS_ENDPOINT_STRATEGY=path`.
 pub fn is_queue_url(url: &Url) -> bool {
     let parts: Vec<&str> = url.path().split('/').collect();
     match parts[..] {
@@ -50,8 +50,8 @@ pub fn is_queue_url(url: &Url) -> bool {
     }
 }
 
-/// Whether it is a name that LocalStack gives its queues' hosts (`sqs.eu-west-1.localhost.localstack.cloud`): the address
-/// behind it is 127.0.0.1, or in LocalStack's own containers LocalStack's.
+/// Whether it is a host name of LocalStack (`sqs.eu-west-1.localhost.localstack.cloud`). It resolves to 127.0.0.1, or in
+/// LocalStack's own containers to LocalStack.
 pub(crate) fn is_localstack(host: &str) -> bool {
     const DOMAIN: &str = "localhost.localstack.cloud";
     host.strip_suffix(DOMAIN).is_some_and(|labels| labels.is_empty() || labels.ends_with('.'))
@@ -68,7 +68,7 @@ pub(crate) fn is_account(account: &str) -> bool {
     account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether this can be a region, and nothing else that would be part of a host name.
+/// Whether the characters are those of a region. The region becomes a part of a host name, so nothing else is allowed.
 pub(crate) fn is_region(region: &str) -> bool {
     !region.is_empty() && region.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }

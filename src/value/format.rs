@@ -1,21 +1,21 @@
-//! What requests and replies look like.
+//! The forms of requests and acknowledgements.
 
-/// What a request's body looks like.
+/// The format of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchFormat {
-    /// `{"records":[…]}`: each with its id, its attributes and its body.
+    /// `{"records":[…]}`: each record with its id, attributes and body.
     Records,
-    /// A JSON array of the bodies alone.
+    /// A JSON array of the bodies.
     Array,
-    /// One body a line.
+    /// One body per line.
     Ndjson,
 }
 
 impl BatchFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [BatchFormat; 3] = [BatchFormat::Records, BatchFormat::Array, BatchFormat::Ndjson];
 
-    /// Its name.
+    /// The name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             BatchFormat::Records => "records",
@@ -28,16 +28,16 @@ impl BatchFormat {
 /// What acknowledges a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ack {
-    /// A status of success, unless the reply names failures.
+    /// A successful status, unless the reply names failures.
     Status,
-    /// Nothing less than a reply that is a JSON object with `batchItemFailures`.
+    /// Only a reply that is a JSON object with `batchItemFailures`.
     Body,
 }
 
 /// How a request's body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// Not compressed.
     None,
     /// gzip, at its fastest level.
     Gzip,
@@ -46,10 +46,10 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
 
-    /// Its name, which is also its `content-encoding`.
+    /// The name in the configuration, which is also the `content-encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Compression::None => "none",

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// Whether a URL was written with a host: the parser takes "https:///x" and "https:x" for "https://x".
+/// Whether a URL was written with a host. The parser alone is not enough: it reads "https:///x" and "https:x" as
+/// "https://x".
 pub(crate) fn names_a_host(value: &str, url: &Url) -> bool {
     let rest = value.split_once("://").map(|(_, rest)| rest);
     url.host_str().is_some() && rest.is_some_and(|rest| !rest.starts_with(['/', '\\']))

@@ -1,4 +1,4 @@
-//! Small types that many modules share. This folder imports nothing of the rest.
+//! Small types that many modules share. This folder imports no other module.
 
 pub mod aws;
 pub mod format;

@@ -1,17 +1,17 @@
-//! Texts that become headers.
+//! Texts that become header values.
 
 use reqwest::header::HeaderValue;
 
-/// Whether text is visible ASCII alone.
+/// Whether all characters are visible ASCII.
 pub(crate) fn is_visible(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The longest token. Servers take about this much of all headers together.
+/// The most bytes of a token. Servers accept about this much for all headers together.
 pub(crate) const LONGEST_TOKEN: usize = 8 << 10;
 
-/// The `authorization` header for a token, marked as sensitive so that no one prints it; none if it is
-/// empty, too long or not visible ASCII.
+/// The `authorization` header for a token, marked as sensitive so that it is never printed. `None` if the token is empty,
+/// too long or not visible ASCII.
 pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
     let is_token = (1..=LONGEST_TOKEN).contains(&token.len()) && is_visible(token);
     let mut header = is_token.then(|| HeaderValue::try_from(format!("Bearer {token}")).ok())??;
@@ -19,9 +19,12 @@ pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// A header that no one prints.
+/// A header value that is never printed.
+///
+/// # Panics
+///
+/// If it is not visible ASCII. The configuration accepts nothing else.
 pub(crate) fn sensitive(value: &str) -> HeaderValue {
-    // The configuration takes only visible ASCII for what is not made here.
     let mut header = HeaderValue::try_from(value).expect("visible ASCII is a header value");
     header.set_sensitive(true);
     header
@@ -32,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_sensitive() {
+    fn an_authorization_header_is_sensitive() {
         let header = bearer("hunter2").unwrap();
         assert_eq!(header, "Bearer hunter2");
         assert!(header.is_sensitive());

@@ -7,7 +7,7 @@ use reqwest::header::HeaderValue;
 pub enum Source {
     /// There is none.
     Nowhere,
-    /// The configuration: this is the `authorization` header.
+    /// The configuration; this is the `authorization` header.
     Set(HeaderValue),
     /// A store.
     Store(Store),
@@ -23,14 +23,14 @@ impl Source {
     }
 }
 
-/// A place that holds a token.
+/// A place in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A secret of Secrets Manager.
     Secret {
         /// Its name or ARN.
         id: String,
-        /// The field that is the token, of a secret that is a JSON object; else all of it is.
+        /// The field with the token, if the secret is a JSON object; otherwise the whole secret is the token.
         field: Option<String>,
     },
     /// A parameter of Parameter Store.
@@ -40,14 +40,14 @@ pub enum Place {
     },
 }
 
-/// A place that holds a token, and what it takes to read it.
+/// A place in a store, and how to read it through the AWS Parameters and Secrets Lambda Extension.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Where the token is.
     pub place: Place,
     /// The extension's port.
     pub port: u16,
-    /// What the extension knows the function by; marked as sensitive.
+    /// The header that authenticates the function to the extension; marked as sensitive.
     pub session_token: HeaderValue,
 }
 

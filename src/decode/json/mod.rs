@@ -1,7 +1,9 @@
-//! JSON, walked by blocks of bytes.
+//! JSON text, scanned in blocks of 64 bytes.
 
+mod nesting;
 pub(crate) mod scan;
-pub(crate) mod simd;
+mod simd;
 #[cfg(test)]
 pub(crate) mod strategies;
 pub(crate) mod unescape;
+pub(crate) mod walk;

@@ -1,8 +1,8 @@
-//! JSON text for tests: right, nearly right, and full of what a scan by blocks could stumble over.
+//! proptest strategies for JSON text: valid, almost valid, and with the edge cases of a scan in blocks.
 
 use proptest::{collection::vec, prelude::*, sample::select, string::string_regex};
 
-/// What is between the quotes of a JSON string, in which escapes and surrogates meet in every way.
+/// A JSON string without its quotes, with all kinds of escapes and surrogates next to each other.
 pub(crate) fn raw_string() -> impl Strategy<Value = String> {
     let pieces = [
         "a",
@@ -34,7 +34,7 @@ pub(crate) fn raw_string() -> impl Strategy<Value = String> {
     vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// JSON values, with white space here and there.
+/// A JSON value, with white space in some places.
 pub(crate) fn value() -> impl Strategy<Value = String> {
     let number = string_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,9})?([eE][+-]?[0-9]{1,3})?");
     let leaf = prop_oneof![
@@ -54,23 +54,23 @@ pub(crate) fn value() -> impl Strategy<Value = String> {
 }
 
 fn spaced(value: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
-    (space(), value, space()).prop_map(|(before, value, behind)| before + &value + &behind).boxed()
+    (space(), value, space()).prop_map(|(before, value, after)| before + &value + &after).boxed()
 }
 
 fn space() -> impl Strategy<Value = String> {
     select(&["", "", "", " ", "\n", "\r\n\t  "][..]).prop_map(str::to_owned)
 }
 
-/// What may be taken for JSON: values, values with something changed, and anything else.
+/// A JSON value, a JSON value with changes, or any text.
 pub(crate) fn text() -> impl Strategy<Value = String> {
     let intact = spaced(value());
     let broken = (intact.clone(), vec(change(), 1..3)).prop_map(|(text, changes)| changed(&text, &changes));
     prop_oneof![4 => intact, 6 => broken, 1 => raw_string(), 1 => any::<String>()]
 }
 
+/// Where, how many characters are removed, and the text that is inserted.
 pub(crate) type Change = (proptest::sample::Index, usize, &'static str);
 
-/// Where, how much is taken out, and what comes there.
 pub(crate) fn change() -> impl Strategy<Value = Change> {
     let insertions = [
         "", "", "\"", "\\", "{", "}", "[", "]", ",", ":", "0", "1", "-", "+", ".", "e", "u", "t", "n", " ",

@@ -1,14 +1,11 @@
-//! JSON strings to the text that they stand for.
+//! From JSON strings to their text.
 
 use std::borrow::Cow;
 
-use crate::decode::json::{
-    simd as mask,
-    simd::{BLOCK, Escapes, STEP},
-};
+use crate::decode::json::simd::{self, BLOCK, EscapeScanner, STEP, equal_mask};
 
-/// The text of a JSON string, of which `raw` is what is between the quotes. None if no Unicode text corresponds to it
-/// (a lone surrogate).
+/// The text of a JSON string; `raw` is the string without its quotes. `None` if it holds a lone surrogate, and so is not
+/// Unicode text.
 pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     if !has_escape(raw.as_bytes()) {
         return Some(Cow::Borrowed(raw));
@@ -18,33 +15,33 @@ pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(text).ok().map(Cow::Owned)
 }
 
-// Most strings are names and ids: memchr, made for long ones, would make all decoding 3 to 5 % slower.
+// Most strings are short names and ids. memchr is made for long ones: with it all decoding is 3 to 5 % slower.
 fn has_escape(raw: &[u8]) -> bool {
     let (steps, rest) = raw.as_chunks();
-    steps.iter().any(|step| mask::has(step, b'\\')) || rest.contains(&b'\\')
+    steps.iter().any(|step| simd::contains(step, b'\\')) || rest.contains(&b'\\')
 }
 
-/// Appends that text. If there is none, what has been appended is of no use.
+/// Appends the text. After `None`, `out` ends with garbage.
 pub(crate) fn append(raw: &str, out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
-    // No text is longer than its JSON.
+    // The text is never longer than its JSON string.
     out.resize(start + raw.len() + STEP, 0);
     let len = copy_unescaped(raw.as_bytes(), &mut out[start..])?;
     out.truncate(start + len);
     Some(())
 }
 
-/// Writes the text to `out`, which has room for a step more than it; returns its length.
+/// Writes the text to `out`, which must have room for `STEP` bytes more. Returns the length of the text.
 fn copy_unescaped(raw: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut target = Target { out, len: 0 };
-    let mut escapes = Escapes::default();
+    let mut escapes = EscapeScanner::default();
     let mut copied = 0;
     for start in (0..raw.len()).step_by(BLOCK) {
-        let (mut begins, _) = escapes.next(backslashes(&raw[start..]));
-        while begins != 0 {
-            let at = start + begins.trailing_zeros() as usize;
-            begins &= begins - 1;
-            // Not the second half of a surrogate pair.
+        let mut begin = escapes.next(backslashes(&raw[start..])).begin;
+        while begin != 0 {
+            let at = start + begin.trailing_zeros() as usize;
+            begin &= begin - 1;
+            // The second half of a surrogate pair is copied already.
             if at >= copied {
                 target.copy(raw, copied, at);
                 copied = target.replace(raw, at)?;
@@ -58,19 +55,19 @@ fn copy_unescaped(raw: &[u8], out: &mut [u8]) -> Option<usize> {
 #[inline]
 fn backslashes(rest: &[u8]) -> u64 {
     match rest.first_chunk() {
-        Some(block) => mask::equal(block, b'\\'),
+        Some(block) => equal_mask(block, b'\\'),
         None => {
             let mut block = [0; BLOCK];
             block[..rest.len()].copy_from_slice(rest);
-            mask::equal(&block, b'\\')
+            equal_mask(&block, b'\\')
         }
     }
 }
 
-/// Where the text goes.
+/// The text that is being written.
 struct Target<'a> {
     out: &'a mut [u8],
-    /// Of what is there.
+    /// How much is written.
     len: usize,
 }
 
@@ -78,20 +75,20 @@ impl Target<'_> {
     #[inline]
     fn copy(&mut self, raw: &[u8], from: usize, end: usize) {
         let len = end - from;
-        // A step is more than most runs between two escapes, and one instruction.
+        // Most runs between two escapes are shorter than a step, which one instruction copies.
         match (raw.get(from..from + STEP), self.out.get_mut(self.len..self.len + STEP)) {
-            // What is too much is written over.
+            // The next write overwrites the surplus.
             (Some(step), Some(place)) if len <= STEP => place.copy_from_slice(step),
             _ => self.out[self.len..][..len].copy_from_slice(&raw[from..end]),
         }
         self.len += len;
     }
 
-    /// What the escape at `at` stands for; returns where what is not read yet begins.
+    /// Writes the character of the escape at `at`. Returns where to read on.
     #[inline]
     fn replace(&mut self, raw: &[u8], at: usize) -> Option<usize> {
         let byte = match raw.get(at + 1)? {
-            // It stands for itself, and is copied with what follows.
+            // The character is the one in the text: it is copied with the bytes after it.
             b'"' | b'\\' | b'/' => return Some(at + 1),
             b'n' => b'\n',
             b't' => b'\t',
@@ -110,7 +107,7 @@ impl Target<'_> {
     }
 }
 
-/// The character of a `\u` escape, or of two that are a surrogate pair, and where what follows begins.
+/// The character of a `\u` escape or of a surrogate pair, and where to read on.
 fn code_point(raw: &[u8], at: usize) -> Option<(char, usize)> {
     let unit = unit(raw, at)?;
     if let Some(char) = char::from_u32(unit) {
@@ -121,7 +118,7 @@ fn code_point(raw: &[u8], at: usize) -> Option<(char, usize)> {
     Some((char, at + 12))
 }
 
-/// The number in a `\u` escape.
+/// The UTF-16 code unit of a `\u` escape.
 fn unit(raw: &[u8], at: usize) -> Option<u32> {
     let digits = raw.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |unit, &digit| Some(unit * 16 + char::from(digit).to_digit(16)?))
@@ -132,11 +129,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::decode::json::strategies as specimen;
+    use crate::decode::json::strategies;
 
     proptest! {
         #[test]
-        fn the_text_is_the_one_that_serde_reads(raw in specimen::raw_string()) {
+        fn serde_reads_the_same_text(raw in strategies::raw_string()) {
             let by_serde = serde_json::from_str::<String>(&format!("\"{raw}\"")).ok();
             prop_assert_eq!(text(&raw).map(Cow::into_owned), by_serde.clone());
             let mut out = b"before".to_vec();
@@ -154,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escape_may_be_anywhere_in_a_block() {
+    fn escapes_are_found_at_each_position_of_a_block() {
         for at in 0..200 {
             let raw = "x".repeat(at) + r#"\ud83d\ude00\\\"\u00e9"# + &"y".repeat(at % 70);
             let expected = "x".repeat(at) + "😀\\\"é" + &"y".repeat(at % 70);

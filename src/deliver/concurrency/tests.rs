@@ -1,16 +1,21 @@
 use std::time::Duration;
 
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
-use super::*;
+use super::{
+    controller::{MAX_PAUSE, OUTAGE_TIME},
+    limit::ConcurrencyLimit,
+    signal::Signal,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// One round of as many requests as are allowed, all of 10 ms, answered up to `capacity`.
+/// One round: as many requests as the limit allows, 10 ms each. Perseus answers `capacity` of them.
+/// Returns how many were sent.
 async fn round(limit: &ConcurrencyLimit, capacity: usize) -> usize {
-    let invocation = limit.for_invocation();
+    let invocation = limit.invocation_limit();
     let mut permits = Vec::new();
-    while limit.permits.available_permits() > 0
+    while limit.semaphore.available() > 0
         && let Some(permit) = invocation.acquire().await
     {
         permits.push(permit);
@@ -34,12 +39,12 @@ async fn rounds(limit: &ConcurrencyLimit, capacity: usize, rounds: usize) -> Vec
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_perseus_that_answers_is_not_held_back() {
+async fn the_limit_stays_at_its_highest_while_every_request_is_answered() {
     assert_eq!(rounds(&ConcurrencyLimit::new(10), 10, 3).await, [10, 10, 10]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_finds_the_capacity_and_stays_near() {
+async fn the_limit_finds_the_capacity_and_stays_near_it() {
     for capacity in [3, 7, 20, 45] {
         let limit = ConcurrencyLimit::new(50);
         rounds(&limit, capacity, 40).await;
@@ -50,7 +55,7 @@ async fn it_finds_the_capacity_and_stays_near() {
     }
 }
 
-/// A limit that takes `signal` for an outage by now.
+/// A limit that has seen `signal` until it was an outage.
 async fn in_outage(most: usize, signal: Signal) -> ConcurrencyLimit {
     let limit = ConcurrencyLimit::new(most);
     while !limit.is_outage() {
@@ -60,7 +65,7 @@ async fn in_outage(most: usize, signal: Signal) -> ConcurrencyLimit {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_refusals_halves_the_limit_each_round() {
+async fn rounds_of_overload_halve_the_limit() {
     let limit = ConcurrencyLimit::new(10);
     assert_eq!(rounds(&limit, 0, 7).await, [10, 5, 2, 1, 1, 1, 1]);
 }
@@ -73,7 +78,7 @@ async fn rounds_without_a_usable_reply_for_two_seconds_are_an_outage() {
         let mut requests = 0;
         while !limit.is_outage() {
             // Refused within a millisecond.
-            let invocation = limit.for_invocation();
+            let invocation = limit.invocation_limit();
             let mut permit = invocation.acquire().await.unwrap();
             permit.pause().await;
             advance(MS).await;
@@ -86,12 +91,12 @@ async fn rounds_without_a_usable_reply_for_two_seconds_are_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_failure_is_no_outage_however_fast_requests_fail() {
+async fn half_a_second_of_failures_is_not_an_outage_however_fast_requests_fail() {
     let limit = ConcurrencyLimit::new(10);
     let start = Instant::now();
     let mut requests = 0;
     while start.elapsed() < 500 * MS {
-        let invocation = limit.for_invocation();
+        let invocation = limit.invocation_limit();
         let mut permit = invocation.acquire().await.unwrap();
         permit.pause().await;
         advance(MS).await;
@@ -103,7 +108,7 @@ async fn a_short_failure_is_no_outage_however_fast_requests_fail() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_usable_reply_of_any_kind_is_no_outage() {
+async fn while_any_reply_is_usable_there_is_no_outage() {
     for usable in [Signal::Answered, Signal::Busy] {
         let limit = ConcurrencyLimit::new(1);
         for number in 1..100 {
@@ -116,32 +121,32 @@ async fn a_usable_reply_of_any_kind_is_no_outage() {
         request(&limit, Signal::Busy).await;
     }
     assert!(!limit.is_outage());
-    assert!(limit.allowed() < 1.0);
+    assert!(limit.current() < 1.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failure_in_five_that_says_nothing_of_load_leaves_the_limit_alone() {
+async fn one_500_in_five_does_not_lower_the_limit() {
     let limit = ConcurrencyLimit::new(10);
     for number in 0..200 {
         let signal = if number % 5 == 0 { Signal::Failed } else { Signal::Answered };
         assert_eq!(request(&limit, signal).await, Duration::ZERO, "{number}");
-        assert_eq!(limit.allowed(), 10.0);
+        assert_eq!(limit.current(), 10.0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_is_learnt_from_failures_alone_lowers_the_limit_too() {
+async fn an_outage_of_500s_alone_lowers_the_limit_too() {
     let limit = in_outage(10, Signal::Failed).await;
-    assert!(limit.allowed() < 2.0);
+    assert!(limit.current() < 2.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_an_outage_an_invocation_has_one_probe() {
+async fn in_an_outage_each_invocation_sends_one_probe() {
     let limit = in_outage(10, Signal::Overloaded).await;
     for _ in 0..3 {
-        let invocation = limit.for_invocation();
+        let invocation = limit.invocation_limit();
         let probe = invocation.acquire().await.unwrap();
-        assert!(invocation.allows(), "it is not known yet what comes of the probe");
+        assert!(invocation.allows(), "the probe may still end the outage");
         probe.settle(Signal::Failed);
         assert!(!invocation.allows());
         assert!(invocation.acquire().await.is_none());
@@ -149,9 +154,9 @@ async fn in_an_outage_an_invocation_has_one_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_on_a_connection_that_was_dead_already_is_none() {
+async fn a_probe_on_a_dead_connection_may_be_sent_again() {
     let limit = in_outage(10, Signal::Overloaded).await;
-    let invocation = limit.for_invocation();
+    let invocation = limit.invocation_limit();
     invocation.acquire().await.unwrap().settle(Signal::Unclear);
     assert!(invocation.allows());
     invocation.acquire().await.unwrap().settle(Signal::Overloaded);
@@ -159,9 +164,9 @@ async fn a_probe_on_a_connection_that_was_dead_already_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recovery_is_quick() {
+async fn after_an_outage_the_limit_doubles_each_round() {
     let limit = in_outage(10, Signal::Overloaded).await;
-    let invocation = limit.for_invocation();
+    let invocation = limit.invocation_limit();
     let probe = invocation.acquire().await.unwrap();
     advance(MS).await;
     probe.settle(Signal::Answered);
@@ -170,31 +175,31 @@ async fn a_recovery_is_quick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_short_failure_the_limit_comes_back() {
+async fn after_a_short_failure_the_limit_is_back_within_two_seconds() {
     let limit = ConcurrencyLimit::new(10);
     for _ in 0..4 {
         request(&limit, Signal::Overloaded).await;
     }
     let start = Instant::now();
-    while limit.allowed() < 10.0 {
+    while limit.current() < 10.0 {
         rounds(&limit, 10, 1).await;
     }
     assert!(start.elapsed() < 2_000 * MS, "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_holds_every_request() {
+async fn every_request_waits_for_a_retry_after() {
     let limit = ConcurrencyLimit::new(10);
     limit.retry_after(3_000 * MS);
-    assert!(limit.for_invocation().is_held());
-    assert_eq!(limit.for_invocation().pause(), 3_000 * MS);
+    assert!(limit.invocation_limit().is_held());
+    assert_eq!(limit.invocation_limit().pause(), 3_000 * MS);
     let pause = request(&limit, Signal::Answered).await;
     assert!((3_000 * MS..3_002 * MS).contains(&pause), "{pause:?}");
-    assert!(!limit.for_invocation().is_held());
+    assert!(!limit.invocation_limit().is_held());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_holds_the_probe_of_an_outage_too() {
+async fn the_probe_of_an_outage_waits_for_a_retry_after_too() {
     let limit = in_outage(10, Signal::Overloaded).await;
     limit.retry_after(3_000 * MS);
     let pause = request(&limit, Signal::Overloaded).await;
@@ -202,41 +207,44 @@ async fn a_retry_after_holds_the_probe_of_an_outage_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_ends_what_perseus_asked_for() {
+async fn a_success_ends_every_retry_after() {
     let limit = ConcurrencyLimit::new(10);
     limit.retry_after(30_000 * MS);
     limit.retry_after(3_600_000 * MS);
-    assert_eq!(limit.asked_for(), 3_600_000 * MS);
+    assert_eq!(limit.retry_after_left(), 3_600_000 * MS);
     let start = Instant::now();
     let waiting = async {
-        limit.for_invocation().acquire().await.unwrap().pause().await;
+        limit.invocation_limit().acquire().await.unwrap().pause().await;
         start.elapsed()
     };
     let success = async {
         tokio::time::sleep(50 * MS).await;
-        limit.succeeded();
+        limit.end_retry_after();
     };
     let (waited, ()) = tokio::join!(waiting, success);
     assert!(waited < 60 * MS, "{waited:?}");
-    assert_eq!((limit.asked_for(), limit.for_invocation().pause()), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(
+        (limit.retry_after_left(), limit.invocation_limit().pause()),
+        (Duration::ZERO, Duration::ZERO)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_very_long_retry_after_holds_no_other_request() {
+async fn no_other_request_waits_for_a_retry_after_over_a_minute() {
     let limit = ConcurrencyLimit::new(10);
     for seconds in [61, 3_600, u64::MAX] {
         limit.retry_after(Duration::from_secs(seconds));
-        assert_eq!(limit.for_invocation().pause(), Duration::ZERO, "{seconds}");
-        assert!(limit.asked_for() > Duration::from_secs(60));
+        assert_eq!(limit.invocation_limit().pause(), Duration::ZERO, "{seconds}");
+        assert!(limit.retry_after_left() > Duration::from_secs(60));
     }
     limit.retry_after(Duration::from_secs(60));
-    assert_eq!(limit.for_invocation().pause(), Duration::from_secs(60));
+    assert_eq!(limit.invocation_limit().pause(), Duration::from_secs(60));
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_that_say_nothing_of_capacity_change_nothing() {
+async fn unclear_and_dropped_attempts_do_not_change_the_limit() {
     let limit = ConcurrencyLimit::new(10);
-    let invocation = limit.for_invocation();
+    let invocation = limit.invocation_limit();
     for _ in 0..50 {
         invocation.acquire().await.unwrap().settle(Signal::Unclear);
         drop(invocation.acquire().await);
@@ -246,27 +254,27 @@ async fn failures_that_say_nothing_of_capacity_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn permits_in_use_when_the_limit_falls_are_taken_back_later() {
+async fn when_the_limit_falls_permits_in_use_are_taken_back_later() {
     let limit = ConcurrencyLimit::new(4);
-    let invocation = limit.for_invocation();
+    let invocation = limit.invocation_limit();
     let mut permits = Vec::new();
     for _ in 0..4 {
         permits.extend(invocation.acquire().await);
     }
     advance(MS).await;
     permits.pop().unwrap().settle(Signal::Overloaded);
-    // Two are allowed, three are out.
-    assert_eq!(limit.permits.available_permits(), 0);
+    // Two are allowed, three are in use.
+    assert_eq!(limit.semaphore.available(), 0);
     drop(permits.pop());
-    assert_eq!(limit.permits.available_permits(), 0);
+    assert_eq!(limit.semaphore.available(), 0);
     drop(permits);
-    assert_eq!(limit.permits.available_permits(), 2);
+    assert_eq!(limit.semaphore.available(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn permits_that_are_owed_when_the_limit_rises_again_are_not_given_twice() {
+async fn when_the_limit_rises_again_owed_permits_are_not_added_twice() {
     let limit = ConcurrencyLimit::new(8);
-    let invocation = limit.for_invocation();
+    let invocation = limit.invocation_limit();
     let mut permits = Vec::new();
     for _ in 0..8 {
         permits.extend(invocation.acquire().await);
@@ -274,23 +282,22 @@ async fn permits_that_are_owed_when_the_limit_rises_again_are_not_given_twice() 
     advance(MS).await;
     // The limit falls to four while seven requests are in flight: three permits are owed.
     permits.pop().unwrap().settle(Signal::Busy);
-    assert_eq!((limit.allowed(), limit.permits.available_permits()), (4.0, 0));
-    // It rises while they still are. Each request of a round of its own counts alone.
+    assert_eq!((limit.current(), limit.semaphore.available()), (4.0, 0));
+    // The limit rises while they are still in flight.
     for _ in 0..3 {
-        limit.state().round = Round::new();
-        limit.state().round.answered = 7;
+        limit.state().controller.begin_round(7);
         let began = Instant::now();
-        limit.learn(began, Signal::Answered);
-        assert!(limit.permits.available_permits() <= 1);
+        limit.record(began, Signal::Answered);
+        assert!(limit.semaphore.available() <= 1);
     }
-    let allowed = limit.allowed();
+    let allowed = limit.current();
     assert!(allowed > 4.0);
     drop(permits);
-    assert_eq!(limit.permits.available_permits().to_string(), allowed.to_string());
+    assert_eq!(limit.semaphore.available().to_string(), allowed.to_string());
 }
 
 #[tokio::test(start_paused = true)]
-async fn rounds_that_are_refused_in_part_are_no_outage() {
+async fn rounds_with_some_answers_are_not_an_outage() {
     let limit = ConcurrencyLimit::new(10);
     for _ in 0..100 {
         round(&limit, 1).await;
@@ -300,22 +307,22 @@ async fn rounds_that_are_refused_in_part_are_no_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn few_requests_say_nothing_of_a_limit_that_they_do_not_come_near() {
+async fn requests_far_below_the_limit_do_not_raise_it() {
     let limit = ConcurrencyLimit::new(10);
     rounds(&limit, 4, 20).await;
     request(&limit, Signal::Answered).await;
-    let allowed = limit.allowed();
+    let allowed = limit.current();
     assert!((3.0..9.0).contains(&allowed));
     for _ in 0..50 {
         request(&limit, Signal::Answered).await;
     }
-    assert_eq!(limit.allowed(), allowed);
+    assert_eq!(limit.current(), allowed);
 }
 
-/// One request of 100 ms by itself, after the pause that this returns.
+/// A single request of 100 ms. Returns the pause before it.
 async fn request(limit: &ConcurrencyLimit, signal: Signal) -> Duration {
     let start = Instant::now();
-    let invocation = limit.for_invocation();
+    let invocation = limit.invocation_limit();
     let mut permit = invocation.acquire().await.unwrap();
     permit.pause().await;
     let pause = start.elapsed();
@@ -325,59 +332,63 @@ async fn request(limit: &ConcurrencyLimit, signal: Signal) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn below_one_the_limit_is_a_pause() {
+async fn a_limit_below_one_is_a_pause_between_requests() {
     let limit = ConcurrencyLimit::new(1);
     request(&limit, Signal::Busy).await;
     request(&limit, Signal::Busy).await;
-    assert_eq!(limit.allowed(), 0.25);
-    let due = limit.for_invocation().pause();
+    assert_eq!(limit.current(), 0.25);
+    let due = limit.invocation_limit().pause();
     assert!((150 * MS..450 * MS).contains(&due), "{due:?}");
     let pause = request(&limit, Signal::Answered).await;
     assert!((due..due + 2 * MS).contains(&pause), "{pause:?} of {due:?}");
     for allowed in [0.5, 0.625, 0.75, 0.875, 1.0] {
-        assert!(limit.for_invocation().pause() > Duration::ZERO);
+        assert!(limit.invocation_limit().pause() > Duration::ZERO);
         request(&limit, Signal::Answered).await;
-        assert_eq!(limit.allowed(), allowed);
+        assert_eq!(limit.current(), allowed);
     }
-    assert_eq!(limit.for_invocation().pause(), Duration::ZERO);
+    assert_eq!(limit.invocation_limit().pause(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_are_bounded_and_spread() {
+async fn pauses_are_at_most_five_seconds_and_have_jitter() {
     let limit = ConcurrencyLimit::new(1);
     let mut pauses = Vec::new();
     for _ in 0..100 {
         pauses.push(request(&limit, Signal::Busy).await);
     }
-    assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE + MS), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE + MS), "{pauses:?}");
     pauses.sort_unstable();
     pauses.dedup();
     assert!(pauses.len() > 20, "{pauses:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_does_not_wait() {
+async fn the_probe_of_an_outage_does_not_pause() {
     let limit = in_outage(1, Signal::Overloaded).await;
     assert_eq!(request(&limit, Signal::Overloaded).await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_one_by_one_are_the_edge_and_not_an_outage() {
+async fn a_failure_after_every_success_keeps_the_limit_at_one_or_below() {
     let limit = ConcurrencyLimit::new(10);
-    // It goes as low as 10, 5, 2, 1 ... and a success now and then does not bring it back to 10 at once.
+    // The limit falls from 10 to below one. A success now and then must not double it back to 10.
     rounds(&limit, 0, 5).await;
-    assert!(limit.allowed() < 1.0);
+    assert!(limit.current() < 1.0);
     for _ in 0..10 {
         request(&limit, Signal::Answered).await;
         request(&limit, Signal::Overloaded).await;
-        assert!(limit.allowed() <= 1.0, "{}", limit.allowed());
+        assert!(limit.current() <= 1.0, "{}", limit.current());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_fixed_learns_nothing() {
+async fn a_fixed_limit_never_changes() {
     let limit = ConcurrencyLimit::fixed(10);
     assert_eq!(rounds(&limit, 0, 7).await, [10; 7]);
     limit.retry_after(10 * OUTAGE_TIME);
-    assert!(!limit.is_outage() && limit.asked_for().is_zero() && limit.for_invocation().pause().is_zero());
+    assert!(
+        !limit.is_outage()
+            && limit.retry_after_left().is_zero()
+            && limit.invocation_limit().pause().is_zero()
+    );
 }

@@ -26,17 +26,18 @@ pub(super) fn requests_in_spite_of(
 ) -> HashMap<u32, u32> {
     let mut events: Vec<(Ms, bool, usize)> = Vec::with_capacity(2 * history.exchanges.len());
     for (place, exchange) in history.exchanges.iter().enumerate() {
-        events.push((exchange.arrived, false, place));
-        events.push((exchange.ended, true, place));
+        events.push((exchange.arrived, true, place));
+        events.push((exchange.ended, false, place));
     }
+    // In the same millisecond a reply comes first: the requests that arrive then were sent because of it.
     events.sort_unstable();
     let mut runs: HashMap<u32, Run> = HashMap::new();
     let mut in_spite = HashMap::new();
-    for (now, is_end, place) in events {
+    for (now, is_arrival, place) in events {
         let exchange = &history.exchanges[place];
         let Some(invocation) = history.invocations.get(exchange.invocation as usize) else { continue };
         let run = runs.entry(invocation.environment).or_default();
-        if !is_end {
+        if is_arrival {
             if run.enough.is_some_and(|enough| now > enough + history.rules.slack) {
                 *in_spite.entry(exchange.invocation).or_default() += 1;
             }

@@ -90,7 +90,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a verdict by name on bodies alone is believed",
-        file: "deliver/delivery.rs",
+        file: "deliver/answer.rs",
         good: "Vec::new()",
         bad: "outstanding.ids()",
         scenario: "flaky",
@@ -163,7 +163,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "an empty id is reported",
-        file: "lambda/handler.rs",
+        file: "lambda/response.rs",
         good: "outstanding.into_iter().for_each(|id| response.add_failure(id));",
         bad: "outstanding.into_iter().for_each(|_| response.add_failure(\"\"));",
         scenario: "outage",
@@ -187,8 +187,8 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "the strict mode is ignored",
-        file: "deliver/delivery.rs",
-        good: "self.config.ack == Ack::Body || action(reply.status) == Action::Read",
+        file: "deliver/answer.rs",
+        good: "config.ack == Ack::Body || action(reply.status) == Action::Read",
         bad: "action(reply.status) == Action::Read",
         scenario: "verdicts",
         breaks: LOSS,
@@ -203,10 +203,10 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "a 409 ends the invocation",
-        file: "deliver/delivery.rs",
-        good: "outstanding.failed(Some(status), format!(\"status {status}\"))",
-        bad: "{ outstanding.failed(Some(status), String::new()); if status == 409 { self.stop.set(\"a 409\"); \
-              return Next::Never; } }",
+        file: "deliver/next_step.rs",
+        good: "outstanding.failed(Some(*status), format!(\"status {status}\"))",
+        bad: "{ outstanding.failed(Some(*status), String::new()); if *status == 409 { self.stop.set(\"a 409\"); \
+              return NextStep::Finish; } }",
         scenario: "flaky",
         breaks: RETURNED,
     },
@@ -220,7 +220,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         name: "an outage needs no time",
-        file: "deliver/concurrency.rs",
+        file: "deliver/concurrency/controller.rs",
         good: "since.elapsed() >= OUTAGE_TIME",
         bad: "{ let _ = since; true }",
         scenario: "blips",
@@ -229,22 +229,23 @@ pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         name: "what only fails is no part of an outage",
         file: "deliver/delivery.rs",
-        good: "permit.settle(signal(&answer, had_fair_time))",
-        bad: "permit.settle(match signal(&answer, had_fair_time) { Signal::Failed => Signal::Unclear, other => other })",
+        good: "permit.settle(answer.signal(had_expected_time))",
+        bad: "permit.settle({ use crate::deliver::concurrency::signal::Signal; \
+              match answer.signal(had_expected_time) { Signal::Failed => Signal::Unclear, other => other } })",
         scenario: "outage",
         breaks: "outages are noticed",
     },
     Defect {
         name: "refusals of everything are not noticed",
-        file: "deliver/refusals.rs",
-        good: "state.in_a_row >= self.enough && state.single >= ENOUGH_SINGLE",
+        file: "deliver/refusal_streak.rs",
+        good: "self.is_enabled && state.requests >= CONCLUSIVE && state.records >= CONCLUSIVE_RECORDS",
         bad: "{ let _ = &state; false }",
         scenario: "outage",
         breaks: "refusals are noticed",
     },
     Defect {
         name: "an acceptance does not end that all is refused",
-        file: "deliver/refusals.rs",
+        file: "deliver/refusal_streak.rs",
         good: "*self.state() = State::default()",
         bad: "()",
         scenario: "poison",

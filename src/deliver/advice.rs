@@ -1,0 +1,84 @@
+//! The error lines that say where to look. Each is logged once in an invocation.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use reqwest::header::HeaderValue;
+use tracing::error;
+
+use crate::{
+    deliver::{answer::HTML_PAGE, context::DeliveryContext, outstanding::Outstanding},
+    perseus::{client::Reply, reply::WITHOUT_FAILURES, status::Misconfigured},
+    value::format::Ack,
+};
+
+/// Which of the lines this invocation has logged.
+#[derive(Debug, Default)]
+pub(crate) struct Advice {
+    not_perseus: AtomicBool,
+    refuses_all: AtomicBool,
+}
+
+impl DeliveryContext<'_> {
+    /// The set-up is wrong: ends all sending in this invocation.
+    pub(super) fn stop_misconfigured(&self, misconfigured: Misconfigured, said: &str) {
+        if self.stop.set("the set-up is wrong") {
+            error!(
+                requestId = self.request_id,
+                status = misconfigured.status(),
+                reply = said,
+                lookAt = misconfigured.look_at(&self.config.credentials()),
+                "Perseus does not take what this set-up sends; nothing more is sent in this invocation"
+            );
+        }
+    }
+
+    /// A reply shows that the server is not Perseus.
+    pub(super) fn advise_not_perseus(&self, status: u16, what: &str) {
+        let look_at = match what {
+            HTML_PAGE => "PERSEUS_URL (what answers there is a sign-in page, a gateway or a web server)",
+            WITHOUT_FAILURES if self.config.ack == Ack::Body => {
+                "PERSEUS_URL (does Perseus answer there?), and PERSEUS_ACK, which asks for batchItemFailures in each reply"
+            }
+            _ => return,
+        };
+        if !self.advice.not_perseus.swap(true, Relaxed) {
+            error!(
+                requestId = self.request_id,
+                status,
+                reason = what,
+                lookAt = look_at,
+                "a reply that is not Perseus': nothing in it counts as acknowledged"
+            );
+        }
+    }
+
+    /// Perseus, or a server in front of it that answers with an HTML page, refuses everything.
+    pub(super) fn advise_refuses_all(&self, status: u16, reason: &str, is_page: bool) {
+        let look_at = match status {
+            _ if is_page => {
+                "PERSEUS_URL (a proxy or web server answers with a page of HTML, before Perseus has seen anything)"
+            }
+            413 => "BATCH_MAX_BYTES, and the largest body that Perseus and the proxies before it take",
+            _ => {
+                "what Perseus expects (a new version or schema?), BATCH_FORMAT, PERSEUS_COMPRESSION and PERSEUS_HEADERS"
+            }
+        };
+        if !self.advice.refuses_all.swap(true, Relaxed) {
+            error!(
+                requestId = self.request_id,
+                status,
+                reason,
+                lookAt = look_at,
+                "Perseus refuses everything: no record is rejected, and one batch is tried in each invocation"
+            );
+        }
+    }
+
+    /// The beginning of a refusal, without secrets and without what it repeats of the records.
+    pub(super) fn excerpt(&self, reply: &Reply, outstanding: &Outstanding<'_>) -> String {
+        let tokens = self.authentication.headers();
+        let headers = tokens.iter().chain(self.config.headers.values()).map(HeaderValue::as_bytes);
+        let query = self.config.url.query().unwrap_or_default().as_bytes();
+        outstanding.excerpt(&reply.body, &headers.chain([query]).collect::<Vec<_>>())
+    }
+}

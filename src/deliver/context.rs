@@ -1,0 +1,73 @@
+//! What all deliveries of one invocation share.
+
+use crate::{
+    config::Config,
+    core_time::CoreTime,
+    deadline::Deadline,
+    deliver::{
+        advice::Advice, concurrency::invocation::InvocationLimit, latency::LatencyEstimate,
+        refusal_streak::RefusalStreak, stop::StopSignal,
+    },
+    perseus::{auth::Authentication, client::Perseus},
+    settle::ledger::Ledger,
+    telemetry::{counters::Counters, trace::TraceContext},
+};
+
+/// What all deliveries of one invocation share.
+#[derive(Debug)]
+pub(crate) struct DeliveryContext<'a> {
+    /// The HTTP client.
+    pub(crate) perseus: &'a Perseus,
+    /// The credentials.
+    pub(crate) authentication: Authentication<'a>,
+    /// How many requests may be in flight.
+    pub(crate) limit: InvocationLimit<'a>,
+    /// Whether Perseus refuses everything.
+    pub(crate) refusals: &'a RefusalStreak,
+    /// How long an attempt takes.
+    pub(crate) latency: &'a LatencyEstimate,
+    /// The configuration.
+    pub(crate) config: &'a Config,
+    /// The CPU time that all deliveries of this invocation share.
+    pub(crate) core_time: CoreTime,
+    /// The outcome of each record.
+    pub(crate) ledger: &'a Ledger<'a>,
+    /// When sending ends.
+    pub(crate) deadline: Deadline,
+    /// The trace that the requests belong to.
+    pub(crate) trace: TraceContext,
+    /// The invocation's id, for the log.
+    pub(crate) request_id: &'a str,
+    /// Counters of this invocation.
+    pub(crate) counters: Counters,
+    /// Ends all sending once the set-up is known to be wrong.
+    pub(crate) stop: StopSignal,
+    /// The error lines that say where to look.
+    pub(crate) advice: Advice,
+}
+
+impl DeliveryContext<'_> {
+    /// Whether there is a token, if one is needed. If not, nothing is sent in this invocation.
+    pub(super) async fn has_credentials(&self) -> bool {
+        let is_given = self.authentication.is_given(self.deadline.cutoff()).await;
+        if !is_given {
+            self.stop.set("there is no token");
+        }
+        is_given
+    }
+
+    /// Whether a delivery may begin now.
+    pub(super) fn may_deliver(&self) -> bool {
+        self.may_attempt(false)
+    }
+
+    /// Whether an attempt may begin now: it would end before the cutoff, and might succeed. If Perseus refuses everything,
+    /// only a probe may.
+    pub(super) fn may_attempt(&self, is_probe: bool) -> bool {
+        let takes = self.limit.pause().saturating_add(self.latency.expected());
+        !self.stop.is_set()
+            && (is_probe || !self.refusals.refuses_all())
+            && self.deadline.allows(takes)
+            && self.limit.allows()
+    }
+}
