@@ -64,7 +64,7 @@ pub enum Failure {
     /// The connection ended before the reply did.
     #[error("a reply cut short")]
     CutShort(#[source] reqwest::Error),
-    /// The reply is longer than [`LONGEST_REPLY`].
+    /// The reply is longer than 64 KiB.
     #[error("a reply that is too long")]
     TooLong,
     /// The reply is not the documented JSON.
