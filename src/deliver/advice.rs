@@ -1,6 +1,6 @@
 //! The error lines that say where to look. Each is logged once in an invocation.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use reqwest::header::HeaderValue;
 use tracing::error;
@@ -10,13 +10,6 @@ use crate::{
     perseus::{client::Reply, reply::WITHOUT_FAILURES, status::Misconfigured},
     value::format::Ack,
 };
-
-/// Which of the lines this invocation has logged.
-#[derive(Debug, Default)]
-pub(crate) struct Advice {
-    not_perseus: AtomicBool,
-    refuses_all: AtomicBool,
-}
 
 impl DeliveryContext<'_> {
     /// The set-up is wrong: ends all sending in this invocation.

@@ -1,12 +1,14 @@
 //! What all deliveries of one invocation share.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::{
     config::Config,
     core_time::CoreTime,
     deadline::Deadline,
     deliver::{
-        advice::Advice, concurrency::invocation::InvocationLimit, latency::LatencyEstimate,
-        refusal_streak::RefusalStreak, stop::StopSignal,
+        concurrency::invocation::InvocationLimit, latency::LatencyEstimate, refusal_streak::RefusalStreak,
+        stop::StopSignal,
     },
     perseus::{auth::Authentication, client::Perseus},
     settle::ledger::Ledger,
@@ -44,6 +46,13 @@ pub(crate) struct DeliveryContext<'a> {
     pub(crate) stop: StopSignal,
     /// The error lines that say where to look.
     pub(crate) advice: Advice,
+}
+
+/// Which error lines that say where to look this invocation has logged.
+#[derive(Debug, Default)]
+pub(crate) struct Advice {
+    pub(super) not_perseus: AtomicBool,
+    pub(super) refuses_all: AtomicBool,
 }
 
 impl DeliveryContext<'_> {

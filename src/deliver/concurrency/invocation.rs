@@ -1,27 +1,25 @@
 //! The concurrency limit as one invocation sees it: in an outage it has a single probe.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::deliver::concurrency::{limit::ConcurrencyLimit, permit::Permit};
+use crate::deliver::concurrency::{
+    limit::ConcurrencyLimit,
+    permit::{Permit, Probe},
+};
 
 /// The concurrency limit as one invocation sees it.
 #[derive(Debug)]
 pub(crate) struct InvocationLimit<'a> {
     limit: &'a ConcurrencyLimit,
-    /// Whether the one probe that it has in an outage is spent.
-    has_probed: AtomicBool,
-    /// Whether that probe is still in flight.
-    is_probing: AtomicBool,
+    probe: Probe,
 }
 
-impl<'a> InvocationLimit<'a> {
-    pub(super) fn new(limit: &'a ConcurrencyLimit) -> Self {
-        InvocationLimit { limit, has_probed: AtomicBool::new(false), is_probing: AtomicBool::new(false) }
+impl ConcurrencyLimit {
+    /// The limit as one invocation sees it.
+    pub(crate) fn invocation_limit(&self) -> InvocationLimit<'_> {
+        InvocationLimit { limit: self, probe: Probe::default() }
     }
 }
 
@@ -34,7 +32,7 @@ impl InvocationLimit<'_> {
     /// Whether a request may be sent, now or after a wait. In an outage only the probe may, but while it is in flight it
     /// may still end the outage.
     pub(crate) fn allows(&self) -> bool {
-        !self.limit.is_outage() || !self.has_probed.load(Relaxed) || self.is_probing.load(Relaxed)
+        !self.limit.is_outage() || !self.probe.is_spent() || self.probe.is_in_flight()
     }
 
     /// How long the next request has to wait, even if no other is in flight.
@@ -70,23 +68,9 @@ impl InvocationLimit<'_> {
     /// Waits for a permit. None in an outage whose probe is spent.
     pub(crate) async fn acquire(&self) -> Option<Permit<'_>> {
         let permit = self.limit.acquire().await;
-        let probe_of = if self.limit.is_outage() {
-            if self.has_probed.swap(true, Relaxed) {
-                return None;
-            }
-            self.is_probing.store(true, Relaxed);
-            Some(self)
-        } else {
-            None
-        };
-        Some(Permit::new(self.limit, permit, probe_of))
-    }
-
-    pub(super) fn give_probe_back(&self) {
-        self.has_probed.store(false, Relaxed);
-    }
-
-    pub(super) fn end_probe(&self) {
-        self.is_probing.store(false, Relaxed);
+        if !self.limit.is_outage() {
+            return Some(Permit::new(self.limit, permit, None));
+        }
+        self.probe.begin().then(|| Permit::new(self.limit, permit, Some(&self.probe)))
     }
 }

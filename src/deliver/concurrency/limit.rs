@@ -13,7 +13,6 @@ use tokio::{
 
 use crate::deliver::concurrency::{
     controller::Controller,
-    invocation::InvocationLimit,
     semaphore::{ShrinkablePermit, ShrinkableSemaphore},
     signal::Signal,
 };
@@ -59,11 +58,6 @@ impl ConcurrencyLimit {
     /// A limit that never changes.
     pub(crate) fn fixed(max_in_flight: usize) -> Self {
         ConcurrencyLimit { is_adaptive: false, ..ConcurrencyLimit::new(max_in_flight) }
-    }
-
-    /// The limit as one invocation sees it.
-    pub(crate) fn invocation_limit(&self) -> InvocationLimit<'_> {
-        InvocationLimit::new(self)
     }
 
     /// Whether Perseus gives no usable reply at all.

@@ -1,10 +1,10 @@
 //! The permission to have one request in flight.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use tokio::time::Instant;
 
-use crate::deliver::concurrency::{
-    invocation::InvocationLimit, limit::ConcurrencyLimit, semaphore::ShrinkablePermit, signal::Signal,
-};
+use crate::deliver::concurrency::{limit::ConcurrencyLimit, semaphore::ShrinkablePermit, signal::Signal};
 
 /// The permission to have one request in flight.
 #[derive(Debug)]
@@ -13,22 +13,50 @@ pub(crate) struct Permit<'a> {
     #[expect(dead_code, reason = "held until the request has ended")]
     permit: ShrinkablePermit<'a>,
     began: Instant,
-    /// The invocation whose probe this is.
-    probe_of: Option<&'a InvocationLimit<'a>>,
+    /// The probe that this request is.
+    probe: Option<&'a Probe>,
+}
+
+/// The one request that an invocation may send in an outage.
+#[derive(Debug, Default)]
+pub(super) struct Probe {
+    is_spent: AtomicBool,
+    is_in_flight: AtomicBool,
+}
+
+impl Probe {
+    /// Whether the probe was sent.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent.load(Relaxed)
+    }
+
+    /// Whether it is not known yet how the probe ends.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.is_in_flight.load(Relaxed)
+    }
+
+    /// Takes the probe. False if it is spent.
+    pub(super) fn begin(&self) -> bool {
+        let is_free = !self.is_spent.swap(true, Relaxed);
+        if is_free {
+            self.is_in_flight.store(true, Relaxed);
+        }
+        is_free
+    }
 }
 
 impl<'a> Permit<'a> {
     pub(super) fn new(
         limit: &'a ConcurrencyLimit,
         permit: ShrinkablePermit<'a>,
-        probe_of: Option<&'a InvocationLimit<'a>>,
+        probe: Option<&'a Probe>,
     ) -> Self {
-        Permit { limit, permit, began: Instant::now(), probe_of }
+        Permit { limit, permit, began: Instant::now(), probe }
     }
 }
 
 impl Permit<'_> {
-    /// Waits until the request may be sent. [`InvocationLimit::pause`] tells how long that is.
+    /// Waits until the request may be sent. The invocation's limit tells how long that is.
     pub(crate) async fn pause(&mut self) {
         self.limit.wait().await;
         self.began = Instant::now();
@@ -36,8 +64,8 @@ impl Permit<'_> {
 
     /// Gives the permit back and tells the limit how the request ended. A permit that is dropped instead tells nothing.
     pub(crate) fn settle(self, signal: Signal) {
-        if let (Signal::Unclear, Some(invocation)) = (signal, self.probe_of) {
-            invocation.give_probe_back();
+        if let (Signal::Unclear, Some(probe)) = (signal, self.probe) {
+            probe.is_spent.store(false, Relaxed);
         }
         self.limit.record(self.began, signal);
     }
@@ -45,8 +73,8 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Some(invocation) = self.probe_of {
-            invocation.end_probe();
+        if let Some(probe) = self.probe {
+            probe.is_in_flight.store(false, Relaxed);
         }
     }
 }
