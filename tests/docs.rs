@@ -1,5 +1,5 @@
-//! The documents are true where a test can check it: links lead somewhere, and each log line, alarm and variable is
-//! explained.
+//! The documents are true where a test can tell: each link leads somewhere, and each log line, reason, alarm and variable
+//! is explained.
 
 use std::{
     collections::BTreeSet,

@@ -11,7 +11,7 @@ use crate::{
 /// The token as one invocation uses it. If Perseus refuses the token, it is read from its store again, once per
 /// invocation, even if the refusal meets many batches.
 #[derive(Debug)]
-pub struct Authentication<'a> {
+pub(crate) struct Authentication<'a> {
     token: &'a Token,
     request_id: &'a str,
     renewal: OnceCell<()>,
@@ -19,12 +19,12 @@ pub struct Authentication<'a> {
 
 impl<'a> Authentication<'a> {
     /// The authentication of the invocation with this id.
-    pub fn new(token: &'a Token, request_id: &'a str) -> Self {
+    pub(crate) fn new(token: &'a Token, request_id: &'a str) -> Self {
         Authentication { token, request_id, renewal: OnceCell::new() }
     }
 
     /// Whether requests can be sent: the token is known, or none is configured. Logs why if not.
-    pub async fn is_given(&self, cutoff: Instant) -> bool {
+    pub(crate) async fn is_given(&self, cutoff: Instant) -> bool {
         let known = self.token.make_known(cutoff).await;
         if let Err(missing) = &known {
             log_line!(
@@ -38,17 +38,17 @@ impl<'a> Authentication<'a> {
     }
 
     /// The `authorization` header for a request, if there is one.
-    pub async fn header(&self) -> Option<HeaderValue> {
+    pub(crate) async fn header(&self) -> Option<HeaderValue> {
         self.token.header().await
     }
 
     /// The current `authorization` header and the one before it. No word of them may be logged.
-    pub fn headers(&self) -> Vec<HeaderValue> {
+    pub(crate) fn headers(&self) -> Vec<HeaderValue> {
         self.token.headers()
     }
 
     /// Call this when Perseus refuses a header. Returns whether another header is known now.
-    pub async fn is_renewed(&self, refused: Option<&HeaderValue>, cutoff: Instant) -> bool {
+    pub(crate) async fn is_renewed(&self, refused: Option<&HeaderValue>, cutoff: Instant) -> bool {
         self.renewal.get_or_init(|| self.renew(refused, cutoff)).await;
         // No `.await` here: waiting batches must not continue before the refusal is logged.
         !self.token.is_newest(refused)

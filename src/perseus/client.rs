@@ -56,7 +56,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
 /// Which connection an attempt uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
+pub(crate) enum Connection {
     /// One from the pool, or a new one if there is none.
     Any,
     /// A new one. Pooled connections may have died while the environment was frozen.
@@ -65,7 +65,7 @@ pub enum Connection {
 
 /// A client for one Perseus server.
 #[derive(Debug)]
-pub struct Perseus {
+pub(crate) struct Perseus {
     clients: Clients,
     url: Url,
     request_timeout: Duration,
@@ -92,7 +92,7 @@ task_local! {
 
 /// A reply to an attempt.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The status code.
     pub status: StatusCode,
     /// How long Perseus asks to wait (`Retry-After`).
@@ -105,7 +105,7 @@ pub struct Reply {
 
 /// Why an attempt has no readable reply. It is unknown whether Perseus took the records.
 #[derive(Debug, Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// No reply came in time.
     #[error("timed out")]
     Timeout,
@@ -148,7 +148,7 @@ impl Perseus {
     /// # Errors
     ///
     /// If TLS cannot be set up.
-    pub fn new(config: &Config) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(config: &Config) -> Result<Self, reqwest::Error> {
         let clients = Clients {
             headers: headers(&config.headers),
             authorities: config.authorities.clone(),
@@ -169,7 +169,7 @@ impl Perseus {
     /// # Errors
     ///
     /// If there is no reply, or it cannot be read.
-    pub async fn attempt(
+    pub(crate) async fn attempt(
         &self,
         request: Request,
         authorization: Option<&HeaderValue>,

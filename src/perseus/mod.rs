@@ -1,11 +1,11 @@
 //! Everything about Perseus: the client, what its replies mean, and the token.
 
-pub mod auth;
-pub mod client;
+pub(crate) mod auth;
+pub(crate) mod client;
 pub(crate) mod hint;
-pub mod redact;
+pub(crate) mod redact;
 pub mod reply;
 pub mod retry_after;
-pub mod status;
-pub mod token;
-pub mod token_store;
+pub(crate) mod status;
+pub(crate) mod token;
+pub(crate) mod token_store;

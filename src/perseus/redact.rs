@@ -32,7 +32,7 @@ const FIELDS: &[&str] = &[
 
 /// The beginning of `reply` as visible ASCII. A word is replaced by `~` if `private` holds for it (in lower case) and it
 /// does not occur in `public`.
-pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a str]) -> String {
+pub(crate) fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a str]) -> String {
     let is_word = |b: &u8| b.is_ascii_alphanumeric();
     let mut excerpt = String::new();
     // The cut may split a word. Its first part still occurs in the request, so it is found and replaced.
@@ -56,19 +56,19 @@ pub fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a 
 }
 
 /// Whether `word` occurs in `text`.
-pub fn occurs(word: &[u8], text: &[u8]) -> bool {
+pub(crate) fn occurs(word: &[u8], text: &[u8]) -> bool {
     memmem::find(text, word).is_some()
 }
 
 /// Whether `word` is part of a secret, or contains a word of the secret.
-pub fn tells(word: &[u8], secret: &[u8]) -> bool {
+pub(crate) fn tells(word: &[u8], secret: &[u8]) -> bool {
     let words = secret.split(|b| !b.is_ascii_alphanumeric());
     occurs(word, secret) || words.filter(|own| own.len() > SHORTEST_WORD).any(|own| occurs(own, word))
 }
 
 /// Replaces each literal copy of a secret in the text by `~`, also if the secret's words are short. `secrets` are in
 /// lower case.
-pub fn without(secrets: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
+pub(crate) fn without(secrets: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
     let mut parts: Vec<_> = secrets.iter().flat_map(|secret| secret.split(|b| *b == b' ')).collect();
     parts.retain(|part| part.len() > SHORTEST_WORD);
     // Longest first: otherwise a secret's prefix is removed and its tail stays.

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 
 /// What a status asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// All records are accepted, unless the body names failures.
     Accept,
     /// The body must say which records failed.
@@ -21,16 +21,16 @@ pub enum Action {
 
 /// A status that means that the set-up is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Misconfigured(StatusCode);
+pub(crate) struct Misconfigured(StatusCode);
 
 impl Misconfigured {
     /// The status code.
-    pub fn status(self) -> u16 {
+    pub(crate) fn status(self) -> u16 {
         self.0.as_u16()
     }
 
     /// The settings to look at. `credentials` names the setting that holds the token.
-    pub fn look_at(self, credentials: &str) -> &str {
+    pub(crate) fn look_at(self, credentials: &str) -> &str {
         match self.0.as_u16() {
             401 | 403 | 407 => credentials,
             406 | 415 => "BATCH_FORMAT and PERSEUS_COMPRESSION",
@@ -50,7 +50,7 @@ impl fmt::Display for Misconfigured {
 }
 
 /// What `status` asks for. An undefined status is treated like a 500, so that it acknowledges nothing.
-pub fn action(status: StatusCode) -> Action {
+pub(crate) fn action(status: StatusCode) -> Action {
     match status.as_u16() {
         200 | 201 | 202 | 204 => Action::Accept,
         207 => Action::Read,

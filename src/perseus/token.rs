@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The token of the process.
 #[derive(Debug)]
-pub struct Token {
+pub(crate) struct Token {
     source: Source,
     /// Held while the store is asked, so that one request is enough for all who wait.
     asking: sync::Mutex<()>,
@@ -28,7 +28,7 @@ pub struct Token {
 
 impl Token {
     /// The token from this source. It does not ask a store yet.
-    pub fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source) -> Self {
         let known = match &source {
             Source::Set(header) => vec![header.clone()],
             Source::Nowhere | Source::Store(_) => Vec::new(),
@@ -37,12 +37,12 @@ impl Token {
     }
 
     /// The variable to look at if there is no token, or Perseus refuses it.
-    pub fn variable(&self) -> &'static str {
+    pub(crate) fn variable(&self) -> &'static str {
         self.source.variable()
     }
 
     /// The current `authorization` header, if there is one. Waits while the store is asked.
-    pub async fn header(&self) -> Option<HeaderValue> {
+    pub(crate) async fn header(&self) -> Option<HeaderValue> {
         let _guard = match self.source {
             Source::Store(_) => Some(self.asking.lock().await),
             Source::Nowhere | Source::Set(_) => None,
@@ -51,12 +51,12 @@ impl Token {
     }
 
     /// Whether this is the newest `authorization` header. Unlike [`Token::header`] it does not wait.
-    pub fn is_newest(&self, header: Option<&HeaderValue>) -> bool {
+    pub(crate) fn is_newest(&self, header: Option<&HeaderValue>) -> bool {
         self.known().last() == header
     }
 
     /// The current header and the one that it replaced: requests with either may be in flight.
-    pub fn headers(&self) -> Vec<HeaderValue> {
+    pub(crate) fn headers(&self) -> Vec<HeaderValue> {
         self.known().clone()
     }
 
@@ -65,7 +65,7 @@ impl Token {
     /// # Errors
     ///
     /// If the store has no usable token.
-    pub async fn make_known(&self, cutoff: Instant) -> Result<(), Missing> {
+    pub(crate) async fn make_known(&self, cutoff: Instant) -> Result<(), Missing> {
         self.ask_unless(|known| known.is_some(), cutoff).await
     }
 
@@ -74,7 +74,7 @@ impl Token {
     /// # Errors
     ///
     /// If the store has no token that can be sent.
-    pub async fn renew(&self, refused: Option<&HeaderValue>, cutoff: Instant) -> Result<(), Missing> {
+    pub(crate) async fn renew(&self, refused: Option<&HeaderValue>, cutoff: Instant) -> Result<(), Missing> {
         self.ask_unless(|known| known != refused, cutoff).await
     }
 

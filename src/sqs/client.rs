@@ -38,10 +38,10 @@ const SHARE: u32 = 2;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Calls in flight at once, and connections kept for them.
-pub const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 
 /// When the next use of SQS must end, so that time remains for the answer.
-pub fn until(deadline: &Deadline) -> Instant {
+pub(crate) fn until(deadline: &Deadline) -> Instant {
     Instant::now() + (deadline.remaining() / SHARE).min(PATIENCE)
 }
 

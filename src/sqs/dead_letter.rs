@@ -42,15 +42,15 @@ use crate::{
 };
 
 /// The status with which Perseus refused the record. Absent if the function could not read the record.
-pub const STATUS: &str = "Rejected.Status";
+pub(crate) const STATUS: &str = "Rejected.Status";
 /// The reason, in a few words.
-pub const REASON: &str = "Rejected.Reason";
+pub(crate) const REASON: &str = "Rejected.Reason";
 /// How often the record had been received.
-pub const RECEIVE_COUNT: &str = "Rejected.ReceiveCount";
+pub(crate) const RECEIVE_COUNT: &str = "Rejected.ReceiveCount";
 /// The ARN of the source queue, if all records of the event name the same.
-pub const SOURCE_QUEUE: &str = "Rejected.SourceQueue";
+pub(crate) const SOURCE_QUEUE: &str = "Rejected.SourceQueue";
 /// The message id in the source queue.
-pub const MESSAGE_ID: &str = "Rejected.MessageId";
+pub(crate) const MESSAGE_ID: &str = "Rejected.MessageId";
 
 /// SQS' limits: attributes of a message, and bytes of a message or of all messages of a call
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
@@ -250,7 +250,7 @@ fn calls(sizes: impl IntoIterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
 
 /// Sends the rejected records of an event to `target`, and marks those that SQS confirms by `until` in the ledger. The
 /// others are reported to Lambda as before.
-pub async fn send(
+pub(crate) async fn send(
     sqs: &Sqs,
     target: &Queue,
     event: &Event<'_>,
@@ -352,6 +352,12 @@ mod tests {
     fn attributes(count: usize) -> Value {
         let attribute = |n| (format!("a{n:02}"), json!({"dataType": "String", "stringValue": "x"}));
         Value::Object((0..count).map(attribute).collect())
+    }
+
+    #[test]
+    fn the_reason_for_records_that_cannot_be_sent_is_explained_in_the_documents() {
+        let page = include_str!("../../docs/log-lines.md");
+        assert!(page.contains(&format!("`{UNSENDABLE}`")));
     }
 
     #[test]

@@ -13,8 +13,6 @@ use crate::{
 /// The longest reply that is read. A reply with ten entries takes about 2 kB.
 const LONGEST_REPLY: usize = 64 << 10;
 
-const UNCONFIRMED: &str = "a reply that does not confirm every message";
-
 /// The reply to a batch call.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
@@ -63,9 +61,21 @@ pub enum Failure {
     /// SQS refused it, with this status and error code.
     #[error("status {}{}{}", .0, if .1.is_empty() { "" } else { ": " }, .1)]
     Refused(u16, String),
-    /// The reply cannot be trusted, for this reason.
-    #[error("{0}")]
-    Reply(&'static str),
+    /// The connection ended before the reply did.
+    #[error("a reply cut short")]
+    CutShort(#[source] reqwest::Error),
+    /// The reply is longer than 64 KiB.
+    #[error("a reply that is too long")]
+    TooLong,
+    /// The reply is not the documented JSON.
+    #[error("a reply that cannot be read")]
+    Unreadable,
+    /// The reply contradicts itself or the call.
+    #[error("a reply that names an entry twice, or one that was not sent")]
+    WrongEntry,
+    /// The reply neither confirms nor refuses an entry.
+    #[error("a reply that does not confirm every message")]
+    Unconfirmed,
 }
 
 impl Failure {
@@ -89,8 +99,8 @@ impl From<reqwest::Error> for Failure {
 pub(super) async fn read(response: Response, action: Action, entries: usize) -> Result<Confirmed, Failure> {
     let status = response.status();
     let body = read_at_most(response, LONGEST_REPLY).await;
-    let body = body.map_err(|_| Failure::Reply("a reply cut short"))?;
-    let body = body.ok_or(Failure::Reply("a reply that is too long"))?;
+    let body = body.map_err(Failure::CutShort)?;
+    let body = body.ok_or(Failure::TooLong)?;
     if status == StatusCode::OK { confirmed(&body, action, entries) } else { Err(refused(status, &body)) }
 }
 
@@ -98,13 +108,11 @@ pub(super) async fn read(response: Response, action: Action, entries: usize) -> 
 /// lost record.
 fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, Failure> {
     let reply: Option<Reply> = body.starts_with(b"{").then(|| serde_json::from_slice(body).ok()).flatten();
-    let reply = reply.ok_or(Failure::Reply("a reply that cannot be read"))?;
+    let reply = reply.ok_or(Failure::Unreadable)?;
     let mut named = vec![false; entries];
     let mut index = |id: &str| {
         let index = (0..entries).find(|index| index.to_string() == id);
-        index
-            .filter(|index| !std::mem::replace(&mut named[*index], true))
-            .ok_or(Failure::Reply("a reply that names an entry twice, or one that was not sent"))
+        index.filter(|index| !std::mem::replace(&mut named[*index], true)).ok_or(Failure::WrongEntry)
     };
     let mut done = vec![false; entries];
     for Object(Done { id, message_id }) in reply.successful.unwrap_or_default() {
@@ -117,7 +125,7 @@ fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, F
         refusal.get_or_insert(Failure::Refused(StatusCode::OK.as_u16(), plain(&code)));
     }
     let is_whole = done.iter().all(|is_done| *is_done);
-    let refusal = refusal.or((!is_whole).then_some(Failure::Reply(UNCONFIRMED)));
+    let refusal = refusal.or((!is_whole).then_some(Failure::Unconfirmed));
     Ok(Confirmed { done, refusal })
 }
 
@@ -150,15 +158,47 @@ fn plain(code: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::successors;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::client_builder;
 
     const CHANGE: Action = Action::ChangeMessageVisibilityBatch;
     const SEND: Action = Action::SendMessageBatch;
 
     fn done(body: &str, action: Action) -> Option<Vec<bool>> {
         confirmed(body.as_bytes(), action, 3).ok().map(|confirmed| confirmed.done)
+    }
+
+    fn reqwest_error() -> reqwest::Error {
+        client_builder().build().unwrap().get("no URL").build().unwrap_err()
+    }
+
+    /// One failure of each kind: the compiler asks for new ones.
+    fn each() -> impl Iterator<Item = Failure> {
+        successors(Some(Failure::Timeout), |failure| match failure {
+            Failure::Timeout => Some(Failure::Unreachable(reqwest_error())),
+            Failure::Unreachable(_) => Some(Failure::Lost(reqwest_error())),
+            Failure::Lost(_) => Some(Failure::Refused(403, String::new())),
+            Failure::Refused(..) => Some(Failure::CutShort(reqwest_error())),
+            Failure::CutShort(_) => Some(Failure::TooLong),
+            Failure::TooLong => Some(Failure::Unreadable),
+            Failure::Unreadable => Some(Failure::WrongEntry),
+            Failure::WrongEntry => Some(Failure::Unconfirmed),
+            Failure::Unconfirmed => None,
+        })
+    }
+
+    #[test]
+    fn each_failure_is_explained_in_the_documents() {
+        let page = include_str!("../../docs/log-lines.md");
+        for failure in each() {
+            let reason = failure.to_string().replace(&root_cause(&reqwest_error()).to_string(), "…");
+            let reason = reason.replace("403", "");
+            assert!(page.contains(&format!("`{reason}")), "docs/log-lines.md does not have `{reason}`");
+        }
     }
 
     #[test]
@@ -181,7 +221,7 @@ mod tests {
         let why = |body: &str, action| {
             confirmed(body.as_bytes(), action, 1).unwrap().refusal.map(|refusal| refusal.to_string())
         };
-        let unconfirmed = Some(UNCONFIRMED.to_owned());
+        let unconfirmed = Some(Failure::Unconfirmed.to_string());
         for body in ["{}", r#"{"Successful":[],"Failed":[]}"#, r#"{"Successful":[{"Id":"0"}]}"#] {
             assert_eq!(why(body, SEND), unconfirmed, "{body}");
         }

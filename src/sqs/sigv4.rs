@@ -14,7 +14,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// Where and when a signature is valid.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// The region of the service.
     pub region: &'a str,
     /// The service.
@@ -27,7 +27,7 @@ pub struct Scope<'a> {
 /// it is not percent-encoded here.
 ///
 /// `headers` are the headers to sign, with names in lower case; `host` and `x-amz-date` must be among them.
-pub fn authorization(
+pub(crate) fn authorization(
     credentials: &Credentials,
     scope: Scope<'_>,
     path: &str,
@@ -57,7 +57,7 @@ pub fn authorization(
 }
 
 /// The `x-amz-date` header: `20150830T123600Z`.
-pub fn timestamp(now: SystemTime) -> String {
+pub(crate) fn timestamp(now: SystemTime) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     // "Sun, 06 Nov 1994 08:49:37 GMT" has all parts, so no calendar code is needed here.

@@ -37,7 +37,7 @@
 //! failed; the others are only behind it) with the largest receive count in the group. One call has ten entries, which is
 //! also the most that Lambda receives from a FIFO queue at once. A shorter timeout for a later message would gain nothing,
 //! and would break the order if SQS ever delivered that message. A group that begins with a rejected record is left alone,
-//! unless that record is in the dead-letter queue (see [`crate::sqs::dead_letter`]): then the rest comes back soon.
+//! unless that record is in the dead-letter queue (see `dead_letter.rs`): then the rest comes back soon.
 
 use std::{cmp::Reverse, time::Duration};
 

@@ -11,7 +11,7 @@ use crate::telemetry::histogram::Histogram;
 
 /// The counters of one invocation.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Requests sent: each attempt counts.
     pub requests: AtomicUsize,
     /// Attempts after the first for the same records.
@@ -28,7 +28,7 @@ pub struct Counters {
 
 /// Measurements of each attempt and record.
 #[derive(Debug)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// The time of day at `began`, in epoch milliseconds.
     wall_ms: u64,
     began: Instant,
@@ -40,20 +40,20 @@ pub struct Stats {
 
 impl Counters {
     /// Counts an attempt with a body of this many bytes.
-    pub fn attempt(&self, body: usize) {
+    pub(crate) fn attempt(&self, body: usize) {
         self.requests.fetch_add(1, Relaxed);
         self.bytes.fetch_add(body, Relaxed);
     }
 
     /// Records the duration of an attempt.
-    pub fn took(&self, time: Duration) {
+    pub(crate) fn took(&self, time: Duration) {
         if let Some(stats) = &self.stats {
             stats.latency.add(millis(time));
         }
     }
 
     /// Records that a message is acknowledged now. `sent` is when it was sent, in epoch milliseconds.
-    pub fn acknowledged(&self, sent: Option<u64>) {
+    pub(crate) fn acknowledged(&self, sent: Option<u64>) {
         if let (Some(stats), Some(sent)) = (&self.stats, sent) {
             stats.age.add(stats.now().saturating_sub(sent));
         }
@@ -62,7 +62,7 @@ impl Counters {
 
 impl Stats {
     /// Empty measurements. `wall` is the current time of day.
-    pub fn new(wall: SystemTime) -> Self {
+    pub(crate) fn new(wall: SystemTime) -> Self {
         Stats {
             wall_ms: millis(wall.duration_since(UNIX_EPOCH).unwrap_or_default()),
             began: Instant::now(),
@@ -72,7 +72,7 @@ impl Stats {
     }
 
     /// The time of day in epoch milliseconds.
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.wall_ms + millis(self.began.elapsed())
     }
 }

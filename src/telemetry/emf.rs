@@ -32,7 +32,7 @@ const MOST_VALUES: usize = 100;
 
 /// The result of an invocation.
 #[derive(Debug)]
-pub struct Metrics<'a> {
+pub(crate) struct Metrics<'a> {
     /// The function's name.
     pub function: &'a str,
     /// The invocation's id.
@@ -85,7 +85,7 @@ impl Metrics<'_> {
     /// # Errors
     ///
     /// If standard output is full or broken.
-    pub fn publish(&self, stats: &Stats) -> io::Result<()> {
+    pub(crate) fn publish(&self, stats: &Stats) -> io::Result<()> {
         let mut line = self.document(stats);
         line.push(b'\n');
         STDOUT.put(&line)

@@ -7,7 +7,7 @@ const BINS: usize = 256;
 
 /// Values and how often each occurred. There are eight bins for each doubling, and one for each value below eight.
 #[derive(Debug)]
-pub struct Histogram([AtomicU32; BINS]);
+pub(crate) struct Histogram([AtomicU32; BINS]);
 
 impl Default for Histogram {
     fn default() -> Self {
@@ -17,13 +17,13 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Counts a value.
-    pub fn add(&self, value: u64) {
+    pub(crate) fn add(&self, value: u64) {
         self.0[bin(value)].fetch_add(1, Relaxed);
     }
 
     /// The values in rising order, and how often each occurred. Neighbours are merged until there are at most `most`
     /// values (1 or more).
-    pub fn values(&self, most: usize) -> Vec<(u64, u64)> {
+    pub(crate) fn values(&self, most: usize) -> Vec<(u64, u64)> {
         let counts = self.0.iter().enumerate().map(|(bin, count)| (middle(bin), count.load(Relaxed).into()));
         let mut values: Vec<(u64, u64)> = counts.filter(|(_, count)| *count > 0).collect();
         while values.len() > most {

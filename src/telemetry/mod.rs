@@ -1,9 +1,9 @@
 //! Log lines, metrics and traces.
 
-pub mod counters;
-pub mod emf;
-pub mod histogram;
+pub(crate) mod counters;
+pub(crate) mod emf;
+pub(crate) mod histogram;
 pub mod logs;
 pub mod messages;
 pub(crate) mod stdout;
-pub mod trace;
+pub(crate) mod trace;

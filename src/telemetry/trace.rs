@@ -4,7 +4,7 @@ use reqwest::header::HeaderValue;
 
 /// The headers with an invocation's trace context. Both are unset if Lambda gave no trace id.
 #[derive(Debug, Default, Clone)]
-pub struct TraceContext {
+pub(crate) struct TraceContext {
     /// `x-amzn-trace-id`, unchanged.
     pub amazon: Option<HeaderValue>,
     /// `traceparent`: the same trace in the W3C format (<https://www.w3.org/TR/trace-context/>).
@@ -14,7 +14,7 @@ pub struct TraceContext {
 impl TraceContext {
     /// Reads Lambda's trace header:
     /// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`.
-    pub fn new(header: Option<&str>) -> Self {
+    pub(crate) fn new(header: Option<&str>) -> Self {
         let header = header.map(str::trim).filter(|header| !header.is_empty());
         TraceContext {
             amazon: header.and_then(|header| HeaderValue::from_str(header).ok()),

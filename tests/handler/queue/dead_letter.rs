@@ -15,7 +15,7 @@ fn picky(request: &Received) -> Reply {
     if is_bad { Reply::status(422).body("no time field") } else { Reply::ok() }
 }
 
-/// The same, but never answers a request that holds the record with the hanging id.
+/// The same, but never answers a request that holds the record "slow".
 fn picky_and_slow(request: &Received) -> Reply {
     if holds(request, "slow") { Reply::hang() } else { picky(request) }
 }

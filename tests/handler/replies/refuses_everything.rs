@@ -85,7 +85,7 @@ async fn refusals_by_name_of_all_records_count() {
     assert_eq!(sqs.messages().len(), 0);
 }
 
-/// Refuses all requests until the flag is set, then only those with a bad record.
+/// Refuses all requests while the flag is set, then only those with a bad record.
 async fn refusing(
     is_bad: fn(usize) -> bool,
     settings: &[(&str, &str)],

@@ -252,7 +252,7 @@ async fn serve(mut connection: Connection, call: &Call, mut answer: Answer) -> C
     connection
 }
 
-/// Closes a connection.
+/// Ends a connection. The client sees it as closed.
 async fn closed(mut connection: Connection) -> Connection {
     use tokio::io::AsyncWriteExt;
     let _ = connection.stream.shutdown().await;
