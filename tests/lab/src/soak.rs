@@ -12,10 +12,8 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    drive::DriveError,
-    invariants::Causes,
-    page,
-    report::Report,
+    report::{Report, units},
+    run::{drive::DriveError, invariants::Causes},
     scenario::{Options, Scenario},
     simulation::simulate,
 };
@@ -84,10 +82,10 @@ pub fn soak(
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((place, job)) = claim(&next, &jobs) {
+                while let Some((index, job)) = claim(&next, &jobs) {
                     let outcome = simulate(job.0, job.1, options);
                     let outcome = outcome.map(|outcome| (outcome.report, outcome.violations));
-                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((place, outcome));
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((index, outcome));
                     done();
                 }
             });
@@ -95,7 +93,7 @@ pub fn soak(
     });
     let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Threads finish in any order; the result is the same for the same seeds.
-    outcomes.sort_by_key(|(place, _)| *place);
+    outcomes.sort_by_key(|(index, _)| *index);
     let mut soak = Soak::default();
     for (_, outcome) in outcomes {
         let (report, violations) = outcome?;
@@ -105,8 +103,8 @@ pub fn soak(
 }
 
 fn claim<'a>(next: &AtomicUsize, jobs: &'a [(Scenario, u64)]) -> Option<(usize, &'a (Scenario, u64))> {
-    let place = next.fetch_add(1, Ordering::Relaxed);
-    jobs.get(place).map(|job| (place, job))
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    jobs.get(index).map(|job| (index, job))
 }
 
 impl Soak {
@@ -170,7 +168,7 @@ impl Row {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cells = String::new();
         for count in [self.seeds, self.invocations, self.messages, self.lost] {
-            write!(cells, " {} |", page::count(count))?;
+            write!(cells, " {} |", units::count(count))?;
         }
         let duplicates = self.duplicates;
         for cause in [duplicates.redelivered, duplicates.reply_lost, duplicates.cut_off, duplicates.other] {
@@ -196,10 +194,10 @@ impl fmt::Display for Soak {
             f,
             "\n{} runs, each of a seed of its own, {}. Duplicates are per million messages, by cause. {:.0} simulated \
              hours, {} requests.",
-            page::count(total.seeds),
+            units::count(total.seeds),
             if total.lost == 0 { "and none lost a message" } else { "and some lost messages" },
             total.hours,
-            page::count(total.requests)
+            units::count(total.requests)
         )
     }
 }

@@ -3,8 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lab::{
+    report::Outcome,
     scenario::{Options, Scenario},
-    simulation::{Outcome, simulate},
+    simulation::simulate,
 };
 
 /// Overrides the seed that nobody has chosen.

@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::{Means, SECOND, Table, plan, run, table};
-use crate::{clock::Ms, drive::DriveError, history::History, page, simulation::Outcome, weather::Climate};
+use super::{SECOND, Table, Variant, plan, run, table};
+use crate::{
+    clock::Ms,
+    faults::FaultSchedule,
+    report::{Outcome, units},
+    run::{drive::DriveError, history::History},
+};
 
 /// Requests that Perseus takes at once.
 const CAPACITY: usize = 30;
@@ -16,13 +21,13 @@ const WINDOW: Ms = 30 * SECOND;
 
 /// Who uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct CapacityCase {
     /// How many environments.
     pub environments: usize,
     /// What each has of `MAX_IN_FLIGHT`.
     pub limit: usize,
     /// What else.
-    pub means: Means,
+    pub variant: Variant,
     /// How long Perseus takes for a request, on average.
     pub latency: Ms,
 }
@@ -55,18 +60,19 @@ pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result
     for &environments in environments {
         let mut best: Option<(usize, Usage)> = None;
         for &limit in limits {
-            let fixed = usage(Site { environments, limit, means: Means::Plain, latency })?;
+            let fixed = usage(CapacityCase { environments, limit, variant: Variant::Plain, latency })?;
             if best.as_ref().is_none_or(|(_, best)| fixed.throughput > best.throughput) {
                 best = Some((limit, fixed));
             }
         }
-        let governed = usage(Site { environments, limit: 10, means: Means::Governor, latency })?;
-        let count = page::count(environments as u64);
+        let adaptive =
+            usage(CapacityCase { environments, limit: 10, variant: Variant::AdaptiveLimit, latency })?;
+        let count = units::count(environments as u64);
         if let Some((limit, fixed)) = best {
             rows.push(row(format!("{count}, the best fixed limit: {limit}"), &fixed));
         }
-        rows.push(row(format!("{count}, governor"), &governed));
-        violations.extend(governed.violations);
+        rows.push(row(format!("{count}, governor"), &adaptive));
+        violations.extend(adaptive.violations);
     }
     Ok(Table {
         about: format!(
@@ -88,7 +94,7 @@ pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result
 
 fn row(name: String, usage: &Usage) -> Vec<String> {
     let figures = [usage.throughput, usage.offered, usage.refused].map(|figure| format!("{figure:.0}"));
-    let most = page::count(usage.most as u64);
+    let most = units::count(usage.most as u64);
     [vec![name], figures.to_vec(), vec![most, format!("{:.2}", usage.fairness)]].concat()
 }
 
@@ -97,33 +103,33 @@ fn row(name: String, usage: &Usage) -> Vec<String> {
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn usage(site: Site) -> Result<Usage, DriveError> {
-    let Site { environments, limit, means, latency } = site;
-    let climate = Climate {
+pub fn usage(case: CapacityCase) -> Result<Usage, DriveError> {
+    let CapacityCase { environments, limit, variant, latency } = case;
+    let faults = FaultSchedule {
         latency: (latency / 2, latency / 2),
         capacity: Some(CAPACITY),
-        is_curt: true,
-        ..Climate::default()
+        omits_retry_after: true,
+        ..FaultSchedule::default()
     };
     // Lambda adds five in a second.
     let ready = Ms::try_from(environments).unwrap_or(Ms::MAX) / 5 * SECOND + 20 * SECOND;
     let messages = RATE * (ready + WINDOW) / SECOND;
     // All at once: each environment has always more to do.
-    let mut plan = plan(messages, SECOND, climate);
+    let mut plan = plan(messages, SECOND, faults);
     plan.mapping.max_concurrency = environments;
     plan.mapping.batch_size = 100;
     plan.queue.max_receives = 1_000;
     plan.give_up = ready + WINDOW;
     plan.set("BATCH_MAX_RECORDS", RECORDS);
     plan.set("MAX_IN_FLIGHT", limit);
-    Ok(measure(run(plan, means)?, environments, ready))
+    Ok(measure(run(plan, variant)?, environments, ready))
 }
 
 fn measure(outcome: Outcome, environments: usize, from: Ms) -> Usage {
     let history = &outcome.history;
     let during = |time: Ms| (from..from + WINDOW).contains(&time);
     let mut shares: HashMap<u32, u32> = HashMap::new();
-    for committed in history.messages.iter().filter_map(|life| life.committed) {
+    for committed in history.messages.iter().filter_map(|message| message.committed) {
         if during(committed.first) {
             let invocation = history.exchanges[committed.exchange as usize].invocation;
             *shares.entry(history.invocations[invocation as usize].environment).or_default() += 1;

@@ -1,7 +1,12 @@
 //! A Perseus so slow that some of each batch meets the cutoff unsent: how long that then waits.
 
-use super::{Means, SECOND, Table, plan, run, table};
-use crate::{clock::Ms, drive::DriveError, history::History, page, weather::Climate};
+use super::{SECOND, Table, Variant, plan, run, table};
+use crate::{
+    clock::Ms,
+    faults::FaultSchedule,
+    report::units,
+    run::{drive::DriveError, history::History},
+};
 
 const MESSAGES: u32 = 10_000;
 
@@ -22,11 +27,11 @@ pub struct Waits {
 pub fn slow() -> Result<Table, DriveError> {
     let mut rows = Vec::new();
     let mut violations = Vec::new();
-    for means in [Means::Governor, Means::Both] {
-        let waits = waits(means)?;
+    for variant in [Variant::AdaptiveLimit, Variant::AdaptiveLimitAndVisibility] {
+        let waits = waits(variant)?;
         let at = |share| table::time(table::quantile(&waits.sorted, share));
-        let count = page::count(waits.sorted.len() as u64);
-        rows.push(vec![means.name().to_owned(), count, at(0.5), at(0.99), at(1.0)]);
+        let count = units::count(waits.sorted.len() as u64);
+        rows.push(vec![variant.name().to_owned(), count, at(0.5), at(0.99), at(1.0)]);
         violations.extend(waits.violations);
     }
     Ok(Table {
@@ -43,13 +48,13 @@ pub fn slow() -> Result<Table, DriveError> {
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn waits(means: Means) -> Result<Waits, DriveError> {
-    let climate = Climate { latency: (14 * SECOND, SECOND), ..Climate::default() };
+pub fn waits(variant: Variant) -> Result<Waits, DriveError> {
+    let faults = FaultSchedule { latency: (14 * SECOND, SECOND), ..FaultSchedule::default() };
     // As much as ten environments take at once: what waits then waits for its visibility timeout alone.
-    let mut plan = plan(MESSAGES, 5 * SECOND, climate);
+    let mut plan = plan(MESSAGES, 5 * SECOND, faults);
     plan.set("REQUEST_TIMEOUT", "30s");
     plan.set("BATCH_MAX_RECORDS", 20);
-    let outcome = run(plan, means)?;
+    let outcome = run(plan, variant)?;
     Ok(Waits { sorted: first_waits(&outcome.history), violations: outcome.violations })
 }
 

@@ -30,11 +30,11 @@ impl fmt::Display for Table {
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "a place in a list"
+    reason = "a index in a list"
 )]
 pub(super) fn quantile(sorted: &[Ms], share: f64) -> f64 {
-    let place = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
-    sorted.get(place).copied().unwrap_or_default().into()
+    let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(index).copied().unwrap_or_default().into()
 }
 
 /// A time with the unit that suits it.
@@ -50,7 +50,7 @@ pub(super) fn time(ms: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::count;
+    use crate::report::units::count;
 
     #[test]
     fn a_table_is_markdown() {

@@ -106,12 +106,12 @@ impl Content {
         for key in envelope.keys() {
             self.findings.push(format!("unexpected key `{key}` beside `records`"));
         }
-        for (place, record) in self.records.iter().enumerate() {
+        for (index, record) in self.records.iter().enumerate() {
             let id = record.get("messageId").and_then(Value::as_str).unwrap_or_default();
             // One id per record, even an empty one: the two lists are read side by side.
             self.message_ids.push(id.to_owned());
             let findings = record_findings(record);
-            self.findings.extend(findings.into_iter().map(|finding| format!("record {place}: {finding}")));
+            self.findings.extend(findings.into_iter().map(|finding| format!("record {index}: {finding}")));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lab::{drive::Progress, function, live};
+use lab::{function, live, run::Progress};
 use tokio::sync::watch;
 
 use crate::{SIGNALLED, commands::Run, interrupted, summary, verdict};

@@ -7,17 +7,17 @@ use crate::event::Message;
 /// What was committed before a message that was ahead of it in its group, in words.
 pub(crate) fn overtaken(messages: &[Message], committed: &[String]) -> Vec<String> {
     let mut first_commit = BTreeMap::new();
-    for (place, id) in committed.iter().enumerate() {
-        first_commit.entry(id.as_str()).or_insert(place);
+    for (index, id) in committed.iter().enumerate() {
+        first_commit.entry(id.as_str()).or_insert(index);
     }
     let mut last_of_group: BTreeMap<&str, (usize, &Message)> = BTreeMap::new();
     let mut findings = Vec::new();
     for (group, message) in grouped(messages) {
-        let Some(&place) = first_commit.get(message.id.as_str()) else {
+        let Some(&index) = first_commit.get(message.id.as_str()) else {
             continue;
         };
-        match last_of_group.insert(group, (place, message)) {
-            Some((earlier, before)) if earlier > place => findings.push(format!(
+        match last_of_group.insert(group, (index, message)) {
+            Some((earlier, before)) if earlier > index => findings.push(format!(
                 "{} was committed before {}, which is ahead of it in {group}",
                 message.id, before.id
             )),

@@ -7,11 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use lab::{
-    page,
-    report::{Report, Totals},
-    simulation::Outcome,
-};
+use lab::report::{Outcome, Report, Totals, page};
 use owo_colors::OwoColorize;
 
 use crate::commands::RunOptions;

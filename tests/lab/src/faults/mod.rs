@@ -1,0 +1,383 @@
+//! What Perseus is like: a climate, and what comes of each request in it.
+
+mod outage;
+mod replies;
+mod sqs;
+
+use std::time::Duration;
+
+use rand::{RngExt, rngs::ChaCha8Rng};
+
+pub use self::outage::OutageKind;
+use self::outage::during;
+pub(crate) use self::{
+    outage::Outage,
+    sqs::{CallOutcome, SqsFaults},
+};
+use crate::{
+    clock::Ms,
+    perseus::{Reply, Takes},
+    seeded_rng::exponential,
+};
+
+/// How Perseus behaves, as probabilities for each request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultSchedule {
+    /// How long a reply takes at least, and on average beyond that.
+    pub(crate) latency: (Ms, Ms),
+    /// How probable a reply is that takes twenty times as long.
+    pub(crate) slow: f64,
+    /// No reply ever; half of the time the records are committed all the same.
+    pub(crate) hang: f64,
+    /// The connection is reset or closed before anything is committed.
+    pub(crate) lost_before: f64,
+    /// The connection is reset or closed once everything is committed.
+    pub(crate) lost_after: f64,
+    /// The reply breaks off; half of the time the records are committed.
+    pub(crate) half_reply: f64,
+    /// 408, 425, 500, 502, 503, 504: nothing is committed.
+    pub(crate) error: f64,
+    /// 500 or 504 for records that are committed.
+    pub(crate) error_after: f64,
+    /// 429 or 503 with a Retry-After.
+    pub(crate) throttle: f64,
+    /// A 207 that says nothing of the records, or names one that was not sent; half of the time they are
+    /// committed.
+    pub(crate) mute_207: f64,
+    /// A reply that refuses some records by name, for now.
+    pub(crate) refusal: f64,
+    /// 409 for a request whose client gave up an earlier one with the same key: that is still being worked on.
+    pub(crate) conflict: f64,
+    /// A gateway's page with a 200: nothing is committed.
+    pub(crate) page: f64,
+    /// Bytes that are no HTTP: nothing is committed.
+    pub(crate) no_http: f64,
+    /// An empty 200 of a proxy, of which only a Perseus that answers with an object can be told: nothing is committed.
+    pub(crate) empty_ok: f64,
+    /// Whether successes have a body that says so.
+    pub(crate) answers_object: bool,
+    /// Whether an idempotency key that comes back with another body is refused.
+    pub(crate) checks_keys: bool,
+    /// More requests than this in a second are turned away at once, and not told for how long.
+    pub(crate) rate_limit: Option<u32>,
+    /// How poison is refused.
+    pub(crate) poison: Poison,
+    /// More requests than this at once are turned away, quickly.
+    pub(crate) capacity: Option<usize>,
+    /// Whether those that are turned away are not told for how long.
+    pub(crate) omits_retry_after: bool,
+    /// More bytes than this in a request are too many.
+    pub(crate) largest_body: Option<usize>,
+    /// When it cannot be reached at all.
+    pub(crate) outages: Vec<Outage>,
+    /// What SQS is like meanwhile.
+    pub(crate) sqs: SqsFaults,
+}
+
+/// How a record that Perseus will never take is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Poison {
+    /// The whole request, with 400 or 422.
+    #[default]
+    WholeRequest,
+    /// It alone, by name.
+    ByName,
+}
+
+/// A request, as far as it decides what comes of it.
+pub(crate) struct Posted<'a> {
+    pub(crate) at: Ms,
+    pub(crate) body_bytes: usize,
+    /// How many requests are being handled, this one included.
+    pub(crate) load: usize,
+    /// How many requests have come in this second, this one included.
+    pub(crate) in_second: u32,
+    /// Whether an earlier request with its key lost its client or its connection.
+    pub(crate) was_cut_off: bool,
+    /// Whether its key was another body's before.
+    pub(crate) reuses_key: bool,
+    /// Whether its records have ids, by which they can be refused.
+    pub(crate) has_ids: bool,
+    pub(crate) records: &'a [PostedRecord],
+}
+
+impl Posted<'_> {
+    fn has_poison(&self) -> bool {
+        self.records.iter().any(|record| record.is_poison)
+    }
+}
+
+/// A record of a request.
+pub(crate) struct PostedRecord {
+    pub(crate) id: String,
+    pub(crate) group: Option<String>,
+    pub(crate) is_poison: bool,
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub(crate) struct RequestOutcome {
+    /// What is answered, and what is committed.
+    pub(crate) reply: Reply,
+    /// When it is committed, whether or not the client still waits.
+    pub(crate) commits_after: Duration,
+    pub(crate) replies_after: Duration,
+    pub(crate) ending: Ending,
+    /// Whether the reply tells the client what is committed.
+    pub(crate) is_definite: bool,
+    /// Whether what is not committed is not because Perseus happened to fail, whatever was sent.
+    pub(crate) is_random: bool,
+}
+
+impl RequestOutcome {
+    /// A reply that Perseus stands by.
+    fn definite(reply: Reply) -> Self {
+        let (commits_after, replies_after) = (Duration::ZERO, Duration::ZERO);
+        Self {
+            reply,
+            commits_after,
+            replies_after,
+            ending: Ending::Reply,
+            is_definite: true,
+            is_random: false,
+        }
+    }
+
+    /// A failure that would have met any other request too.
+    fn failure(reply: Reply) -> Self {
+        Self { is_random: true, ..Self::definite(reply) }
+    }
+
+    /// A failure that leaves the client in the dark.
+    fn indefinite(reply: Reply, ending: Ending) -> Self {
+        Self { is_definite: false, ending, ..Self::failure(reply) }
+    }
+}
+
+/// How a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With the reply.
+    Reply,
+    /// With a reset.
+    Reset,
+    /// With the end of the connection.
+    Close,
+    /// Never.
+    Silence,
+    /// With bytes that are no HTTP.
+    NoHttp,
+}
+
+/// A refusal that asks to be left alone for some seconds.
+fn later(rng: &mut ChaCha8Rng) -> Reply {
+    let seconds = rng.random_range(1..=3_u8).to_string();
+    Reply::status(if rng.random_bool(0.5) { 429 } else { 503 }).header("retry-after", &seconds)
+}
+
+/// A failure that passes.
+fn error(rng: &mut ChaCha8Rng) -> Reply {
+    let reply = Reply::status([408, 425, 500, 502, 503, 504][rng.random_range(0..6)]);
+    // Of 429 and 503 alone it counts; a 503 of this length would end the invocation.
+    let asks_for_long = reply.status_code() != 503 && rng.random_bool(0.1);
+    if asks_for_long { reply.header("retry-after", "3600") } else { reply }
+}
+
+/// Nothing goes wrong more often than this: else nothing would ever end.
+const WORST: f64 = 0.9;
+
+impl FaultSchedule {
+    /// What comes of a request.
+    pub(crate) fn outcome(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> RequestOutcome {
+        let (least, mean) = self.latency;
+        let mut latency = f64::from(least) + exponential(rng, f64::from(mean));
+        if rng.random_bool(self.slow) {
+            latency *= 20.0;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some seconds")]
+        let latency = Duration::from_millis(latency as u64);
+        let outage = self.outages.iter().find(|outage| outage.is_at(posted.at));
+        let is_full = self.capacity.is_some_and(|most| posted.load > most);
+        let is_too_often = self.rate_limit.is_some_and(|most| posted.in_second > most);
+        // Who does nothing else with a request is done with it sooner.
+        let latency = match outage {
+            // Nobody there does anything with it.
+            Some(outage) if outage.is_blip() => Duration::ZERO,
+            None if is_too_often => Duration::ZERO,
+            None if is_full => latency / 10,
+            _ => latency,
+        };
+        let outcome = match outage {
+            Some(outage) => during(outage.kind, rng),
+            None if is_too_often => RequestOutcome::failure(Reply::status(429)),
+            None if is_full && self.omits_retry_after => RequestOutcome::definite(Reply::status(429)),
+            None if is_full => RequestOutcome::definite(later(rng)),
+            None => self
+                .early_refusal(posted, rng)
+                .or_else(|| self.transport_fault(posted, rng))
+                .unwrap_or_else(|| self.verdict(posted, rng)),
+        };
+        // It commits somewhere on the way, so that a client that hangs up may be too late or not.
+        let commits_after = latency.mul_f64(rng.random_range(0.5..1.0));
+        RequestOutcome { commits_after, replies_after: latency, ..outcome }
+    }
+
+    /// A Perseus whose faults are so many times as frequent.
+    pub(crate) fn worsen(&mut self, factor: f64) {
+        for share in [
+            &mut self.slow,
+            &mut self.hang,
+            &mut self.lost_before,
+            &mut self.lost_after,
+            &mut self.half_reply,
+            &mut self.error,
+            &mut self.error_after,
+            &mut self.throttle,
+            &mut self.mute_207,
+            &mut self.refusal,
+            &mut self.conflict,
+            &mut self.page,
+            &mut self.no_http,
+            &mut self.empty_ok,
+        ] {
+            *share = (*share * factor).min(WORST);
+        }
+    }
+
+    /// The outage at this time.
+    pub(crate) fn outage(&self, at: Ms) -> Option<OutageKind> {
+        self.outages.iter().find(|outage| outage.is_at(at)).map(|outage| outage.kind)
+    }
+
+    /// The times in which nobody listens, in order.
+    pub(crate) fn closed(&self) -> Vec<(Ms, Ms)> {
+        let refused = self.outages.iter().filter(|outage| outage.kind == OutageKind::Refused);
+        refused.map(|outage| (outage.from, outage.until)).collect()
+    }
+
+    /// The times in which each request is refused, as if its records were bad.
+    pub(crate) fn refusing(&self) -> Vec<(Ms, Ms)> {
+        let refusing = self.outages.iter().filter(|outage| outage.kind.refuses());
+        refusing.map(|outage| (outage.from, outage.until)).collect()
+    }
+
+    /// Whether there was an outage in this time that is no blip.
+    pub(crate) fn outage_between(&self, from: Ms, until: Ms) -> bool {
+        self.outages.iter().any(|outage| !outage.is_blip() && outage.meets(from, until))
+    }
+
+    /// Whether connections were refused in this time: of attempts that meet that Perseus knows nothing.
+    pub(crate) fn refuses_connections_between(&self, from: Ms, until: Ms) -> bool {
+        let refuses = |outage: &&Outage| outage.kind == OutageKind::Refused;
+        self.outages.iter().filter(refuses).any(|outage| outage.meets(from, until))
+    }
+
+    /// Refusals that do not look at the records.
+    fn early_refusal(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<RequestOutcome> {
+        if self.largest_body.is_some_and(|most| posted.body_bytes > most) {
+            return Some(RequestOutcome::definite(replies::refusal(413, rng)));
+        }
+        if self.checks_keys && posted.reuses_key {
+            return Some(RequestOutcome::definite(replies::refusal(422, rng)));
+        }
+        if posted.was_cut_off && rng.random_bool(self.conflict) {
+            return Some(RequestOutcome::failure(Reply::status(409)));
+        }
+        if rng.random_bool(self.throttle) {
+            return Some(RequestOutcome::failure(later(rng)));
+        }
+        let fails = rng.random_bool(self.error);
+        fails.then(|| RequestOutcome::failure(error(rng)))
+    }
+
+    /// What goes wrong with the connection or the reply, whatever is sent.
+    fn transport_fault(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<RequestOutcome> {
+        let lost = if rng.random_bool(0.5) { Ending::Reset } else { Ending::Close };
+        let is_taken = rng.random_bool(0.5);
+        // What goes wrong on the way back does not make Perseus take poison.
+        let all = if posted.has_poison() { Takes::Nothing } else { Takes::Everything };
+        let some_time = if is_taken { all.clone() } else { Takes::Nothing };
+        let mut roll: f64 = rng.random();
+        let mut falls_in = |share: f64| {
+            roll -= share;
+            roll < 0.0
+        };
+        let says_something = rng.random_bool(0.5);
+        // Where records have no ids, even a right one names none of them.
+        let named =
+            posted.records.first().filter(|_| !posted.has_ids).map_or("stranger", |record| &record.id);
+        let mute = match says_something {
+            true => "{}".to_owned(),
+            false => format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"{named}"}}]}}"#),
+        };
+        let nothing = |reply: Reply| reply.taking(Takes::Nothing);
+        Some(if falls_in(self.hang) {
+            RequestOutcome::indefinite(Reply::ok().taking(some_time), Ending::Silence)
+        } else if falls_in(self.lost_before) {
+            RequestOutcome::indefinite(Reply::ok().taking(Takes::Nothing), lost)
+        } else if falls_in(self.lost_after) {
+            RequestOutcome::indefinite(Reply::ok().taking(all), lost)
+        } else if falls_in(self.half_reply) {
+            RequestOutcome::indefinite(replies::cut_short(says_something).taking(some_time), Ending::Reply)
+        } else if falls_in(self.error_after) {
+            RequestOutcome::indefinite(
+                Reply::status(if is_taken { 500 } else { 504 }).taking(all),
+                Ending::Reply,
+            )
+        } else if falls_in(self.mute_207) {
+            RequestOutcome::indefinite(Reply::status(207).body(mute).taking(some_time), Ending::Reply)
+        } else if falls_in(self.page) {
+            RequestOutcome::indefinite(nothing(replies::sign_in()), Ending::Reply)
+        } else if falls_in(self.no_http) {
+            RequestOutcome::indefinite(nothing(Reply::ok()), Ending::NoHttp)
+        } else if falls_in(self.empty_ok) {
+            RequestOutcome::indefinite(nothing(Reply::ok()), Ending::Reply)
+        } else {
+            return None;
+        })
+    }
+
+    /// What Perseus says once it has looked at the records.
+    fn verdict(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> RequestOutcome {
+        let has_poison = posted.has_poison();
+        if has_poison && (self.poison == Poison::WholeRequest || !posted.has_ids) {
+            return RequestOutcome::definite(replies::refusal(
+                if rng.random_bool(0.5) { 400 } else { 422 },
+                rng,
+            ));
+        }
+        let refuses = posted.has_ids && rng.random_bool(self.refusal);
+        if !has_poison && !refuses {
+            return RequestOutcome::definite(self.success(rng));
+        }
+        let mut refused: Vec<(&str, Option<bool>)> = Vec::new();
+        let mut broken: Vec<&str> = Vec::new();
+        for record in posted.records {
+            let group = record.group.as_deref();
+            // An order once broken could not be repaired: what comes after a refusal in its group is refused too.
+            let is_behind = group.is_some_and(|group| broken.contains(&group));
+            let retryable = match record {
+                PostedRecord { is_poison: true, .. } => Some(false),
+                _ if is_behind => Some(true),
+                _ if refuses && rng.random_bool(0.2) => rng.random_bool(0.5).then_some(true),
+                _ => continue,
+            };
+            refused.push((&record.id, retryable));
+            broken.extend(group);
+        }
+        let reply = Reply::refuse(if rng.random_bool(0.5) { 200 } else { 207 }, &refused);
+        RequestOutcome { is_random: refuses, ..RequestOutcome::definite(reply) }
+    }
+
+    fn success(&self, rng: &mut ChaCha8Rng) -> Reply {
+        let status = [200, 200, 200, 201, 202, 204][rng.random_range(0..6)];
+        // A 204 has no body.
+        match self.answers_object {
+            true => Reply::refuse(if status == 204 { 200 } else { status }, &[]),
+            false => Reply::status(status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
