@@ -1,4 +1,4 @@
-//! Many simulated runs, and what they add up to.
+//! Many simulated runs, added up.
 
 use std::{
     fmt::{self, Write},
@@ -18,7 +18,7 @@ use crate::{
     simulation::simulate,
 };
 
-/// What many runs have shown.
+/// The results of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Soak {
     /// The runs of each scenario, added up.
@@ -32,7 +32,7 @@ pub struct Soak {
 pub struct Row {
     /// The scenario's name.
     pub scenario: &'static str,
-    /// Runs, each of a seed of its own.
+    /// Runs, each with its own seed.
     pub seeds: u64,
     /// Invocations.
     pub invocations: u64,
@@ -44,7 +44,7 @@ pub struct Row {
     pub lost: u64,
     /// Messages committed again, by cause.
     pub duplicates: Causes,
-    /// Dead letters that were not poison: every receive of theirs was spent on an outage, a crash or their group.
+    /// Dead letters that were not poison: outages, crashes or their group used up all their receives.
     pub healthy_dead_letters: u64,
     /// The least time between an answer and its deadline, in milliseconds.
     pub worst_headroom_ms: Option<u32>,
@@ -57,7 +57,7 @@ pub struct Row {
 pub struct Failure {
     /// What it broke, in words.
     pub violations: Vec<String>,
-    /// The command that does it again.
+    /// The command that repeats the run.
     pub replay: String,
 }
 
@@ -92,7 +92,7 @@ pub fn soak(
         }
     });
     let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // Threads finish in any order; the result is the same for the same seeds.
+    // Threads finish in any order: the result must be the same for the same seeds.
     outcomes.sort_by_key(|(index, _)| *index);
     let mut soak = Soak::default();
     for (_, outcome) in outcomes {

@@ -1,4 +1,4 @@
-//! What the governor and visibility control are for, in small: the tables of `lab evidence` in what they must show.
+//! What the adaptive limit and visibility control achieve: the tables of `lab evidence` in small.
 
 use lab::evidence::{
     CapacityCase, OutageCase, OutageKind, PoisonCase, Variant, outage, poison_cost, usage, waits,
@@ -7,12 +7,12 @@ use lab::evidence::{
 const MINUTE: u32 = 60_000;
 
 #[test]
-fn no_good_message_dies_of_an_outage_of_hours_and_few_requests_go_into_it() {
-    // At a message a second nothing but the function spares the receives.
+fn in_a_long_outage_no_good_message_dies_and_few_requests_are_sent() {
+    // At one message a second only the function itself saves receives.
     let case = OutageCase { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1 };
-    let [plain, governor, both] =
+    let [plain, adaptive, both] =
         Variant::ALL.map(|variant| outage(case, variant).expect("the function starts"));
-    for cost in [&governor, &both] {
+    for cost in [&adaptive, &both] {
         assert_eq!(cost.violations, [""; 0]);
         assert!(cost.requests * 2 < plain.requests, "{} of {} requests", cost.requests, plain.requests);
     }
@@ -21,13 +21,13 @@ fn no_good_message_dies_of_an_outage_of_hours_and_few_requests_go_into_it() {
 }
 
 #[test]
-fn an_outage_costs_few_requests_whatever_it_looks_like() {
+fn every_kind_of_outage_costs_few_requests() {
     for &kind in OutageKind::OF_PERSEUS {
         let case = OutageCase { kind, length: 5 * MINUTE, rate: 20 };
         let cost = outage(case, Variant::AdaptiveLimitAndVisibility).expect("the function starts");
         let name = kind.name();
         assert_eq!(cost.violations, [""; 0], "{name}");
-        // Until it is noticed, and then a probe of an invocation: one request, or the halves of a batch of a hundred.
+        // Until the outage is noticed; then one probe per invocation: one request, or the halves of a batch of a hundred.
         let probe = if kind == OutageKind::BadRequest || kind == OutageKind::Unprocessable { 9 } else { 1 };
         let most = 10 * 60 + probe * cost.invocations;
         assert!(
@@ -41,7 +41,7 @@ fn an_outage_costs_few_requests_whatever_it_looks_like() {
 }
 
 #[test]
-fn what_met_the_cutoff_waits_for_seconds_only() {
+fn a_message_unsent_at_the_cutoff_waits_only_for_seconds() {
     let [without, with] = [Variant::AdaptiveLimit, Variant::AdaptiveLimitAndVisibility]
         .map(|variant| waits(variant).expect("the function starts"));
     assert_eq!(with.violations, [""; 0]);
@@ -52,7 +52,7 @@ fn what_met_the_cutoff_waits_for_seconds_only() {
 }
 
 #[test]
-fn environments_that_outnumber_the_capacity_share_it() {
+fn more_environments_than_capacity_share_it_fairly() {
     let fixed = CapacityCase { environments: 30, limit: 1, variant: Variant::Plain, latency: 100 };
     let adaptive =
         CapacityCase { environments: 30, limit: 10, variant: Variant::AdaptiveLimit, latency: 100 };
@@ -63,7 +63,7 @@ fn environments_that_outnumber_the_capacity_share_it() {
 }
 
 #[test]
-fn poison_that_is_refused_by_name_delays_no_one() {
+fn poison_refused_by_id_delays_no_other_message() {
     let poison_cost =
         |by_name, direct| poison_cost(20_000, PoisonCase { by_name, direct }).expect("the function starts");
     let (by_name, with_all, sent_off) =

@@ -1,4 +1,4 @@
-//! A Perseus of known capacity, and environments that cannot see each other.
+//! A Perseus of limited capacity, shared by environments that cannot see each other.
 
 use std::collections::HashMap;
 
@@ -10,38 +10,38 @@ use crate::{
     run::{drive::DriveError, history::History},
 };
 
-/// Requests that Perseus takes at once.
+/// The most requests that Perseus accepts at once.
 const CAPACITY: usize = 30;
-/// Messages that each carries.
+/// Messages in each request.
 const RECORDS: u32 = 10;
-/// Messages that are there for each second: as many as Perseus takes with 100 ms for a request.
+/// Messages sent per second: as many as Perseus accepts at 100 ms for a request.
 const RATE: u32 = 300 * RECORDS;
-/// What is measured, once all environments are there.
+/// How long is measured, once all environments run.
 const WINDOW: Ms = 30 * SECOND;
 
-/// Who uses it.
+/// Who uses that capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapacityCase {
     /// How many environments.
     pub environments: usize,
-    /// What each has of `MAX_IN_FLIGHT`.
+    /// The `MAX_IN_FLIGHT` of each.
     pub limit: usize,
-    /// What else.
+    /// The variant of the function.
     pub variant: Variant,
     /// How long Perseus takes for a request, on average.
     pub latency: Ms,
 }
 
-/// How a Perseus of known capacity is used.
+/// How the capacity was used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
     /// Messages that it commits in a second.
     pub throughput: f64,
     /// Requests that reach it in a second.
     pub offered: f64,
-    /// Requests that it turns away in a second.
+    /// Requests that it refuses in a second.
     pub refused: f64,
-    /// Most requests that have ever reached it in a second.
+    /// The most requests that reached it in any second.
     pub most: usize,
     /// Jain's index of the environments' shares: 1 if they are equal, one nth if one of n has all.
     pub fairness: f64,
@@ -49,7 +49,7 @@ pub struct Usage {
     pub violations: Vec<String>,
 }
 
-/// The table for these numbers of environments, and a Perseus that takes so long for a request.
+/// The table for these numbers of environments and this latency.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result
         if let Some((limit, fixed)) = best {
             rows.push(row(format!("{count}, the best fixed limit: {limit}"), &fixed));
         }
-        rows.push(row(format!("{count}, governor"), &adaptive));
+        rows.push(row(format!("{count}, adaptive limit"), &adaptive));
         violations.extend(adaptive.violations);
     }
     Ok(Table {
@@ -98,7 +98,7 @@ fn row(name: String, usage: &Usage) -> Vec<String> {
     [vec![name], figures.to_vec(), vec![most, format!("{:.2}", usage.fairness)]].concat()
 }
 
-/// How a site uses it.
+/// How the capacity is used in one case.
 ///
 /// # Errors
 ///
@@ -114,7 +114,7 @@ pub fn usage(case: CapacityCase) -> Result<Usage, DriveError> {
     // Lambda adds five in a second.
     let ready = Ms::try_from(environments).unwrap_or(Ms::MAX) / 5 * SECOND + 20 * SECOND;
     let messages = RATE * (ready + WINDOW) / SECOND;
-    // All at once: each environment has always more to do.
+    // All are sent at once, so that every environment always has work.
     let mut plan = plan(messages, SECOND, faults);
     plan.mapping.max_concurrency = environments;
     plan.mapping.batch_size = 100;
@@ -144,7 +144,7 @@ fn measure(outcome: Outcome, environments: usize, from: Ms) -> Usage {
     Usage {
         throughput: committed / seconds,
         offered: offered / seconds,
-        // Requests that are committed and not arrived in the window, at its beginning, are none that were refused.
+        // At the start of the window, requests are committed that arrived before it: hence the lower bound of 0.
         refused: (offered - committed / f64::from(RECORDS)).max(0.0) / seconds,
         most: busiest(history),
         fairness: committed.powi(2) / (environments * squares).max(1.0),

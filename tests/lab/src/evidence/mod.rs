@@ -1,5 +1,5 @@
-//! What the function does on a bad day, in figures: runs like those of the scenarios, but with the template's settings,
-//! and next to them what a function without its governor or without visibility control does.
+//! What outages, poison and too little capacity cost: runs with the template's settings, each beside a function without
+//! its adaptive limit or without visibility control.
 
 mod capacity;
 mod outage;
@@ -36,14 +36,14 @@ const SECOND: Ms = 1_000;
 const MINUTE: Ms = 60 * SECOND;
 const HOUR: Ms = 60 * MINUTE;
 
-/// What a function has of what is looked at here.
+/// The variants of the function that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// Neither governor nor visibility control: a fixed limit, retries, a partial batch response.
+    /// A fixed limit of requests in flight, retries, and a partial batch response.
     Plain,
-    /// The governor alone.
+    /// The adaptive limit.
     AdaptiveLimit,
-    /// The governor, and `SQS_VISIBILITY=on`.
+    /// The adaptive limit, and `SQS_VISIBILITY=on`.
     AdaptiveLimitAndVisibility,
 }
 
@@ -53,15 +53,14 @@ impl Variant {
 
     fn name(self) -> &'static str {
         match self {
-            Self::Plain => "plain function",
-            Self::AdaptiveLimit => "governor",
-            Self::AdaptiveLimitAndVisibility => "governor, visibility",
+            Self::Plain => "plain",
+            Self::AdaptiveLimit => "adaptive limit",
+            Self::AdaptiveLimitAndVisibility => "adaptive limit + visibility",
         }
     }
 }
 
-/// A run with the settings of `template.yaml`: what is not said here has the function's own defaults, which are the
-/// template's.
+/// A run with the settings of `template.yaml`. The function's other settings have their defaults, as in the template.
 fn plan(messages: u32, over: Ms, faults: FaultSchedule) -> Plan {
     let seed = 1;
     Plan {
@@ -96,7 +95,7 @@ fn plan(messages: u32, over: Ms, faults: FaultSchedule) -> Plan {
     }
 }
 
-/// Runs a plan with a function of these means.
+/// Runs a plan with this variant of the function.
 fn run(mut plan: Plan, variant: Variant) -> Result<Outcome, DriveError> {
     plan.set("SQS_VISIBILITY", if variant == Variant::AdaptiveLimitAndVisibility { "on" } else { "off" });
     let give_up = plan.give_up;

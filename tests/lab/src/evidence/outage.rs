@@ -1,4 +1,4 @@
-//! Outages: what they cost while they last, and how long after.
+//! What outages cost, during and after.
 
 use super::{MINUTE, Table, Variant, plan, run, table};
 use crate::{
@@ -12,15 +12,15 @@ use crate::{
     sqs::names::dead_letter_queue,
 };
 
-/// Messages flow for this long before an outage, and go on for as long after it.
+/// Messages are sent for this long before the outage and after it.
 const MARGIN: Ms = 2 * MINUTE;
 
 /// An outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutageCase {
-    /// What it looks like.
+    /// Its kind.
     pub kind: OutageKind,
-    /// How long it takes.
+    /// How long it lasts.
     pub length: Ms,
     /// Messages sent in a second.
     pub rate: u32,
@@ -29,7 +29,7 @@ pub struct OutageCase {
 const HEAD: [&str; 8] = [
     "outage",
     "good messages dead",
-    "requests into it",
+    "requests in it",
     "invocations in it",
     "billed s in it",
     "half delivered after",
@@ -37,18 +37,18 @@ const HEAD: [&str; 8] = [
     "all",
 ];
 
-/// What an outage has cost.
+/// What an outage cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutageCost {
     /// Messages in the dead-letter queue, all of them good.
     pub dead: u64,
-    /// Requests sent into the outage.
+    /// Requests sent during the outage.
     pub requests: u64,
-    /// Invocations begun in it.
+    /// Invocations started during it.
     pub invocations: u64,
-    /// How long these took together, in milliseconds.
+    /// The sum of their durations, in milliseconds.
     pub billed: u64,
-    /// How long after the outage each share of what was sent before its end was delivered: half, 99 %, all.
+    /// How long after the outage the messages sent before its end were delivered: half of them, 99 %, all.
     pub drained: [Ms; 3],
     /// What broke an invariant, in words.
     pub violations: Vec<String>,
@@ -74,7 +74,7 @@ pub fn outages(lengths: &[Ms], rate: u32) -> Result<Table, DriveError> {
 /// When a run cannot be made.
 pub fn kinds(length: Ms, rate: u32) -> Result<Table, DriveError> {
     let about = format!(
-        "Perseus takes nothing for {}, at {} messages/s; rejected records go to the dead-letter queue",
+        "Perseus accepts nothing for {}, at {} messages/s; rejected records go to the dead-letter queue",
         table::time(length.into()),
         units::count(rate.into())
     );
@@ -89,7 +89,7 @@ fn costs(about: String, cases: impl Iterator<Item = (String, OutageCase)>) -> Re
         for variant in Variant::ALL {
             let cost = outage(case, variant)?;
             rows.push(row(format!("{name}, {}", variant.name()), &cost));
-            // What a function without its governor does is what the governor is for.
+            // The plain variant breaks invariants in outages. The adaptive limit is there to prevent that.
             violations.extend(cost.violations.into_iter().filter(|_| variant != Variant::Plain));
         }
     }
@@ -102,7 +102,7 @@ fn row(name: String, cost: &OutageCost) -> Vec<String> {
     [vec![name], figures.to_vec(), drained.to_vec()].concat()
 }
 
-/// An outage, met with these means.
+/// What an outage costs this variant.
 ///
 /// # Errors
 ///

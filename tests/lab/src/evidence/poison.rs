@@ -1,4 +1,4 @@
-//! Messages that Perseus will never take: what they cost themselves, and those that travel with them.
+//! What poison costs: messages that Perseus never accepts, and the good messages that travel with them.
 
 use super::{SECOND, Table, Variant, plan, run, table};
 use crate::{
@@ -11,23 +11,23 @@ use crate::{
 
 const MESSAGES: u32 = 300_000;
 
-/// How Perseus refuses poison, and where it then goes.
+/// How Perseus refuses poison, and how it gets to the dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoisonCase {
-    /// By name; or else with the whole request.
+    /// By its id, instead of the whole request.
     pub by_name: bool,
-    /// Straight to the dead-letter queue; or else there by its receives.
+    /// The function sends it there, instead of the queue's redrive policy.
     pub direct: bool,
 }
 
-/// What poison has cost.
+/// What poison cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoisonCost {
-    /// How many messages were poison.
+    /// The number of poison messages.
     pub poison: usize,
-    /// Requests beyond those of a run without poison.
+    /// Requests in addition to those of a run without poison.
     pub more_requests: u64,
-    /// How much later than at their first chance good messages were delivered, shortest first.
+    /// How much later good messages were delivered because of poison in their request, shortest first.
     pub delays: Vec<Ms>,
     /// What broke an invariant, in words.
     pub violations: Vec<String>,
@@ -64,7 +64,7 @@ pub fn poison() -> Result<Table, DriveError> {
     })
 }
 
-/// What one poisonous message in a thousand costs among so many.
+/// What poison costs if it is one message in a thousand.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A Perseus so slow that some of each batch meets the cutoff unsent: how long that then waits.
+//! A Perseus so slow that part of each event is unsent at the cutoff: how long those messages wait.
 
 use super::{SECOND, Table, Variant, plan, run, table};
 use crate::{
@@ -10,10 +10,10 @@ use crate::{
 
 const MESSAGES: u32 = 10_000;
 
-/// What becomes of the messages that met the cutoff.
+/// How long messages wait that were unsent at the cutoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// How long after the answer that returned them for the first time they were received again, shortest first.
+    /// The time from their first return until they were received again, shortest first.
     pub sorted: Vec<Ms>,
     /// What broke an invariant, in words.
     pub violations: Vec<String>,
@@ -35,7 +35,7 @@ pub fn slow() -> Result<Table, DriveError> {
         violations.extend(waits.violations);
     }
     Ok(Table {
-        about: "Perseus takes 15 s for a request: of the thousand messages of an invocation six hundred fit into it"
+        about: "Perseus takes 15 s for a request: of the thousand messages of an invocation six hundred fit"
             .to_owned(),
         head: vec!["function", "messages that met the cutoff", "extra wait: median", "99 %", "longest"],
         rows,
@@ -43,14 +43,14 @@ pub fn slow() -> Result<Table, DriveError> {
     })
 }
 
-/// How long messages wait that met the cutoff, with these means.
+/// How long messages wait with this variant if they were unsent at the cutoff.
 ///
 /// # Errors
 ///
 /// When the run cannot be made.
 pub fn waits(variant: Variant) -> Result<Waits, DriveError> {
     let faults = FaultSchedule { latency: (14 * SECOND, SECOND), ..FaultSchedule::default() };
-    // As much as ten environments take at once: what waits then waits for its visibility timeout alone.
+    // As many as ten environments receive at once, so that a message waits for its visibility timeout alone.
     let mut plan = plan(MESSAGES, 5 * SECOND, faults);
     plan.set("REQUEST_TIMEOUT", "30s");
     plan.set("BATCH_MAX_RECORDS", 20);

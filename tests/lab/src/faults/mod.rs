@@ -1,4 +1,4 @@
-//! What Perseus is like: a climate, and what comes of each request in it.
+//! Fault injection: the fault schedule of a run, and the outcome of each request under it.
 
 mod outage;
 mod replies;
@@ -20,20 +20,20 @@ use crate::{
     seeded_rng::exponential,
 };
 
-/// How Perseus behaves, as probabilities for each request.
+/// How Perseus behaves: probabilities for each request, its limits, and its outages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultSchedule {
-    /// How long a reply takes at least, and on average beyond that.
+    /// The shortest latency, and the mean of what is added to it.
     pub(crate) latency: (Ms, Ms),
-    /// How probable a reply is that takes twenty times as long.
+    /// A reply that takes twenty times as long.
     pub(crate) slow: f64,
-    /// No reply ever; half of the time the records are committed all the same.
+    /// No reply, ever. Half of the time the records are committed.
     pub(crate) hang: f64,
     /// The connection is reset or closed before anything is committed.
     pub(crate) lost_before: f64,
-    /// The connection is reset or closed once everything is committed.
+    /// The connection is reset or closed after everything is committed.
     pub(crate) lost_after: f64,
-    /// The reply breaks off; half of the time the records are committed.
+    /// The reply is cut short. Half of the time the records are committed.
     pub(crate) half_reply: f64,
     /// 408, 425, 500, 502, 503, 504: nothing is committed.
     pub(crate) error: f64,
@@ -41,50 +41,49 @@ pub(crate) struct FaultSchedule {
     pub(crate) error_after: f64,
     /// 429 or 503 with a Retry-After.
     pub(crate) throttle: f64,
-    /// A 207 that says nothing of the records, or names one that was not sent; half of the time they are
-    /// committed.
+    /// A 207 without a verdict, or with an id that was not sent. Half of the time the records are committed.
     pub(crate) mute_207: f64,
-    /// A reply that refuses some records by name, for now.
+    /// A reply that refuses some records by id, as retryable.
     pub(crate) refusal: f64,
-    /// 409 for a request whose client gave up an earlier one with the same key: that is still being worked on.
+    /// 409 to a retry whose earlier attempt was cut off: Perseus still works on that key.
     pub(crate) conflict: f64,
     /// A gateway's page with a 200: nothing is committed.
     pub(crate) page: f64,
     /// Bytes that are no HTTP: nothing is committed.
     pub(crate) no_http: f64,
-    /// An empty 200 of a proxy, of which only a Perseus that answers with an object can be told: nothing is committed.
+    /// An empty 200 from a proxy: nothing is committed. Only if Perseus answers with an object can a client tell.
     pub(crate) empty_ok: f64,
-    /// Whether successes have a body that says so.
+    /// Whether a success has a JSON object as its body.
     pub(crate) answers_object: bool,
-    /// Whether an idempotency key that comes back with another body is refused.
+    /// Whether a key that was used with another body is refused with 422.
     pub(crate) checks_keys: bool,
-    /// More requests than this in a second are turned away at once, and not told for how long.
+    /// The most requests in a second. More are answered 429 at once, without a Retry-After.
     pub(crate) rate_limit: Option<u32>,
     /// How poison is refused.
     pub(crate) poison: Poison,
-    /// More requests than this at once are turned away, quickly.
+    /// The most requests at once. More are refused quickly.
     pub(crate) capacity: Option<usize>,
-    /// Whether those that are turned away are not told for how long.
+    /// Whether refusals over the capacity have no Retry-After.
     pub(crate) omits_retry_after: bool,
-    /// More bytes than this in a request are too many.
+    /// The largest body. A larger one is answered 413.
     pub(crate) largest_body: Option<usize>,
-    /// When it cannot be reached at all.
+    /// Its outages, in order.
     pub(crate) outages: Vec<Outage>,
-    /// What SQS is like meanwhile.
+    /// The faults of SQS.
     pub(crate) sqs: SqsFaults,
 }
 
-/// How a record that Perseus will never take is refused.
+/// How Perseus refuses a record that it will never accept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Poison {
     /// The whole request, with 400 or 422.
     #[default]
     WholeRequest,
-    /// It alone, by name.
+    /// Only the record, by its id.
     ByName,
 }
 
-/// A request, as far as it decides what comes of it.
+/// A request: everything that its outcome depends on.
 pub(crate) struct Posted<'a> {
     pub(crate) at: Ms,
     pub(crate) body_bytes: usize,
@@ -94,9 +93,9 @@ pub(crate) struct Posted<'a> {
     pub(crate) in_second: u32,
     /// Whether an earlier request with its key lost its client or its connection.
     pub(crate) was_cut_off: bool,
-    /// Whether its key was another body's before.
+    /// Whether its idempotency key came with another body before.
     pub(crate) reuses_key: bool,
-    /// Whether its records have ids, by which they can be refused.
+    /// Whether its records have ids. Without ids no record can be refused alone.
     pub(crate) has_ids: bool,
     pub(crate) records: &'a [PostedRecord],
 }
@@ -114,23 +113,23 @@ pub(crate) struct PostedRecord {
     pub(crate) is_poison: bool,
 }
 
-/// What comes of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) struct RequestOutcome {
-    /// What is answered, and what is committed.
+    /// The reply, and which records are committed.
     pub(crate) reply: Reply,
-    /// When it is committed, whether or not the client still waits.
+    /// When the records are committed, whether or not the client still waits.
     pub(crate) commits_after: Duration,
     pub(crate) replies_after: Duration,
     pub(crate) ending: Ending,
-    /// Whether the reply tells the client what is committed.
+    /// Whether the reply says which records are committed.
     pub(crate) is_definite: bool,
-    /// Whether what is not committed is not because Perseus happened to fail, whatever was sent.
+    /// Whether the failure is random: it does not depend on the records.
     pub(crate) is_random: bool,
 }
 
 impl RequestOutcome {
-    /// A reply that Perseus stands by.
+    /// A reply that says what was committed.
     fn definite(reply: Reply) -> Self {
         let (commits_after, replies_after) = (Duration::ZERO, Duration::ZERO);
         Self {
@@ -143,12 +142,12 @@ impl RequestOutcome {
         }
     }
 
-    /// A failure that would have met any other request too.
+    /// A random failure: it could have hit any request.
     fn failure(reply: Reply) -> Self {
         Self { is_random: true, ..Self::definite(reply) }
     }
 
-    /// A failure that leaves the client in the dark.
+    /// A random failure that does not tell the client what was committed.
     fn indefinite(reply: Reply, ending: Ending) -> Self {
         Self { is_definite: false, ending, ..Self::failure(reply) }
     }
@@ -157,37 +156,37 @@ impl RequestOutcome {
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// With the reply.
+    /// The reply is sent.
     Reply,
-    /// With a reset.
+    /// The connection is reset.
     Reset,
-    /// With the end of the connection.
+    /// The connection is closed.
     Close,
-    /// Never.
+    /// Nothing is sent, and the connection stays open.
     Silence,
-    /// With bytes that are no HTTP.
+    /// Bytes that are not HTTP are sent.
     NoHttp,
 }
 
-/// A refusal that asks to be left alone for some seconds.
+/// A refusal with a Retry-After of some seconds.
 fn later(rng: &mut ChaCha8Rng) -> Reply {
     let seconds = rng.random_range(1..=3_u8).to_string();
     Reply::status(if rng.random_bool(0.5) { 429 } else { 503 }).header("retry-after", &seconds)
 }
 
-/// A failure that passes.
+/// A transient failure.
 fn error(rng: &mut ChaCha8Rng) -> Reply {
     let reply = Reply::status([408, 425, 500, 502, 503, 504][rng.random_range(0..6)]);
-    // Of 429 and 503 alone it counts; a 503 of this length would end the invocation.
+    // A Retry-After counts on 429 and 503 only. On a 503 this one would end the invocation.
     let asks_for_long = reply.status_code() != 503 && rng.random_bool(0.1);
     if asks_for_long { reply.header("retry-after", "3600") } else { reply }
 }
 
-/// Nothing goes wrong more often than this: else nothing would ever end.
+/// The largest probability of a fault. With 1.0 a run would never end.
 const WORST: f64 = 0.9;
 
 impl FaultSchedule {
-    /// What comes of a request.
+    /// Draws the outcome of a request.
     pub(crate) fn outcome(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> RequestOutcome {
         let (least, mean) = self.latency;
         let mut latency = f64::from(least) + exponential(rng, f64::from(mean));
@@ -199,9 +198,9 @@ impl FaultSchedule {
         let outage = self.outages.iter().find(|outage| outage.is_at(posted.at));
         let is_full = self.capacity.is_some_and(|most| posted.load > most);
         let is_too_often = self.rate_limit.is_some_and(|most| posted.in_second > most);
-        // Who does nothing else with a request is done with it sooner.
+        // A refusal takes less time than the work.
         let latency = match outage {
-            // Nobody there does anything with it.
+            // While Perseus restarts, the failure comes at once.
             Some(outage) if outage.is_blip() => Duration::ZERO,
             None if is_too_often => Duration::ZERO,
             None if is_full => latency / 10,
@@ -217,12 +216,12 @@ impl FaultSchedule {
                 .or_else(|| self.transport_fault(posted, rng))
                 .unwrap_or_else(|| self.verdict(posted, rng)),
         };
-        // It commits somewhere on the way, so that a client that hangs up may be too late or not.
+        // The commit happens before the reply: a client that hangs up meanwhile may be too late to prevent it.
         let commits_after = latency.mul_f64(rng.random_range(0.5..1.0));
         RequestOutcome { commits_after, replies_after: latency, ..outcome }
     }
 
-    /// A Perseus whose faults are so many times as frequent.
+    /// Multiplies the probability of every fault.
     pub(crate) fn worsen(&mut self, factor: f64) {
         for share in [
             &mut self.slow,
@@ -249,30 +248,30 @@ impl FaultSchedule {
         self.outages.iter().find(|outage| outage.is_at(at)).map(|outage| outage.kind)
     }
 
-    /// The times in which nobody listens, in order.
+    /// The times in which connections are refused, in order.
     pub(crate) fn closed(&self) -> Vec<(Ms, Ms)> {
         let refused = self.outages.iter().filter(|outage| outage.kind == OutageKind::Refused);
         refused.map(|outage| (outage.from, outage.until)).collect()
     }
 
-    /// The times in which each request is refused, as if its records were bad.
+    /// The times in which every request is refused with 400 or 422.
     pub(crate) fn refusing(&self) -> Vec<(Ms, Ms)> {
         let refusing = self.outages.iter().filter(|outage| outage.kind.refuses());
         refusing.map(|outage| (outage.from, outage.until)).collect()
     }
 
-    /// Whether there was an outage in this time that is no blip.
+    /// Whether there was an outage, longer than a blip, in this time.
     pub(crate) fn outage_between(&self, from: Ms, until: Ms) -> bool {
         self.outages.iter().any(|outage| !outage.is_blip() && outage.meets(from, until))
     }
 
-    /// Whether connections were refused in this time: of attempts that meet that Perseus knows nothing.
+    /// Whether connections were refused in this time. Perseus does not see such attempts.
     pub(crate) fn refuses_connections_between(&self, from: Ms, until: Ms) -> bool {
         let refuses = |outage: &&Outage| outage.kind == OutageKind::Refused;
         self.outages.iter().filter(refuses).any(|outage| outage.meets(from, until))
     }
 
-    /// Refusals that do not look at the records.
+    /// Refusals that do not depend on the records.
     fn early_refusal(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<RequestOutcome> {
         if self.largest_body.is_some_and(|most| posted.body_bytes > most) {
             return Some(RequestOutcome::definite(replies::refusal(413, rng)));
@@ -290,11 +289,11 @@ impl FaultSchedule {
         fails.then(|| RequestOutcome::failure(error(rng)))
     }
 
-    /// What goes wrong with the connection or the reply, whatever is sent.
+    /// A fault of the connection or of the reply.
     fn transport_fault(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> Option<RequestOutcome> {
         let lost = if rng.random_bool(0.5) { Ending::Reset } else { Ending::Close };
         let is_taken = rng.random_bool(0.5);
-        // What goes wrong on the way back does not make Perseus take poison.
+        // A fault on the way back must not make Perseus accept poison.
         let all = if posted.has_poison() { Takes::Nothing } else { Takes::Everything };
         let some_time = if is_taken { all.clone() } else { Takes::Nothing };
         let mut roll: f64 = rng.random();
@@ -303,7 +302,7 @@ impl FaultSchedule {
             roll < 0.0
         };
         let says_something = rng.random_bool(0.5);
-        // Where records have no ids, even a right one names none of them.
+        // In formats without ids, even the id of a real message names no record.
         let named =
             posted.records.first().filter(|_| !posted.has_ids).map_or("stranger", |record| &record.id);
         let mute = match says_something {
@@ -337,7 +336,7 @@ impl FaultSchedule {
         })
     }
 
-    /// What Perseus says once it has looked at the records.
+    /// What Perseus decides about the records.
     fn verdict(&self, posted: &Posted<'_>, rng: &mut ChaCha8Rng) -> RequestOutcome {
         let has_poison = posted.has_poison();
         if has_poison && (self.poison == Poison::WholeRequest || !posted.has_ids) {
@@ -354,7 +353,7 @@ impl FaultSchedule {
         let mut broken: Vec<&str> = Vec::new();
         for record in posted.records {
             let group = record.group.as_deref();
-            // An order once broken could not be repaired: what comes after a refusal in its group is refused too.
+            // Contract: after a refusal, Perseus refuses the later records of the same group, so that the order holds.
             let is_behind = group.is_some_and(|group| broken.contains(&group));
             let retryable = match record {
                 PostedRecord { is_poison: true, .. } => Some(false),

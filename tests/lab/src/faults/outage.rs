@@ -1,4 +1,4 @@
-//! Times in which Perseus takes nothing.
+//! Outages: times in which Perseus accepts nothing.
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
@@ -8,13 +8,13 @@ use crate::{
     perseus::{Reply, Takes},
 };
 
-/// What an outage may redirect to. A function that goes there finds a 200.
+/// Where a redirect leads to. A function that follows it gets a 200.
 pub(crate) const LOGIN_PAGE: &str = "/login";
 
-/// What is over sooner is a blip: a restart of Perseus or of what is in front of it, and no outage.
+/// A shorter one is a blip: a restart of Perseus or of its proxy.
 const SHORTEST_OUTAGE: Ms = 2_000;
 
-/// A time in which Perseus takes nothing.
+/// A time in which Perseus accepts nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     pub(crate) from: Ms,
@@ -59,7 +59,7 @@ kinds! {
 }
 
 impl OutageKind {
-    /// Those that are not the fault of the function's settings.
+    /// The kinds that Perseus causes.
     pub const OF_PERSEUS: &[Self] = &[
         Self::Unavailable,
         Self::ServerError,
@@ -74,13 +74,13 @@ impl OutageKind {
         Self::Unprocessable,
     ];
 
-    /// Those that a restart may look like.
+    /// The kinds that a restart can look like.
     pub(crate) const OF_RESTARTS: &[Self] = &[Self::Unavailable, Self::Reset, Self::Closed, Self::Refused];
 
-    /// Those that the function's settings may be to blame for.
+    /// The kinds that wrong settings of the function can cause.
     pub(crate) const OF_SETTINGS: &[Self] = &[Self::Unauthorized, Self::Redirected];
 
-    /// Whether each request is refused, as if its records were bad.
+    /// Whether every request is refused with 400 or 422.
     pub(crate) fn refuses(self) -> bool {
         matches!(self, Self::BadRequest | Self::Unprocessable)
     }
@@ -91,7 +91,7 @@ impl Outage {
         self.until - self.from < SHORTEST_OUTAGE
     }
 
-    /// Whether it has a moment in common with this time.
+    /// Whether it overlaps this time.
     pub(super) fn meets(&self, from: Ms, until: Ms) -> bool {
         self.from <= until && from < self.until
     }
@@ -101,13 +101,13 @@ impl Outage {
     }
 }
 
-/// What comes of a request during an outage.
+/// The outcome of a request during an outage.
 pub(super) fn during(outage: OutageKind, rng: &mut ChaCha8Rng) -> RequestOutcome {
     let nothing = |reply: Reply| reply.taking(Takes::Nothing);
     match outage {
         OutageKind::Unavailable => RequestOutcome::failure(Reply::status(503)),
         OutageKind::ServerError => RequestOutcome::failure(Reply::status(500)),
-        // Of refused connections nothing arrives, but what was on its way when the port was closed.
+        // While connections are refused, only requests that were under way when the port closed arrive.
         OutageKind::Reset | OutageKind::Refused => {
             RequestOutcome::indefinite(Reply::status(503), Ending::Reset)
         }

@@ -1,10 +1,10 @@
-//! Replies with a body that says nothing of the records.
+//! Replies whose body says nothing about the records.
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
 use crate::perseus::Reply;
 
-/// The page of a gateway that wants people to sign in. Whoever takes its status for Perseus' word loses what was sent.
+/// A gateway's sign-in page. A client that trusts its status loses what it sent.
 pub(super) fn sign_in() -> Reply {
     const PAGE: &str =
         "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form></form></body></html>\n";
@@ -26,7 +26,7 @@ pub(super) fn refusal(status: u16, rng: &mut ChaCha8Rng) -> Reply {
     }
 }
 
-/// A success whose body breaks off, in the middle of what it says or before it says anything.
+/// A success whose body is cut short, in the middle of it or before its first byte.
 pub(super) fn cut_short(says_something: bool) -> Reply {
     let body = if says_something { r#"{"batchItemFailures":[{"itemIdent"# } else { "" };
     Reply::ok().body(body).cut_short()

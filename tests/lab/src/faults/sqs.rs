@@ -1,10 +1,10 @@
-//! What SQS is like when it is asked for something.
+//! The faults of SQS' API.
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
 use crate::clock::Ms;
 
-/// How SQS behaves, as probabilities for each call.
+/// Probabilities of faults for each call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SqsFaults {
     /// An answer that takes seconds.
@@ -13,15 +13,15 @@ pub(crate) struct SqsFaults {
     pub(crate) down: f64,
     /// No answer ever, and nothing is done.
     pub(crate) silent: f64,
-    /// Everything is done, and the connection lost before that is said.
+    /// Everything is done, and the connection is lost before the reply.
     pub(crate) deaf: f64,
-    /// The second half of the entries is refused, for now.
+    /// The second half of the entries fails, as retryable.
     pub(crate) partial: f64,
-    /// A 200 that says nothing of what was asked, and nothing is done.
+    /// A 200 that does not answer the call: nothing is done.
     pub(crate) absurd: f64,
 }
 
-/// What comes of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallOutcome {
     Well,
@@ -30,12 +30,12 @@ pub(crate) enum CallOutcome {
     Silent,
     Deaf,
     Partial,
-    /// With an answer that is JSON, or not.
+    /// A 200 that does not answer the call: JSON if true, else HTML.
     Absurd(bool),
 }
 
 impl SqsFaults {
-    /// A bit of everything.
+    /// Every fault, with random probabilities.
     pub(crate) fn random(rng: &mut ChaCha8Rng) -> Self {
         let mut share = || rng.random_range(0.0..0.1);
         Self {

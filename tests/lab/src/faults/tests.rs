@@ -27,7 +27,7 @@ fn commits(outcome: &RequestOutcome, ids: &[&'static str]) -> Vec<&'static str> 
 }
 
 #[test]
-fn good_weather_commits_everything_in_time() {
+fn without_faults_everything_is_committed_in_time() {
     let outcome = outcome(
         &FaultSchedule { latency: (10, 20), ..FaultSchedule::default() },
         &[record("a", None, false)],
@@ -40,7 +40,7 @@ fn good_weather_commits_everything_in_time() {
 }
 
 #[test]
-fn each_mishap_commits_what_its_name_says() {
+fn each_fault_commits_what_its_name_says() {
     let certain = 1.0;
     for (faults, committed, ending) in [
         (FaultSchedule { lost_before: certain, ..FaultSchedule::default() }, 0, None),
@@ -64,7 +64,7 @@ fn each_mishap_commits_what_its_name_says() {
 }
 
 #[test]
-fn what_a_reply_leaves_open_may_be_either() {
+fn records_may_or_may_not_be_committed_if_the_reply_does_not_say() {
     for faults in [
         FaultSchedule { mute_207: 1.0, ..FaultSchedule::default() },
         FaultSchedule { half_reply: 1.0, ..FaultSchedule::default() },
@@ -81,7 +81,7 @@ fn what_a_reply_leaves_open_may_be_either() {
 }
 
 #[test]
-fn an_outage_commits_nothing_whatever_it_looks_like() {
+fn no_kind_of_outage_commits_anything() {
     for &kind in OutageKind::ALL {
         let outages = vec![Outage { from: 5, until: 6, kind }];
         let faults = FaultSchedule { outages, ..FaultSchedule::default() };
@@ -91,7 +91,7 @@ fn an_outage_commits_nothing_whatever_it_looks_like() {
 }
 
 #[test]
-fn poison_takes_its_request_along_or_its_group() {
+fn poison_fails_its_whole_request_or_the_rest_of_its_group() {
     let records = [
         record("a", Some("1"), false),
         record("b", Some("2"), true),
@@ -104,7 +104,7 @@ fn poison_takes_its_request_along_or_its_group() {
 }
 
 #[test]
-fn without_ids_no_record_is_refused_by_name() {
+fn without_ids_no_record_is_refused_alone() {
     let records = [record("a", None, true), record("b", None, false)];
     let faults = FaultSchedule { poison: Poison::ByName, refusal: 1.0, ..FaultSchedule::default() };
     let posted = Posted { has_ids: false, ..posted(&records) };
@@ -113,7 +113,7 @@ fn without_ids_no_record_is_refused_by_name() {
 }
 
 #[test]
-fn a_blip_is_no_outage() {
+fn a_blip_is_not_an_outage() {
     let of_length = |length: Ms| FaultSchedule {
         outages: vec![Outage { from: 10, until: 10 + length, kind: OutageKind::Reset }],
         ..FaultSchedule::default()

@@ -198,7 +198,7 @@ async fn ingest(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let _in_flight = shared.enter();
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        // Cut off while uploading: what a client that keeps a deadline may do.
+        // The client hung up during the upload. A client that keeps its deadline does that.
         return StatusCode::BAD_REQUEST.into_response();
     };
     let (received, reply) = shared.receive(head, body);

@@ -28,13 +28,13 @@ pub struct Report {
     pub mode: Mode,
     /// The seed that everything was drawn from.
     pub seed: u64,
-    /// The command that does it again.
+    /// The command that repeats the run.
     pub replay: String,
     /// How everything was set up.
     pub configuration: Vec<Setting>,
-    /// How it went over time.
+    /// The figures over time.
     pub series: Series,
-    /// What must hold, and whether it did.
+    /// The invariants, and whether they hold.
     pub invariants: Vec<Finding>,
     /// The figures of the whole run.
     pub totals: Totals,

@@ -26,15 +26,15 @@ pub struct Totals {
     pub left: u64,
     /// Messages in the dead-letter queue.
     pub dead_letters: u64,
-    /// Those of them that Perseus would have taken.
+    /// Those of them that Perseus would have accepted.
     pub healthy_dead_letters: u64,
-    /// Dead letters that the function has sent itself.
+    /// Dead letters that the function sent itself.
     pub sent_as_dead: u64,
     /// Visibility timeouts that the function has changed.
     pub visibility_changes: u64,
     /// Invocations.
     pub invocations: u64,
-    /// Invocations that ended with an environment the lab let die.
+    /// Invocations whose environment the lab killed or stalled.
     pub sabotaged: u64,
     /// Environments started.
     pub environments: u64,

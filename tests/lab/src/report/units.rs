@@ -1,4 +1,4 @@
-//! Figures as people read them.
+//! Figures in readable units.
 
 /// Keeps a number and its unit on one line.
 const SPACE: char = '\u{a0}';
@@ -8,7 +8,7 @@ const MINUTE: f64 = 60.0 * SECOND;
 const HOUR: f64 = 60.0 * MINUTE;
 const DAY: f64 = 24.0 * HOUR;
 
-/// A count with its thousands apart.
+/// A count with thousands separators.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -21,7 +21,7 @@ pub(crate) fn count(number: u64) -> String {
     grouped
 }
 
-/// A count with the noun it counts, whose plural ends in s.
+/// A count with its noun, whose plural ends in s.
 pub(super) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{}{SPACE}{noun}{plural}", count(number))
@@ -32,7 +32,7 @@ pub(super) fn number(value: f64) -> String {
     match value {
         _ if value >= 10.0 || value.fract() == 0.0 => count(value.round() as u64),
         _ if value >= 1.0 => trimmed(format!("{value:.1}")),
-        // Two digits that count.
+        // Two significant digits.
         _ => trimmed(format!("{value:.0$}", (1.0 - value.log10().floor()) as usize)),
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn number(value: f64) -> String {
 /// A time in milliseconds, in its two largest units.
 pub(super) fn time(millis: f64) -> String {
     match millis {
-        // What rounds to the next unit is told in it.
+        // A value that rounds up to the next unit is shown in that unit.
         _ if millis < 999.5 => format!("{}{SPACE}ms", number(millis)),
         _ if millis < 9.95 * SECOND => format!("{}{SPACE}s", number(millis / SECOND)),
         _ if millis < MINUTE - 500.0 => format!("{:.0}{SPACE}s", millis / SECOND),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_have_separators() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
     }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_not_many() {
+    fn the_noun_is_singular_for_one_only() {
         assert_eq!(plain(&counted(1, "message")), "1 message");
         assert_eq!(plain(&counted(0, "message")), "0 messages");
     }

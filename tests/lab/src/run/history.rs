@@ -1,4 +1,4 @@
-//! What happened in a run: what the invariants look at.
+//! What happened in a run. The invariants are checked against it.
 
 pub use crate::{
     clock::Ms,
@@ -8,7 +8,7 @@ pub use crate::{
     sqs::queue::{MessageState, Number},
 };
 
-/// Everything that happened in a run, as far as an invariant may want to know it.
+/// Everything that happened in a run, as far as an invariant needs it.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Every message, in the order of sending.
@@ -19,49 +19,49 @@ pub struct History {
     pub exchanges: Vec<Exchange>,
     /// How long each message that was returned waited for its next receive, and after which receive that was.
     pub waits: Vec<(u16, Ms)>,
-    /// How long good messages that were refused together with poison waited for their commit from then on.
+    /// How long good messages that were refused together with poison waited for their commit.
     pub neighbours: Vec<Ms>,
     /// Every commit of a message that was committed before.
     pub repeats: Vec<Repeat>,
     /// What broke the contract on the wire, in words; only the first ones.
     pub violations: Vec<String>,
-    /// How much broke it.
+    /// How many breaches there were.
     pub violation_count: u32,
-    /// Idempotency keys that did not belong to one body, in words; only the first ones.
+    /// Idempotency keys that came with two bodies or two with one body, in words. Only the first ones.
     pub key_faults: Vec<String>,
     /// How many there were.
     pub key_fault_count: u32,
-    /// The times in which Perseus refused each request, as if its records were bad.
+    /// The times in which Perseus refused every request with 400 or 422.
     pub refusing: Vec<(Ms, Ms)>,
-    /// What the function was told.
+    /// The settings of the function.
     pub rules: Rules,
 }
 
-/// The life of a message.
+/// What happened to a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MessageHistory {
     /// When it was sent.
     pub sent: Ms,
     /// Its group, on a FIFO queue.
     pub group: Option<u32>,
-    /// Whether Perseus will never take it.
+    /// Whether Perseus never accepts it.
     pub is_poison: bool,
-    /// Where it was in the end.
+    /// Its state at the end of the run.
     pub state: MessageState,
     /// Whether it was deleted before it was committed.
     pub deleted_too_early: bool,
-    /// How often it was received, copies aside.
+    /// How often it was received, without copies.
     pub receives: u16,
-    /// How many of these receives came to nothing because of an outage, an environment that died, a message that was
-    /// ahead of it in its group, or a Perseus that failed each of the attempts the function is allowed.
+    /// How many of these receives failed for a good reason: an outage, an environment that died, a message ahead of it in
+    /// its group, or a Perseus that failed every attempt that the function may make.
     pub excused_receives: u16,
     /// Whether the function has sent it to the dead-letter queue.
     pub dead_lettered: bool,
-    /// In which invocation that was, the first time.
+    /// The first invocation that did so.
     pub dead_lettered_in: Option<u32>,
     /// Whether the queue delivered it although it was deleted or in flight.
     pub redelivered: bool,
-    /// What Perseus knows of it.
+    /// When and by which request it was committed.
     pub committed: Option<Committed>,
 }
 
@@ -78,13 +78,13 @@ pub struct Invocation {
     pub messages: u32,
     /// How many of them it left in the queue.
     pub kept: u32,
-    /// How many of these came back although there was time, and they had not been tried as often as is allowed.
+    /// How many of these were returned although there was time and attempts were left.
     pub given_up: u32,
     /// How it ended.
     pub end: End,
-    /// The time that was left before the deadline.
+    /// The time left before the deadline.
     pub headroom: Ms,
-    /// What the answer named that it should not.
+    /// Ids that the answer must not name.
     pub unexpected_ids: UnexpectedIds,
 }
 

@@ -1,4 +1,4 @@
-//! How a run went over time.
+//! The figures of a run over time.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     sqs::queue::Counts,
 };
 
-/// How a run went, interval by interval.
+/// The figures of a run, interval by interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Series {
     /// The length of an interval, in seconds.
@@ -19,7 +19,7 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
-/// One interval. Depths are as they were at its end, the others are of the whole interval.
+/// One interval. Depths are those at its end, the others are of the whole interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Point {
     /// The end of the interval, in seconds since the start.
@@ -54,7 +54,7 @@ pub struct Point {
     pub outage: bool,
 }
 
-/// Turns what happens into intervals.
+/// Collects the figures of each interval.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     interval: Ms,
@@ -65,7 +65,7 @@ pub(crate) struct Recorder {
     headroom: Option<Ms>,
 }
 
-/// How things stand at the end of an interval.
+/// The state at the end of an interval.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) counts: Counts,

@@ -1,4 +1,4 @@
-//! What the runs of all scenarios have in common, and what some have.
+//! The base plan of all scenarios, and the faults that several use.
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
@@ -17,7 +17,7 @@ use crate::{
     traffic::{Shape, Traffic, messages::MessageSettings},
 };
 
-/// A calm Perseus, a standard queue, and everything sized at random.
+/// A Perseus without faults, a standard queue, and random sizes.
 pub(super) fn plan(
     scenario: Scenario,
     seed: u64,
@@ -68,7 +68,7 @@ fn mapping(rng: &mut ChaCha8Rng) -> mapping::Settings {
     let batch_size = [10, 10, 50, 100, 200][rng.random_range(0..5)];
     mapping::Settings {
         batch_size,
-        // Lambda wants a window for more than ten.
+        // Lambda requires a batching window for batches of more than ten.
         window: if batch_size > 10 { rng.random_range(1..=5) * SECOND } else { 0 },
         max_concurrency: rng.random_range(5..=20),
     }
@@ -84,7 +84,7 @@ fn set_variables(plan: &mut Plan, rng: &mut ChaCha8Rng) {
     plan.set("RETRY_CAP", format!("{}s", rng.random_range(1..=5)));
 }
 
-/// Everything that can go wrong with a reply.
+/// Every fault of a reply.
 pub(super) fn flaky(rng: &mut ChaCha8Rng) -> FaultSchedule {
     FaultSchedule {
         latency: (5, rng.random_range(10..80)),

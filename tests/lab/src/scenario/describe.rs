@@ -1,4 +1,4 @@
-//! A plan as people read it.
+//! The settings of a plan, for people.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::clock::{Ms, span};
 /// One line of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// What it belongs to: the traffic, the queue, Lambda, Perseus, the function.
+    /// The part it belongs to: traffic, queue, Lambda, Perseus, function.
     pub part: &'static str,
     /// Its name.
     pub name: String,
@@ -17,7 +17,7 @@ pub struct Setting {
 }
 
 impl Plan {
-    /// How everything is set up, part by part. What does not happen in the scenario is left out.
+    /// All settings, part by part. Faults that the scenario does not have are left out.
     pub(crate) fn settings(&self) -> Vec<Setting> {
         let mut list = List::default();
         list.part("traffic");

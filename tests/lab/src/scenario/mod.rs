@@ -1,4 +1,4 @@
-//! Named scenarios: what a run is like, drawn from its seed within bounds.
+//! Scenarios: kinds of runs, drawn from a seed within bounds.
 
 mod base;
 mod describe;
@@ -23,7 +23,7 @@ use crate::{
 
 macro_rules! scenarios {
     ($($variant:ident = $name:literal, $about:literal;)+) => {
-        /// A kind of weather, a kind of queue.
+        /// A kind of run: faults of Perseus, of Lambda or of the queue.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Scenario {
             $(#[doc = $about] $variant,)+
@@ -47,25 +47,25 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    Calm = "calm", "a Perseus that takes everything, quickly";
+    Calm = "calm", "a Perseus that accepts everything, quickly";
     Flaky = "flaky", "errors, resets, half replies, lost replies, other servers' replies, throttling, a hang now and then";
-    Outage = "outage", "times in which Perseus takes nothing at all, in one of eleven ways";
-    Blips = "blips", "a Perseus that is gone for a second at most, or turns away at once what comes too often";
-    Slow = "slow", "replies that take a good part of the function's time";
-    Poison = "poison", "messages that Perseus will never take";
-    Capacity = "capacity", "more at once than Perseus can take";
+    Outage = "outage", "outages: Perseus accepts nothing for a time, in one of eleven ways";
+    Blips = "blips", "restarts of a second at most, or a Perseus that limits the rate of requests";
+    Slow = "slow", "replies that take a large part of the function's timeout";
+    Poison = "poison", "messages that Perseus never accepts";
+    Capacity = "capacity", "more requests at once than Perseus can handle";
     TooLarge = "too-large", "requests too large for Perseus";
-    Verdicts = "verdicts", "replies that take some records and refuse others";
+    Verdicts = "verdicts", "replies that accept some records and refuse others";
     Misconfigured = "misconfigured", "an expired token, a login page in front of Perseus";
-    Fifo = "fifo", "a FIFO queue, calm";
-    FifoFlaky = "fifo-flaky", "a FIFO queue, with poison and everything that can go wrong with a reply";
-    Duplicates = "duplicates", "a queue that delivers messages again for no reason";
+    Fifo = "fifo", "a FIFO queue without faults";
+    FifoFlaky = "fifo-flaky", "a FIFO queue, with poison and every fault of a reply";
+    Duplicates = "duplicates", "a standard queue that delivers messages more than once";
     Freeze = "freeze", "connections that die while their environments are frozen";
-    Crash = "crash", "environments that die in the middle of an invocation, or get no processor time";
-    Day = "day", "a day with a bit of everything and two outages";
+    Crash = "crash", "environments that die during an invocation, or get no processor time";
+    Day = "day", "a day with a few faults of every kind and two outages";
 }
 
-/// How a run was run.
+/// On which clock a run was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -75,7 +75,7 @@ pub enum Mode {
     Real,
 }
 
-/// What a run may be told beyond its scenario and its seed.
+/// Options of a run, beyond its scenario and seed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// How many messages are sent; drawn unless set.
@@ -84,9 +84,9 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// The most invocations at once; drawn unless set.
     pub environments: Option<usize>,
-    /// By how much everything that can go wrong with a request goes wrong more often.
+    /// The factor by which every fault of a request is more probable.
     pub worse: Option<f64>,
-    /// Variables of the function, over those that are drawn.
+    /// Variables of the function that replace drawn ones.
     pub variables: Vec<(String, String)>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) seeded: SeededRng,
     pub(crate) mode: Mode,
-    /// The command that does it again.
+    /// The command that repeats the run.
     pub(crate) replay: String,
     pub(crate) traffic: Traffic,
     pub(crate) message: MessageSettings,
@@ -110,7 +110,7 @@ pub(crate) struct Plan {
     /// The function's variables.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) rules: Rules,
-    /// When the run ends even if the queue is not empty.
+    /// When the run ends although the queue is not empty.
     pub(crate) give_up: Ms,
 }
 

@@ -1,4 +1,4 @@
-//! Drawing a run: what all have in common, then what makes the scenario, then what was asked for.
+//! Drawing a run: the base plan, then what the scenario changes, then the options.
 
 use rand::rngs::ChaCha8Rng;
 
@@ -15,12 +15,12 @@ pub(super) const SECOND: Ms = 1_000;
 pub(super) const MINUTE: Ms = 60 * SECOND;
 pub(super) const HOUR: Ms = 60 * MINUTE;
 
-/// Any URL will do to read the rest of the configuration.
+/// A placeholder: the configuration is read before the servers run.
 const SOME_URL: &str = "http://127.0.0.1:1";
-/// How far two processes may disagree about a moment; two tasks on a paused clock only by how it rounds.
+/// The most that two clocks may disagree. On a paused clock two tasks differ only by rounding.
 const SLACK_REAL: Ms = 250;
 const SLACK_SIMULATED: Ms = 2;
-/// What Perseus asks for and what the function's own limit adds to a backoff, at most.
+/// The most that a Retry-After and the adaptive limit add to a backoff.
 const LONGEST_WAIT: Ms = 8 * SECOND;
 
 impl Plan {
@@ -31,7 +31,7 @@ impl Plan {
         mode: Mode,
         options: &Options,
     ) -> Result<Self, LaunchError> {
-        // Seeds are drawn from anew in each scenario.
+        // The same seed draws differently in each scenario.
         let seeded = scenario.name().bytes().fold(SeededRng::new(seed), SeededRng::fork);
         let mut rng: ChaCha8Rng = seeded.fork(7_u64).rng();
         let mut plan = base::plan(scenario, seed, seeded, mode, &mut rng);
@@ -66,15 +66,15 @@ impl Plan {
         };
         let last_outage = self.faults.outages.iter().map(|outage| outage.until).max().unwrap_or_default();
         let sending = self.traffic.over.max(last_outage);
-        // Twice over: a FIFO group's messages take their turns.
+        // Twice: the messages of a FIFO group wait for each other.
         let drain = 2 * self.queue.drain_time();
-        // And what is hidden on request is hidden for hours.
+        // With visibility control a message can be hidden for up to 12 hours.
         let hidden = if config.sqs.is_some_and(|sqs| sqs.visibility) { 12 * HOUR } else { 0 };
         self.give_up = [drain, hidden, 30 * MINUTE].into_iter().fold(sending, Ms::saturating_add);
         Ok(())
     }
 
-    /// Shortens what a person at a terminal would have to wait for.
+    /// Shortens a real run, for which a person waits.
     fn shorten_for_wall_clock(&mut self) {
         self.timeout = 6 * SECOND;
         self.queue.visibility = 2 * self.timeout;
@@ -86,7 +86,7 @@ impl Plan {
         self.stretch(MINUTE);
     }
 
-    /// Does as it is told.
+    /// Applies the caller's options.
     fn apply_options(&mut self, options: &Options) {
         if let Some(messages) = options.messages {
             self.traffic.messages = messages;
@@ -103,7 +103,7 @@ impl Plan {
         options.variables.iter().for_each(|(name, value)| self.set(name, value));
     }
 
-    /// Spreads the run over another time.
+    /// Changes the length of the run, its outages included.
     fn stretch(&mut self, over: Ms) {
         let factor = f64::from(over) / f64::from(self.traffic.over);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time in the run")]
@@ -122,7 +122,7 @@ impl Plan {
     }
 }
 
-/// The command that makes this run again.
+/// The command that repeats the run.
 fn replay(scenario: Scenario, seed: u64, mode: Mode, options: &Options) -> String {
     let command = if mode == Mode::Simulated { "simulate" } else { "run" };
     let mut replay = format!("cargo run --release -p lab -- {command} --scenario {scenario} --seed {seed}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_replay_command_says_all_that_was_asked_for() {
+    fn the_replay_command_contains_every_option() {
         let options = Options {
             messages: Some(9),
             duration: Some(std::time::Duration::from_secs(60)),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worse_perseus_fails_more_often() {
+    fn the_factor_worse_multiplies_the_probability_of_faults() {
         let error = |worse| {
             let options = Options { worse, ..Options::default() };
             Plan::draw(Scenario::Flaky, 5, Mode::Simulated, &options).expect("a plan").faults.error

@@ -2,7 +2,7 @@
 
 use crate::clock::Ms;
 
-/// What the function was told, times in milliseconds.
+/// The settings that the invariants need. Times are in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rules {
     /// The function's timeout.
@@ -15,10 +15,10 @@ pub struct Rules {
     pub max_attempts: u32,
     /// `MAX_IN_FLIGHT`.
     pub max_in_flight: u32,
-    /// The most records that a request has: `BATCH_MAX_RECORDS`, or an event's if these are fewer.
+    /// The most records of a request: `BATCH_MAX_RECORDS`, or the mapping's batch size if that is smaller.
     pub most_records: u32,
-    /// The longest that the next attempt has to wait for, and takes.
+    /// The longest backoff and attempt together, with the reserve.
     pub patience: Ms,
-    /// By how much two clocks may disagree about the same moment.
+    /// The most that two clocks may disagree about one moment.
     pub slack: Ms,
 }

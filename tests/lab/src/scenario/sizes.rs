@@ -1,4 +1,4 @@
-//! What requests look like, how large events are, and whether the function runs with the template's settings.
+//! The sizes and formats of a run: events, requests, and the template's settings.
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{faults::Poison, traffic::Shape};
 
-/// One seed in so many has events as large as Lambda makes them.
+/// One seed in this many has events as large as Lambda's limit.
 const LARGE_IN: u32 = 40;
 
-/// What the function's defaults are the template's for.
+/// Variables whose defaults are the template's values.
 const DEFAULTS: [&str; 7] = [
     "BATCH_MAX_RECORDS",
     "MAX_IN_FLIGHT",
@@ -23,8 +23,8 @@ const DEFAULTS: [&str; 7] = [
 ];
 
 impl Plan {
-    /// Gives some runs the settings of `template.yaml`, and some events of up to 10,000 records. What makes the scenario
-    /// comes after it.
+    /// Gives some runs the settings of `template.yaml`, and some events of up to 10,000 records. The scenario's own changes
+    /// come after it.
     pub(super) fn choose_size(&mut self, rng: &mut ChaCha8Rng) {
         if rng.random_bool(0.25) {
             self.follow_template();
@@ -50,7 +50,7 @@ impl Plan {
         self.traffic.messages = 40_000;
         self.traffic.over = 5 * MINUTE;
         self.traffic.shape = Shape::Bursts;
-        // Ten thousand of these are less than the 6 MB of an event.
+        // Ten thousand of these fit into an event of 6 MB.
         self.message.padding = (10, 30);
         self.mapping.batch_size = 10_000;
         self.mapping.window = 10 * SECOND;
@@ -58,10 +58,10 @@ impl Plan {
         self.set("MAX_IN_FLIGHT", 10);
     }
 
-    /// The form of requests, and of what Perseus says to them.
+    /// The formats of requests and replies.
     pub(super) fn choose_formats(&mut self, rng: &mut ChaCha8Rng) {
         let format = ["records", "records", "array", "ndjson"][rng.random_range(0..4)];
-        // A Perseus that refuses records by name has to know their names.
+        // Refusals by id need a format with ids.
         let needs_names = self.scenario == Scenario::Verdicts;
         if format != "records" && !needs_names {
             self.set("BATCH_FORMAT", format);
@@ -72,7 +72,7 @@ impl Plan {
         if self.faults.answers_object && rng.random_bool(0.5) {
             self.set("PERSEUS_ACK", "body");
         } else {
-            // Nothing tells it from Perseus' own.
+            // Without a body, the function cannot tell an empty 200 of a proxy from one of Perseus.
             self.faults.empty_ok = 0.0;
         }
         self.faults.checks_keys = rng.random_bool(0.3);

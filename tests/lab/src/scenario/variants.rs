@@ -1,4 +1,4 @@
-//! What makes each scenario.
+//! What each scenario changes in the base plan.
 
 use rand::{RngExt, rngs::ChaCha8Rng};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Plan {
-    /// Makes the common plan one of its scenario.
+    /// Changes the base plan into one of its scenario.
     pub(super) fn apply_scenario(&mut self, rng: &mut ChaCha8Rng) {
         match self.scenario {
             Scenario::Calm => {}
@@ -54,7 +54,7 @@ impl Plan {
         }
     }
 
-    /// What the function is to ask of SQS, and how that takes it.
+    /// Whether the function calls SQS, and the faults of SQS.
     pub(super) fn choose_sqs(&mut self, rng: &mut ChaCha8Rng) {
         let asks = rng.random_bool(0.5);
         self.set("SQS_VISIBILITY", if asks { "on" } else { "off" });
@@ -67,7 +67,7 @@ impl Plan {
         }
     }
 
-    /// An outage in each half of the run, of a good part of it. One seed after the other goes through all kinds.
+    /// A long outage in each half of the run. Successive seeds go through all kinds.
     fn apply_outage(&mut self, rng: &mut ChaCha8Rng) {
         let kinds = OutageKind::OF_PERSEUS;
         let seed = usize::try_from(self.seed % kinds.len() as u64).unwrap_or_default();
@@ -80,10 +80,10 @@ impl Plan {
         }
     }
 
-    /// Restarts of some tenths of a second, a second at most, while there is much to do.
+    /// Restarts of 0.1 to 1 s under high load.
     fn apply_blips(&mut self, rng: &mut ChaCha8Rng) {
         self.follow_template();
-        // Ten rounds of requests and more for an invocation, so that a blip has others before and behind it.
+        // At least ten rounds of requests per invocation, so that there are requests before and after a blip.
         self.set("BATCH_MAX_RECORDS", 10);
         self.mapping.max_concurrency = 5;
         self.traffic.shape = Shape::Bursts;
@@ -108,16 +108,16 @@ impl Plan {
         self.faults.latency = (100, rng.random_range(200..700));
         self.faults.slow = rng.random_range(0.0..0.02);
         self.faults.hang = rng.random_range(0.01..0.03);
-        // Sometimes longer than the function has: then it is the cutoff that ends a request.
+        // Sometimes longer than the function's timeout: then the cutoff ends the request.
         self.set("REQUEST_TIMEOUT", format!("{}s", rng.random_range(4..=15)));
-        // Two requests after another, or three: what does not fit is late, not hopeless.
+        // Two or three requests in sequence: a message that does not fit now fits later.
         self.mapping.batch_size = 40;
         self.mapping.window = SECOND;
         self.set("BATCH_MAX_RECORDS", 5);
         self.set("MAX_IN_FLIGHT", 4);
     }
 
-    /// Bursts in which a few environments ask more of Perseus than it can do at once, but not for long.
+    /// Short bursts that exceed the capacity of Perseus.
     fn apply_capacity(&mut self, rng: &mut ChaCha8Rng) {
         self.faults.latency = (50, rng.random_range(50..200));
         self.faults.capacity = Some(rng.random_range(10..16));
@@ -133,12 +133,12 @@ impl Plan {
     fn apply_fifo(&mut self, rng: &mut ChaCha8Rng) {
         self.queue.fifo = true;
         self.message.groups = Some(rng.random_range(3..60));
-        // What a FIFO queue's mapping takes at most.
+        // Lambda's limit for FIFO queues.
         self.mapping.batch_size = 10;
         self.mapping.window = 0;
     }
 
-    /// Attempts are few, so that the function gives messages up, and receives many, so that they come again.
+    /// Few attempts, so that the function gives up messages. Many receives, so that they come again.
     fn apply_fifo_flaky(&mut self, rng: &mut ChaCha8Rng) {
         self.faults = flaky(rng);
         self.apply_fifo(rng);
@@ -148,7 +148,7 @@ impl Plan {
         self.set("BATCH_MAX_RECORDS", rng.random_range(1..=5));
     }
 
-    /// Connections that are used again soon enough for the pool to trust them still.
+    /// Environments are reused so soon that the pool still trusts its connections.
     fn apply_freeze(&mut self, rng: &mut ChaCha8Rng) {
         self.fleet.frozen_loss = rng.random_range(0.2..0.9);
         self.mapping.batch_size = 10;

@@ -1,4 +1,4 @@
-//! What happened in an interval.
+//! Counts of the simulated Perseus, per interval.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ impl Counters {
     }
 }
 
-/// A distribution of ages: exact to about a tenth, in little memory.
+/// A histogram of ages: exact to about a tenth, in little memory.
 #[derive(Clone, Debug)]
 pub(crate) struct AgeHistogram([u32; AgeHistogram::BUCKETS]);
 
@@ -60,7 +60,7 @@ impl AgeHistogram {
         self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
     }
 
-    /// The age that this share of the messages did not exceed, in milliseconds; none if there are no messages.
+    /// The quantile of the ages, in milliseconds. None if there are no messages.
     pub(crate) fn at(&self, share: f64) -> Option<f64> {
         let all: u32 = self.0.iter().sum();
         let wanted = f64::from(all) * share;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_told_to_about_a_tenth() {
+    fn quantiles_are_exact_to_about_a_tenth() {
         let mut ages = AgeHistogram::default();
         assert_eq!(ages.at(0.5), None);
         (1..=1_000).for_each(|age| ages.add(age));

@@ -1,4 +1,4 @@
-//! One request and its end.
+//! One request, its reply, and how it ended.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ pub enum ClientView {
     HungUp,
 }
 
-/// How a request ended, as the figures tell it.
+/// How a request ended, as the report shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RequestEnd {
     /// With this status.

@@ -1,4 +1,4 @@
-//! What the misbehaving Perseus has seen and done.
+//! What the simulated Perseus has seen and done.
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,7 @@ use crate::{
     traffic::messages::{self, Messages},
 };
 
-/// So many violations are kept in words; the others are counted.
+/// The most violations kept in words. More are only counted.
 const MOST_IN_WORDS: usize = 50;
 
 #[derive(Debug, Default)]
@@ -36,19 +36,19 @@ pub(super) struct Journal {
     exchanges: Vec<Exchange>,
     /// When each message was sent.
     sent: Vec<Ms>,
-    /// What each open request is yet to commit.
+    /// The messages that each open request has still to commit.
     uncommitted: HashMap<u32, Vec<Number>>,
-    /// The attempts at the same records, and by which request the last was.
+    /// The attempts at the same records.
     attempts: HashMap<u64, RequestAttempts>,
-    /// What became of each message in its latest invocation.
+    /// The attempts at each message in its latest invocation.
     delivery_attempts: Vec<DeliveryAttempts>,
-    /// How requests ended of which there may be another attempt.
+    /// How each request ended.
     ends: Vec<Option<RequestEnd>>,
-    /// When good messages were refused together with poison for the first time, until they are committed.
+    /// Good messages that were refused together with poison and are not committed yet, and when that was first.
     refused: HashMap<Number, Ms>,
     neighbours: Vec<Ms>,
     load: u32,
-    /// The second in which the last request came, and how many have come in it.
+    /// The current second, and the number of requests in it.
     second: (Ms, u32),
     counters: Counters,
     violations: Vec<String>,
@@ -64,32 +64,32 @@ struct RequestAttempts {
     last: u32,
 }
 
-/// How often a message was sent in an invocation, and how often that came to nothing.
+/// The attempts at a message in one invocation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct DeliveryAttempts {
     invocation: u32,
-    /// All requests that it was in.
+    /// Requests that contained it.
     pub(crate) requests: u32,
-    /// Those that Perseus failed by chance, whatever was sent.
+    /// Those that failed at random.
     pub(crate) failures: u32,
 }
 
-/// Everything the misbehaving Perseus has to tell at the end.
+/// Everything the simulated Perseus recorded.
 #[derive(Debug)]
 pub(crate) struct Findings {
     pub(crate) ledger: Ledger,
     pub(crate) exchanges: Vec<Exchange>,
-    /// How long good messages that were refused together with poison waited for their commit from then on.
+    /// How long good messages that were refused together with poison waited for their commit.
     pub(crate) neighbours: Vec<Ms>,
-    /// What broke the contract, in words; only the first ones.
+    /// Breaches of the contract, in words. Only the first ones.
     pub(crate) violations: Vec<String>,
     pub(crate) violation_count: u32,
-    /// Idempotency keys that did not belong to one body, in words; only the first ones.
+    /// Idempotency keys that came with two bodies or two with one body, in words. Only the first ones.
     pub(crate) key_faults: Vec<String>,
     pub(crate) key_fault_count: u32,
 }
 
-/// The records of a request, and the messages that they are.
+/// The records of a request, and the numbers of their messages.
 struct RequestRecords {
     records: Vec<PostedRecord>,
     numbers: Vec<Option<Number>>,
@@ -101,7 +101,7 @@ impl Journal {
         self.sent.push(now);
     }
 
-    /// Records and checks a request, and decides what comes of it.
+    /// Records and checks a request, and draws its outcome.
     pub(super) fn receive(
         &mut self,
         headers: HeaderMap,
@@ -159,7 +159,7 @@ impl Journal {
         (exchange, outcome)
     }
 
-    /// Counts a request that has come.
+    /// Counts a request that has arrived.
     fn count_in(&mut self, now: Ms) {
         self.load += 1;
         self.counters.load = self.counters.load.max(self.load);
@@ -167,7 +167,7 @@ impl Journal {
         self.second = if self.second.0 == second { (second, self.second.1 + 1) } else { (second, 1) };
     }
 
-    /// Counts the attempt, and names the dice that decide over it; and whether the attempt before it was cut off.
+    /// Counts the attempt. Returns the seed of its outcome, and whether the attempt before it was cut off.
     fn attempt(
         &mut self,
         received: &Received,
@@ -188,7 +188,7 @@ impl Journal {
             *attempts = RequestAttempts { invocation, ..RequestAttempts::default() };
         }
         if attempts.count > 0 {
-            // An attempt without an end is one that its client has given up.
+            // If the attempt before has not ended, its client has given it up.
             let before = self.ends[attempts.last as usize].unwrap_or(RequestEnd::HungUp);
             *self.counters.retried.entry(before).or_default() += 1;
             was_cut_off = matches!(before, RequestEnd::HungUp | RequestEnd::Cut);
@@ -229,14 +229,14 @@ impl Journal {
         }
     }
 
-    /// What became of the message in this invocation, its latest.
+    /// The attempts at the message in this invocation, its latest.
     pub(super) fn delivery_attempts(&self, message: Number, invocation: u32) -> DeliveryAttempts {
         let delivery_attempts =
             self.delivery_attempts.get(message as usize).filter(|known| known.invocation == invocation);
         delivery_attempts.copied().unwrap_or_default()
     }
 
-    /// Commits what the request is yet to commit.
+    /// Commits what the request has still to commit.
     pub(super) fn commit(&mut self, exchange: u32, now: Ms) {
         for message in self.uncommitted.remove(&exchange).unwrap_or_default() {
             let sent = self.sent.get(message as usize).copied().unwrap_or(now);
@@ -263,7 +263,7 @@ impl Journal {
         *self.counters.ended.entry(end).or_default() += 1;
     }
 
-    /// A request that should not have come here.
+    /// Records a request to another path or with another method.
     pub(super) fn misdirected(&mut self, head: &Parts) {
         self.violate([format!("{} {}: a redirect followed?", head.method, head.uri.path())]);
     }
@@ -294,7 +294,7 @@ impl Journal {
 }
 
 impl RequestRecords {
-    /// Of bodies alone, what they say tells which messages they are.
+    /// In formats without ids, the body says which message it is.
     fn of(received: &Received, messages: &Messages) -> Self {
         let numbers: Vec<Option<Number>> = match received.format {
             Some(Format::Records) => received.message_ids.iter().map(|id| messages.number(id)).collect(),
@@ -315,7 +315,7 @@ impl RequestRecords {
     }
 }
 
-/// Keeps what is said, if it is one of the first.
+/// Keeps the first few findings.
 fn note(words: &mut Vec<String>, reply_kind: String) {
     if words.len() < MOST_IN_WORDS {
         words.push(reply_kind);
@@ -333,7 +333,7 @@ fn reply_kind(outcome: &RequestOutcome, records: &[PostedRecord]) -> ReplyKind {
             ReplyKind::Accepted
         }
         500 => ReplyKind::Unusable,
-        // Of a 207 without a word it may be argued.
+        // A 207 without a verdict counts as a sign of life.
         201..=501 if is_told => ReplyKind::Other,
         _ => ReplyKind::Unusable,
     }
@@ -347,7 +347,7 @@ fn posted(record: &Value) -> PostedRecord {
     }
 }
 
-/// A record of which there is the body alone.
+/// A record in a format without ids.
 fn alone(body: &Value, number: Option<Number>, messages: &Messages) -> PostedRecord {
     PostedRecord {
         id: number.map(|number| messages.id(number)).unwrap_or_default(),
@@ -356,7 +356,7 @@ fn alone(body: &Value, number: Option<Number>, messages: &Messages) -> PostedRec
     }
 }
 
-/// What the request says otherwise than the queue did, in words.
+/// Where the request differs from the messages of the queue, in words.
 fn alterations(received: &Received, records: &RequestRecords, messages: &Messages) -> Vec<String> {
     if received.format != Some(Format::Records) {
         let strangers = records.numbers.iter().filter(|number| number.is_none());

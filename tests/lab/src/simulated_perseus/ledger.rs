@@ -7,9 +7,9 @@ use crate::{clock::Ms, sqs::queue::Number};
 pub struct Committed {
     /// When it was committed first.
     pub first: Ms,
-    /// The place of that in the order of all first commits.
+    /// The position of that in the order of all first commits.
     pub order: u32,
-    /// By which request it was committed last.
+    /// The request that committed it last.
     pub exchange: u32,
 }
 
@@ -18,7 +18,7 @@ pub struct Committed {
 pub struct Repeat {
     /// Which.
     pub message: Number,
-    /// By which requests, this time and the time before, in the order of their arrival.
+    /// The two requests that committed it, in the order of their arrival.
     pub exchanges: (u32, u32),
 }
 

@@ -1,7 +1,7 @@
-//! A Perseus that misbehaves on a seed: the stand-in's checks, a climate's faults, and a ledger of what was committed.
+//! The simulated Perseus of a run: it checks every request, injects faults by the schedule, and keeps a ledger of commits.
 //!
-//! What comes of a request is drawn under its own name (its invocation, its records, which attempt it is), so that it does
-//! not depend on what else is going on.
+//! The outcome of a request is drawn from the seed and the request's own name (its invocation, its records, the number
+//! of the attempt). So it does not depend on other requests.
 
 mod counters;
 mod exchange;
@@ -42,7 +42,7 @@ use crate::{
 };
 
 const PATH: &str = "/ingest";
-/// Tells which environment a connection belongs to; Perseus itself would not care.
+/// A query parameter that says which environment a connection belongs to. The real Perseus has no such thing.
 const ENVIRONMENT: &str = "environment=";
 
 /// The server.
@@ -63,7 +63,7 @@ struct Shared {
     handles: Mutex<HashMap<u32, Vec<ConnectionHandle>>>,
 }
 
-/// A request that has not ended. Whoever drops it has lost its client.
+/// A request that has not ended. It is dropped early if its client hangs up.
 struct Open<'a> {
     shared: &'a Shared,
     exchange: u32,
@@ -97,7 +97,7 @@ impl SimulatedPerseus {
         format!("http://{}{PATH}?{ENVIRONMENT}{environment}", self.server.address())
     }
 
-    /// Lets connections of an environment have died while it was frozen, each with this probability.
+    /// Cuts connections of an environment as if they had died while it was frozen, each with this probability.
     pub(crate) fn thaw(&self, environment: u32, loss: f64, seeded: SeededRng) {
         let mut handles = self.shared.handles();
         let Some(handles) = handles.get_mut(&environment) else { return };
@@ -115,17 +115,17 @@ impl SimulatedPerseus {
         self.shared.handles().remove(&environment);
     }
 
-    /// What has happened since this was last asked.
+    /// What happened since the last call.
     pub(crate) fn counters(&self) -> Counters {
         self.shared.journal().take_counters()
     }
 
-    /// What is looked at while the run goes on.
+    /// Whether a message was committed so far.
     pub(crate) fn is_committed(&self, number: u32) -> bool {
         self.shared.journal().ledger.committed(number).is_some()
     }
 
-    /// What became of this message in this invocation, its latest.
+    /// The attempts at this message in this invocation, its latest.
     pub(crate) fn delivery_attempts(&self, message: u32, invocation: u32) -> DeliveryAttempts {
         self.shared.journal().delivery_attempts(message, invocation)
     }
@@ -135,14 +135,14 @@ impl SimulatedPerseus {
         self.shared.journal().sent(now);
     }
 
-    /// Everything that was seen and done, and the end of it.
+    /// Ends the server and returns everything it recorded.
     pub(crate) fn close(self) -> Findings {
         self.shared.journal().take_findings()
     }
 }
 
 impl Shared {
-    /// Nothing is left half-done in the lock, so a panic of its holder does not matter.
+    /// A poisoned lock is fine: its holder leaves nothing half-done.
     fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,7 +175,7 @@ impl Shared {
 }
 
 impl Open<'_> {
-    /// Commits now what has not been committed yet.
+    /// Commits the records that are not committed yet.
     fn commit(&self) {
         self.shared.journal().commit(self.exchange, self.shared.clock.now());
     }
@@ -202,7 +202,7 @@ async fn ingest(
 ) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
-        // Cut off while uploading: what a client that keeps a deadline may do.
+        // The client hung up during the upload. A client that keeps its deadline does that.
         return StatusCode::BAD_REQUEST.into_response();
     };
     if head.method != http::Method::POST || head.uri.path() != PATH {
@@ -224,7 +224,7 @@ async fn ingest(
         Ending::Reset => Cut::Reset,
         Ending::Close => Cut::Close,
         Ending::NoHttp => Cut::NoHttp,
-        // What is silent ends with its client.
+        // Such a request ends when its client hangs up.
         Ending::Silence => std::future::pending().await,
     };
     open.end(RequestEnd::Cut, false);
@@ -232,7 +232,7 @@ async fn ingest(
     std::future::pending().await
 }
 
-/// Closes the port when Perseus is gone, and opens it when it is back.
+/// Closes the port during outages with refused connections.
 async fn close_during_outages(port_switch: PortSwitch, clock: Clock, closed: Vec<(Ms, Ms)>) {
     for (from, until) in closed {
         tokio::time::sleep_until(clock.at(from)).await;
@@ -242,7 +242,7 @@ async fn close_during_outages(port_switch: PortSwitch, clock: Clock, closed: Vec
     }
 }
 
-/// A server does not notice that a client has hung up until it answers: it goes on all the same.
+/// Commits in a task of its own: a server notices only at its answer that the client has hung up.
 fn commit_later(shared: &Arc<Shared>, open: &Open<'_>, outcome: &RequestOutcome) {
     if outcome.commits_after.is_zero() {
         return open.commit();

@@ -52,7 +52,7 @@ pub(crate) struct Done {
     pub(crate) instance: Option<Instance>,
     pub(crate) started: Ms,
     pub(crate) took: Ms,
-    /// The time that was left before the deadline.
+    /// The time left before the deadline.
     pub(crate) headroom: Ms,
     /// How it ended, as far as can be told without reading the answer.
     pub(crate) end: End,
@@ -63,22 +63,22 @@ pub(crate) struct Done {
 /// How an invocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With an answer that could be taken at its word.
+    /// With a valid answer.
     Answered,
     /// With an answer that fails the whole batch.
     Refused,
     /// With an error.
     Failed,
-    /// With the deadline: the environment was killed.
+    /// At the deadline: the environment was killed.
     TimedOut,
-    /// With the environment, which the lab let die.
+    /// The lab killed the environment (injected).
     Crashed,
-    /// With the deadline, because the lab gave the environment no processor time.
+    /// At the deadline, because the lab gave the environment no processor time (injected).
     Stalled,
 }
 
 impl End {
-    /// Whether the lab let the environment die, so that no answer was possible.
+    /// Whether the lab injected a fault that made an answer impossible.
     pub fn is_injected(self) -> bool {
         matches!(self, Self::Crashed | Self::Stalled)
     }

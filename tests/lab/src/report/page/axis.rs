@@ -1,4 +1,4 @@
-//! Axes whose marks are round to people: 1, 2, 5, and the parts of an hour.
+//! Axes with round marks: 1, 2, 5 times a power of ten, and the usual parts of an hour.
 
 use std::ops::Range;
 
@@ -15,11 +15,11 @@ pub(super) struct Axis {
     is_logarithmic: bool,
 }
 
-/// So many marks at most, beside the first: upwards, and along the clock.
+/// The most marks beside the first, vertically and on the clock.
 const MARKS: f64 = 4.0;
 const CLOCK_MARKS: f64 = 6.0;
 
-/// What a step of time may be, in milliseconds, from a second.
+/// Steps of time from a second up, in milliseconds.
 const STEPS: [f64; 18] = [
     1e3, 2e3, 5e3, 10e3, 15e3, 30e3, 60e3, 120e3, 300e3, 600e3, 900e3, 1_800e3, 3_600e3, 7_200e3, 10_800e3,
     21_600e3, 43_200e3, 86_400e3,
@@ -28,7 +28,7 @@ const STEPS: [f64; 18] = [
 /// The marks of a logarithmic axis of times, in milliseconds.
 const DECADES: [f64; 10] = [1.0, 10.0, 100.0, 1e3, 10e3, 60e3, 600e3, 3_600e3, 36_000e3, 360_000e3];
 
-/// The same where these would be too few.
+/// Finer marks, where these would be too few.
 const PARTS: [f64; 24] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 10e3, 30e3, 60e3, 120e3, 300e3,
     600e3, 1_800e3, 3_600e3, 10_800e3, 36_000e3, 108_000e3, 360_000e3,
@@ -113,17 +113,17 @@ impl Ranged for Axis {
 
 impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, value: &f64) -> String {
-        // Nothing is nothing in every unit.
+        // Zero needs no unit.
         if *value == 0.0 { "0".to_owned() } else { (self.label)(*value) }
     }
 }
 
 fn marks(step: f64, end: f64) -> Vec<f64> {
-    // A mark at the very end stays in spite of its rounding.
+    // Keeps a mark at the very end in spite of rounding.
     (0..=(end / step + 1e-9) as u32).map(|number| f64::from(number) * step).collect()
 }
 
-/// The marks from one value to another, two at least: an axis has two ends.
+/// The marks that enclose both values, at least two.
 fn around(marks: &[f64], least: f64, most: f64) -> &[f64] {
     let below = marks.iter().rposition(|mark| *mark <= least).unwrap_or(0).min(marks.len() - 2);
     let above = marks.iter().position(|mark| *mark >= most).unwrap_or(marks.len() - 1);

@@ -19,12 +19,12 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Whether there is nothing to be seen.
+    /// Whether there is nothing to draw.
     pub(super) fn is_empty(&self) -> bool {
         self.lines.iter().all(Line::is_empty)
     }
 
-    /// Renders it. The number sets it apart from the others of the page.
+    /// Renders it. The number makes its element ids unique on the page.
     pub(super) fn figure(&self, timeline: &Timeline<'_>, number: usize) -> Markup {
         let (width, height) = plot::SIZE;
         let (title, about) = (format!("chart-{number}"), format!("about-{number}"));

@@ -15,7 +15,7 @@ struct Figure {
     name: &'static str,
     value: String,
     note: String,
-    /// What it means, where it means something good or bad.
+    /// The role of its colour, if it means something good or bad.
     role: Option<Role>,
 }
 

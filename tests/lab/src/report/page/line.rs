@@ -1,11 +1,11 @@
-//! What is drawn on a chart.
+//! The lines and columns of a chart.
 
 use super::{palette::Role, timeline::Slice};
 
 /// One figure over time.
 pub(super) struct Line {
     pub(super) name: String,
-    /// What it came to, in words.
+    /// Its figure for the whole run, in words.
     pub(super) figure: String,
     pub(super) role: Role,
     /// How much of the role: lines of one meaning differ in nothing else.
@@ -18,15 +18,15 @@ pub(super) struct Line {
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// From end to end of the intervals, with the area below: how much there is.
+    /// A line through the ends of intervals, with the area below it.
     Level,
     /// The same without the area.
     Outline,
-    /// Flat through each interval: what holds for the whole of it.
+    /// Flat through each interval: a value of the whole interval.
     Steps,
-    /// Each interval by itself: what jumps too much to be joined.
+    /// Each interval by itself: values that jump too much to be joined.
     Marks,
-    /// Columns, on top of those of the lines before.
+    /// Columns, stacked on those of the lines before.
     Columns,
 }
 
@@ -39,12 +39,12 @@ impl Line {
         self.values.iter().flatten().copied().fold(0.0, f64::max)
     }
 
-    /// Whether there is nothing to be seen.
+    /// Whether there is nothing to draw.
     pub(super) fn is_empty(&self) -> bool {
         self.values.iter().flatten().all(|value| *value == 0.0)
     }
 
-    /// Its unbroken parts; columns have none.
+    /// Its connected parts. Columns have none.
     pub(super) fn parts(&self, slices: &[Slice<'_>]) -> Vec<Corners> {
         match self.form {
             Form::Level | Form::Outline => vec![self.outline(slices)],
@@ -54,14 +54,14 @@ impl Line {
         }
     }
 
-    /// Depths are known at the ends of intervals, and before the first there is nothing.
+    /// Depths are known at the ends of intervals. Before the first interval they are 0.
     fn outline(&self, slices: &[Slice<'_>]) -> Corners {
         let ends = slices.iter().zip(&self.values);
         let ends = ends.filter_map(|(slice, value)| value.map(|value| (slice.until, value)));
         std::iter::once((0.0, 0.0)).chain(ends).collect()
     }
 
-    /// Intervals with a value, in groups that those without keep apart.
+    /// Intervals with a value, grouped between those without.
     fn flats(&self, slices: &[Slice<'_>]) -> Vec<Vec<[(f64, f64); 2]>> {
         let flats: Vec<Option<[(f64, f64); 2]>> = slices
             .iter()
@@ -73,7 +73,7 @@ impl Line {
     }
 }
 
-/// The outlines of columns from one line of values up to another, neighbours joined so that no seam is seen.
+/// The outlines of columns from the lower to the upper values. Neighbours are joined, so that no seam is visible.
 pub(super) fn columns(slices: &[Slice<'_>], below: &[f64], above: &[f64]) -> Vec<Corners> {
     let columns: Vec<(&Slice<'_>, f64, f64)> =
         slices.iter().zip(below).zip(above).map(|((slice, below), above)| (slice, *below, *above)).collect();

@@ -1,4 +1,4 @@
-//! A report as a page for people: one file that needs no network, no script and no font of its own.
+//! A report as an HTML page: one file without network access, scripts or fonts.
 
 mod axis;
 mod chart;
@@ -18,7 +18,7 @@ use crate::report::{Mode, Report};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Were anything to slip into the page, it could still neither run nor load.
+/// Even if escaping failed, nothing could run or load.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Renders a report as HTML. The same report gives the same bytes.

@@ -1,4 +1,4 @@
-//! Colours by what they mean, the same everywhere on the page.
+//! The palette: colours by what they mean.
 
 use std::fmt::Write;
 
@@ -11,17 +11,17 @@ pub(super) enum Role {
     Delivered,
     /// Tried again.
     Retries,
-    /// Lost, dead, broken, refused, out of order.
+    /// Lost, dead, broken, refused.
     Failure,
-    /// Neither good nor bad: how much there is of something.
+    /// Neutral: how much there is of something.
     Level,
-    /// What is written.
+    /// Text.
     Text,
-    /// What is written beside it.
+    /// Secondary text.
     Muted,
-    /// Lines that guide the eye.
+    /// Grid lines.
     Grid,
-    /// What everything is on.
+    /// The background.
     Background,
 }
 
@@ -51,7 +51,7 @@ impl Role {
         }
     }
 
-    /// On light and on dark paper. All but the rules have a contrast of 4.5 and more to the paper.
+    /// In the light and in the dark scheme. All but the grid have a contrast of at least 4.5 to the background.
     fn shades(self) -> [u32; 2] {
         match self {
             Self::Delivered => [0x1B_66A8, 0x6F_B3F2],
@@ -65,14 +65,14 @@ impl Role {
         }
     }
 
-    /// What the charts are drawn with; the style sheet replaces it by the shade for the reader's paper.
+    /// The colour that charts are drawn with. The style sheet replaces it by that of the reader's scheme.
     pub(super) fn colour(self) -> RGBColor {
         let [_, red, green, blue] = self.shades()[0].to_be_bytes();
         RGBColor(red, green, blue)
     }
 }
 
-/// The part of the style sheet that knows the colours.
+/// The part of the style sheet that has the colours.
 ///
 /// A chart names its colours in attributes, where they cannot depend on the reader's preference. Styles win over
 /// attributes, so each is selected by its value.
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_written_can_be_read_on_light_and_on_dark_paper() {
+    fn text_has_enough_contrast_in_the_light_and_the_dark_scheme() {
         for (shade, paper) in Role::Background.shades().into_iter().enumerate() {
             for role in [Role::Delivered, Role::Retries, Role::Failure, Role::Level, Role::Text, Role::Muted]
             {

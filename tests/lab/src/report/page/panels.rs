@@ -109,7 +109,7 @@ fn repeats(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
 fn in_flight(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let line =
         columns("at Perseus", Role::Level, most(slices, |point| Some(point.requests_in_flight.into())));
-    // It fills much of its chart: less of it is calmer.
+    // It fills much of its chart, so it is drawn lighter.
     let line = Line { figure: format!("at most {}", totals.requests_at_once), opacity: 0.5, ..line };
     Chart {
         title: "Requests in flight",
@@ -138,7 +138,7 @@ fn requests(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
 fn retries(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     let mut ends: Vec<(&str, u32)> =
         totals.retries_by_end.iter().map(|(end, count)| (&end[..], *count)).collect();
-    // The sort is stable: of two with the same count, the one that comes first by name.
+    // The sort is stable: equal counts stay in the order of their names.
     ends.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let (named, others) = ends.split_at(ends.len().min(OPACITIES.len() - 1));
     let line = |name: &str, ends: &[(&str, u32)]| ended(name, ends, timeline, |point| &point.retries);
@@ -157,7 +157,7 @@ fn retries(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     }
 }
 
-/// Requests or retries with some of the ends.
+/// Requests or retries that ended in one of these ways.
 fn ended(
     name: &str,
     ends: &[(&str, u32)],
@@ -170,7 +170,7 @@ fn ended(
     Line { figure: units::count(total), ..columns(name, Role::Retries, values) }
 }
 
-/// The most of all of them together in an interval.
+/// The largest sum in an interval.
 fn highest(timeline: &Timeline<'_>, counts: impl Fn(&Point) -> &BTreeMap<String, u32>) -> f64 {
     timeline.slices.iter().map(|slice| slice.sum(|point| counts(point).values().sum())).fold(0.0, f64::max)
 }

@@ -20,7 +20,7 @@ use super::{
     timeline::Timeline,
 };
 
-/// Plotters draws on whole units. Ten of them are a pixel, so that lines are smooth.
+/// Plotters draws on whole units. Ten units are a pixel, so that lines are smooth.
 pub(super) const SIZE: (u32, u32) = (4_200, 1_900);
 
 const MARGIN: u32 = 120;
@@ -31,7 +31,7 @@ const BOTTOM: u32 = 260;
 const LETTERS: f64 = 130.0 * 1.24;
 const STROKE: u32 = 18;
 const HAIRLINE: u32 = 9;
-/// Areas let the grid through.
+/// The opacity of areas, so that the grid stays visible.
 const WASH: f64 = 0.14;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -62,7 +62,7 @@ fn draw_on<'a>(area: &Area<'a>, chart: &Chart, timeline: &Timeline<'_>) -> Resul
     context.draw_series(timeline.outages.iter().map(band))?;
     mesh(&mut context)?;
     columns(&mut context, chart, timeline)?;
-    // The first is on top.
+    // The first line is drawn last, on top.
     for line in chart.lines.iter().rev() {
         draw_line(&mut context, line, timeline)?;
     }

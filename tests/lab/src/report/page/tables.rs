@@ -1,4 +1,4 @@
-//! What was promised, how requests ended, and how everything was set up.
+//! The tables: invariants, ends of requests, configuration.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ pub(super) fn breaches(invariant: &Finding) -> Markup {
     }
 }
 
-/// How requests ended, and how many of them were made again.
+/// How requests ended, and how many were retried.
 pub(super) fn outcomes(totals: &Totals) -> Markup {
     let (requests, retries) = (&totals.requests_by_end, &totals.retries_by_end);
     let ends: BTreeSet<&String> = requests.keys().chain(retries.keys()).collect();
@@ -64,7 +64,7 @@ pub(super) fn outcomes(totals: &Totals) -> Markup {
     }
 }
 
-/// How everything was set up, a table for each part.
+/// The configuration, one table for each part.
 pub(super) fn configuration(settings: &[Setting]) -> Markup {
     html! {
         section {

@@ -15,7 +15,7 @@ fn report() -> Report {
     simulate(Scenario::Flaky, 1, &options).expect("the function starts").report
 }
 
-/// The report of a run that has gone wrong: there should be no seed for it.
+/// The report of a run that lost messages. No seed should produce one.
 fn broken() -> Report {
     let mut report = report();
     report.totals.lost = 3;
@@ -25,7 +25,7 @@ fn broken() -> Report {
 }
 
 #[test]
-fn everything_told_is_escaped() {
+fn every_text_is_escaped() {
     let mut report = broken();
     report.replay = format!("replay {HOSTILE}");
     report.configuration.push(Setting {
@@ -35,7 +35,7 @@ fn everything_told_is_escaped() {
     });
     report.invariants[0].evidence = format!("evidence {HOSTILE}");
     report.invariants[0].breaches = vec![format!("breach {HOSTILE}")];
-    // Both name a line of a chart as well.
+    // Both are also names of lines in charts.
     report.totals.requests_by_end.insert(format!("end {HOSTILE}"), 1);
     report.totals.retries_by_end.insert(format!("retry {HOSTILE}"), 1_000_000);
     let page = render(&report);
@@ -47,7 +47,7 @@ fn everything_told_is_escaped() {
 
 #[test]
 fn nothing_is_loaded_and_nothing_runs() {
-    // A namespace is a name, and nobody follows it.
+    // A namespace is a name that no browser loads.
     let page = render(&report()).replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
     for reference in ["http://", "https://", "src=", "href=", "<script", "<link", "url(", "@import", "onload"]
     {
@@ -102,7 +102,7 @@ fn a_broken_invariant_is_the_headline_when_nothing_is_lost() {
 }
 
 #[test]
-fn every_chart_is_told_in_words_too() {
+fn every_chart_has_a_description_in_words() {
     let page = render(&report());
     for title in [
         "Queue depth",
@@ -135,7 +135,7 @@ fn a_run_without_intervals_has_a_page() {
 }
 
 #[test]
-fn a_day_with_an_interval_for_every_second_fits_in_a_mail() {
+fn a_day_with_an_interval_for_every_second_stays_small() {
     let mut report = report();
     let points = report.series.points.iter().cycle().take(86_400).cloned().enumerate();
     let points = points.map(|(number, point)| crate::run::Point { at_s: number as f64 + 1.0, ..point });

@@ -1,4 +1,4 @@
-//! The time axis that all charts share, thinned to what can be seen.
+//! The time axis that all charts share, with intervals merged until they can be seen.
 
 use super::axis::Axis;
 use crate::{
@@ -6,19 +6,19 @@ use crate::{
     run::{Point, Series},
 };
 
-/// More than this is not seen on a chart a hand wide.
+/// More intervals than this cannot be told apart on a chart.
 const MOST_SLICES: usize = 600;
 
 /// The intervals of a run as they are drawn, and when there was an outage.
 pub(super) struct Timeline<'a> {
     pub(super) slices: Vec<Slice<'a>>,
-    /// From when until when, in seconds: to within an interval, as the report knows no better.
+    /// Start and end in seconds, as exact as the intervals of the report.
     pub(super) outages: Vec<(f64, f64)>,
     pub(super) axis: Axis,
     interval: f64,
 }
 
-/// One interval of the report, or some that are drawn as one.
+/// One interval of the report, or several that are drawn as one.
 pub(super) struct Slice<'a> {
     pub(super) from: f64,
     pub(super) until: f64,
@@ -69,15 +69,15 @@ impl Slice<'_> {
         self.points.iter().filter_map(figure).reduce(f64::min)
     }
 
-    /// The most of a figure per second. The last interval counts as a whole one: it may be so short that a single
-    /// message in it is thousands per second.
+    /// The most of a figure per second. The last interval counts as a whole one: in a very short one, a single message
+    /// would be thousands per second.
     pub(super) fn rate(&self, figure: impl Fn(&Point) -> f64) -> Option<f64> {
         self.lengths()
             .map(|(length, point)| figure(point) * (length / self.interval).min(1.0))
             .reduce(f64::max)
     }
 
-    /// What a figure per second comes to.
+    /// The total of a figure per second.
     pub(super) fn count(&self, figure: impl Fn(&Point) -> f64) -> f64 {
         self.lengths().map(|(length, point)| (figure(point) * length).round()).sum()
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_last_interval_is_no_burst() {
+    fn a_short_last_interval_does_not_look_like_a_burst() {
         let [first, last] = [(10.0, 4.0), (10.001, 2_000.0)].map(|(at_s, deliveries_per_s)| Point {
             at_s,
             deliveries_per_s,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn outages_are_as_long_as_their_intervals() {
+    fn an_outage_is_as_long_as_its_intervals() {
         let series = series(10, |number| [0, 4, 5, 9].contains(&number));
         assert_eq!(Timeline::of(&series).outages, [(0.0, 1.0), (4.0, 6.0), (9.0, 10.0)]);
     }

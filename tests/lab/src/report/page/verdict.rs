@@ -1,4 +1,4 @@
-//! What it comes to, in a few words.
+//! The result of a run in a few words.
 
 use super::palette::Role;
 use crate::report::{

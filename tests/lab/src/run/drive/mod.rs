@@ -1,7 +1,7 @@
-//! The run itself: messages are sent, batches are taken, invoked and settled, until the queue is empty.
+//! The loop of a run: it sends messages, invokes the function with batches, and settles them, until the queue is empty.
 //!
-//! One loop owns the queue, the mapping and the fleet, so that nothing is locked and the order of events is one order.
-//! Only invocations and Perseus run beside it.
+//! One loop owns the queue, the mapping and the fleet. So nothing is locked, and there is one order of events. Only
+//! invocations and Perseus run beside it.
 
 mod finish;
 mod settle;
@@ -47,7 +47,7 @@ pub enum DriveError {
     Launcher(#[from] LaunchError),
 }
 
-/// How a run stands, for whoever watches it.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     /// Messages that are to be sent.
@@ -66,7 +66,7 @@ pub struct Progress {
     pub invocations: usize,
 }
 
-/// The ends of a run that someone else holds.
+/// How the caller stops a run and watches it.
 #[derive(Debug)]
 pub(crate) struct Controls {
     /// Set when no more messages are to be sent.
@@ -86,18 +86,18 @@ struct Drive {
     perseus: SimulatedPerseus,
     sqs: SqsApi,
     sqs_requests: mpsc::UnboundedReceiver<SqsRequest>,
-    /// What the function asked of SQS that it should not have, in words.
+    /// Calls to SQS that broke its API, in words.
     violations: Vec<String>,
     launcher: Arc<Launcher>,
     running: JoinSet<Result<Done, LaunchError>>,
     batches: HashMap<u32, Vec<Delivery>>,
     invocations: Vec<Invocation>,
-    /// When the messages that are in the queue again were returned.
+    /// When each message that is back in the queue was returned.
     returned: HashMap<Number, Ms>,
     waits: Vec<(u16, Ms)>,
-    /// The environments that have met an outage and have not heard of its end.
+    /// The environments that were in an outage and have not noticed its end.
     after_outage: HashSet<u32>,
-    /// What the queue itself does not remember of its messages.
+    /// What the run knows of each message beyond the queue.
     notes: Vec<MessageNotes>,
     recorder: Recorder,
     stopped: bool,
@@ -172,14 +172,14 @@ impl Drive {
         })
     }
 
-    /// Sends no more, and does not wait for what is left longer than it takes to be delivered or dead.
+    /// Sends no more messages, and lets the run end once the queue had time to become empty.
     fn stop(&mut self) {
         self.stopped = true;
         let drained = self.plan.queue.drain_time();
         self.plan.give_up = self.plan.give_up.min(self.clock.now().saturating_add(drained));
     }
 
-    /// Does all that is due.
+    /// Does everything that is due.
     fn advance(&mut self, now: Ms) {
         if !self.stopped {
             for _ in 0..self.arrivals.due(now) {
@@ -200,7 +200,7 @@ impl Drive {
         }
     }
 
-    /// When something is due although nothing else happens.
+    /// When something is due next even if no invocation ends.
     fn next_change(&self, now: Ms) -> Ms {
         let arrival = self.arrivals.next().filter(|_| !self.stopped);
         let batch = self.mapping.next_change(self.running.len()).filter(|_| now < self.plan.give_up);

@@ -1,4 +1,4 @@
-//! What becomes of a batch once its invocation is over.
+//! Settling a batch once its invocation is over.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Drive {
-    /// Deletes what the function has answered for, and leaves the rest in the queue.
+    /// Deletes the messages that the answer does not report, and leaves the others in the queue.
     pub(super) fn settle(&mut self, done: Done) {
         let batch = self.batches.remove(&done.number).unwrap_or_default();
         let ids: Vec<String> =
@@ -35,7 +35,7 @@ impl Drive {
         let given_up = match end {
             _ if outage || end.is_injected() || self.after_outage.contains(&done.environment) => 0,
             _ if done.headroom < self.plan.rules.patience => 0,
-            // Of attempts that nobody heard nobody can tell.
+            // Perseus did not see these attempts, so they cannot be counted.
             _ if self.plan.faults.refuses_connections_between(done.started, until) => 0,
             _ => self.given_up(done.number, &batch, &parsed),
         };
@@ -73,8 +73,8 @@ impl Drive {
         }
     }
 
-    /// How many messages came back that could have been tried again. What Perseus will never take, and what is behind
-    /// a message of its group, is not among them.
+    /// How many returned messages could have been tried again. Not counted: poison, and messages behind a returned one
+    /// of their group.
     fn given_up(&self, invocation: u32, batch: &[Delivery], parsed: &ParsedAnswer) -> u32 {
         let mut broken = HashSet::new();
         let mut given_up = 0;
@@ -94,8 +94,8 @@ impl Drive {
         given_up
     }
 
-    /// Notes the receives that could come to nothing: all of an invocation that met an outage or died, those behind a
-    /// message of their group that was kept, and those that Perseus failed as often as the function may try.
+    /// Counts the receives that failed for a good reason: the invocation met an outage or its environment died, a message
+    /// ahead in the group was returned, or Perseus failed every attempt that the function may make.
     fn count_excused_receives(
         &mut self,
         invocation: u32,

@@ -1,4 +1,4 @@
-//! What the function asks of the queue itself.
+//! The function's own calls to SQS.
 
 use super::Drive;
 use crate::sqs::{
@@ -11,7 +11,7 @@ impl Drive {
         match request {
             SqsRequest::Apply(entries, answer) => {
                 let outcomes = entries.into_iter().map(|entry| self.comply(entry)).collect();
-                // Who does not wait for the answer has its wish all the same.
+                // The call is done even if the caller no longer waits for the answer.
                 let _ = answer.send(outcomes);
             }
             SqsRequest::Violation(violation) => self.violations.push(violation),

@@ -13,11 +13,11 @@ use crate::{
 pub enum Cause {
     /// The queue delivered it although it was deleted or in flight.
     Redelivered,
-    /// The reply that told of the first commit was lost, or did not tell.
+    /// The reply to the first commit was lost, or did not say what was committed.
     ReplyLost,
     /// The function stopped waiting for the reply (a time-out, the cutoff), or its environment died.
     CutOff,
-    /// None of these: the function knew, and sent it again.
+    /// None of these: the function knew of the commit and sent it again.
     Other,
 }
 
@@ -48,7 +48,7 @@ pub fn causes(history: &History) -> Causes {
     causes
 }
 
-/// Why a message was committed again: whatever kept the function from knowing of the earlier request's success.
+/// Why a message was committed again: what kept the function from knowing of the earlier commit.
 pub fn cause(history: &History, repeat: &Repeat) -> Cause {
     let earlier = history.exchanges[repeat.exchanges.0 as usize];
     match earlier.client_view {
@@ -60,7 +60,7 @@ pub fn cause(history: &History, repeat: &Repeat) -> Cause {
     }
 }
 
-/// Whether the reply, though sent, may have come too late, or to an environment that died before it answered.
+/// Whether the reply may have come too late, or to an environment that died before it answered.
 fn was_cut_off(history: &History, exchange: &Exchange) -> bool {
     let rules = history.rules;
     let took: Ms = exchange.ended - exchange.arrived;

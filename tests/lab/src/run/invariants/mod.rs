@@ -1,4 +1,4 @@
-//! What must hold at the end of every run.
+//! The invariants: what must hold at the end of every run.
 
 mod duplicates;
 mod outages;
@@ -30,16 +30,16 @@ pub struct Finding {
     pub promise: &'static str,
     /// Whether the promise was kept.
     pub holds: bool,
-    /// What was looked at, with the figures.
+    /// The figures that were checked.
     pub evidence: String,
-    /// What broke it, in words; only the first ones.
+    /// The breaches, in words. Only the first ones.
     pub breaches: Vec<String>,
 }
 
-/// So many breaches of an invariant are told in words.
+/// The most breaches of an invariant shown in words.
 const MOST_BREACHES: usize = 5;
 
-/// With so many receives that nothing hindered, a message that Perseus takes has to arrive.
+/// A good message must arrive within this many receives without an excuse.
 const ENOUGH_CHANCES: u16 = 3;
 
 /// All invariants.
@@ -129,7 +129,7 @@ pub fn answers_name_their_own(history: &History) -> Finding {
     )
 }
 
-/// Every answer comes before its deadline, and every invocation that was let live has one.
+/// Every invocation without an injected fault is answered before its deadline.
 pub fn answers_in_time(history: &History) -> Finding {
     let lived = || history.invocations.iter().enumerate().filter(|(_, one)| !one.end.is_injected());
     let breaches = lived().filter_map(|(number, invocation)| match invocation {
@@ -178,7 +178,7 @@ pub fn order_within_groups(history: &History) -> Finding {
     )
 }
 
-/// Every repeated commit has a cause other than the function.
+/// Every repeated commit has a cause outside the function.
 pub fn duplicates_explained(history: &History) -> Finding {
     let breaches = history.repeats.iter().filter(|repeat| cause(history, repeat) == Cause::Other);
     let breaches = breaches.map(|repeat| {
@@ -200,12 +200,12 @@ pub fn duplicates_explained(history: &History) -> Finding {
     )
 }
 
-/// While Perseus can be reached, only what it will never take goes to the dead-letter queue.
+/// While Perseus can be reached, only poison goes to the dead-letter queue.
 ///
-/// A message may have lost its receives to outages, to environments that died, to a message ahead of it in its group, or
-/// to a Perseus that failed every attempt the function is allowed. One or two that are left can be bad luck, as when the
-/// time is up before the attempts are; three are a chance that has to be taken. While Perseus refuses everything the
-/// first refusals look like any others: of what they cost see [`refusals_noticed`].
+/// A good message may use up its receives in outages, in environments that died, behind a message of its group, or with a
+/// Perseus that failed every attempt. One or two further receives can fail by bad luck, for example when the time is up
+/// before the attempts are. Three must be enough. While Perseus refuses everything, the first refusals look like any
+/// others: [`refusals_noticed`] bounds their cost.
 pub fn only_poison_is_dead(history: &History) -> Finding {
     let dead = || history.numbered().filter(|(_, message)| message.is_dead());
     let healthy = || dead().filter(|(_, message)| !message.is_poison);
@@ -240,7 +240,7 @@ fn chances(message: &MessageHistory) -> u16 {
     message.receives.saturating_sub(message.excused_receives)
 }
 
-/// An idempotency key belongs to one body, and a body has one.
+/// An idempotency key belongs to one body, and a body has one key.
 pub fn one_key_one_body(history: &History) -> Finding {
     let unnamed = (history.key_fault_count as usize).saturating_sub(history.key_faults.len());
     let mut breaches = history.key_faults.clone();
@@ -253,7 +253,7 @@ pub fn one_key_one_body(history: &History) -> Finding {
     )
 }
 
-/// Requests are as agreed.
+/// Every request keeps the contract.
 pub fn contract_kept(history: &History) -> Finding {
     let unnamed = (history.violation_count as usize).saturating_sub(history.violations.len());
     let mut breaches = history.violations.clone();

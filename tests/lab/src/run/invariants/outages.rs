@@ -1,4 +1,4 @@
-//! A Perseus that is down: whether that is noticed.
+//! Whether the function notices an outage.
 
 use super::{Finding, finding, streaks::requests_after_streak};
 use crate::{
@@ -6,19 +6,19 @@ use crate::{
     run::history::{History, ReplyKind},
 };
 
-/// With so many failures in a row, over so long, the function has seen what it takes: whole rounds of them, and nothing
-/// else for two seconds.
+/// After this many failures in a row, over this time, the function must have noticed: whole rounds of failures, and
+/// nothing else for two seconds.
 const NOTICED: u32 = 60;
 const NOTICED_AFTER: Ms = 5_000;
 
-/// A probe is one request, or two if the first only finds a dead connection in the pool.
+/// A probe is one request, or two if the first meets a dead pooled connection.
 const LONGEST_PROBE: u32 = 2;
 
-/// Once an environment has heard nothing but failures for a while, it sends a probe in each invocation.
+/// After nothing but failures for a while, an environment sends one probe per invocation.
 pub fn outages_noticed(history: &History) -> Finding {
     let probes = requests_after_streak(history, ReplyKind::Unusable, NOTICED, NOTICED_AFTER);
     let mut loud: Vec<_> = probes.iter().filter(|(_, requests)| **requests > LONGEST_PROBE).collect();
-    // Of a map nobody knows the order.
+    // The order of a map is random.
     loud.sort_unstable();
     let told = |(invocation, requests): (&u32, &u32)| {
         format!("invocation {invocation} sent {requests} requests to a Perseus that is down")

@@ -1,15 +1,15 @@
-//! A Perseus that refuses everything: whether that is noticed.
+//! Whether the function notices that Perseus refuses everything.
 
 use std::collections::HashMap;
 
 use super::{Finding, finding, streaks::requests_after_streak};
 use crate::run::history::{History, MessageHistory, ReplyKind};
 
-/// So many refusals in a row are no longer taken for the records' fault.
+/// After this many refusals in a row the records are no longer blamed.
 const NOTICED: u32 = 50;
 
-/// After [`NOTICED`] refusals in a row an environment only probes, and it sends no more good messages to the dead-letter
-/// queue than these refusals have cost.
+/// After [`NOTICED`] refusals in a row an environment only probes. It sends no more good messages to the dead-letter
+/// queue than these refusals cost.
 pub fn refusals_noticed(history: &History) -> Finding {
     let probes = requests_after_streak(history, ReplyKind::Refused, NOTICED, 0);
     let longest = longest_probe(history);
@@ -28,7 +28,7 @@ pub fn refusals_noticed(history: &History) -> Finding {
             )
         },
     ));
-    // Of a map nobody knows the order.
+    // The order of a map is random.
     breaches.sort_unstable();
     finding(
         "refusals are noticed",
@@ -42,8 +42,7 @@ pub fn refusals_noticed(history: &History) -> Finding {
     )
 }
 
-/// Whether a good message that the function has sent to the dead-letter queue was sent there while Perseus refused
-/// everything.
+/// Whether the function sent this good message to the dead-letter queue while Perseus refused everything.
 pub(super) fn is_excused(history: &History, message: &MessageHistory) -> bool {
     let invocation = message.dead_lettered_in.and_then(|number| history.invocations.get(number as usize));
     invocation.is_some_and(|invocation| {
@@ -52,15 +51,15 @@ pub(super) fn is_excused(history: &History, message: &MessageHistory) -> bool {
     })
 }
 
-/// The most requests of a probe: a batch, halved along one path down to a single record. On a FIFO queue halves meet where
-/// a group ends, and the path may be twice as long.
+/// The most requests of a probe: a batch, halved along one path down to a single record. On a FIFO queue batches are split
+/// where a group ends, so the path may be twice as long.
 fn longest_probe(history: &History) -> u32 {
     let halvings = history.rules.most_records.max(1).next_power_of_two().ilog2();
     2 * (halvings + 1)
 }
 
-/// How many good messages each environment has sent to the dead-letter queue, and how many it may have: what was refused
-/// before it could know, and what was in flight when it did.
+/// The good messages that each environment sent to the dead-letter queue, and the most it may send: those refused before it
+/// could know, and those in flight at that moment.
 fn dead_letters(history: &History) -> HashMap<u32, (u32, u32)> {
     let mut dead: HashMap<u32, (u32, u32)> = HashMap::new();
     let good = history.messages.iter().filter(|message| message.is_dead() && !message.is_poison);

@@ -1,4 +1,4 @@
-//! Whether messages come back that could have been tried again.
+//! Whether messages are returned that could have been tried again.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use crate::{
     run::history::{History, Invocation, ReplyKind},
 };
 
-/// An environment that has heard nothing else for so long may take it for an outage.
+/// After failures alone for this long an environment may assume an outage.
 const SHORTEST_OUTAGE: Ms = 2_000;
 
-/// One message in so many may come back for no reason that can be seen from outside, and a few more.
+/// One message in this many may be returned early without a reason that is visible from outside, and a few more.
 const TOLERATED_IN: u64 = 500;
 const TOLERATED: u64 = 10;
 
-/// What comes back while there is time was tried as often as is allowed, unless Perseus was down.
+/// While there is time and Perseus is up, a message is returned only after all allowed attempts.
 pub fn tried_before_returned(history: &History) -> Finding {
     let failing_since = failing_since(history);
     let is_free = |(number, one): &(usize, &Invocation)| {
@@ -40,7 +40,7 @@ pub fn tried_before_returned(history: &History) -> Finding {
     )
 }
 
-/// For each invocation, since when its environment has heard nothing but failures when it ends; none if it has not.
+/// For each invocation: since when its environment had seen only failures at its end. None if it had not.
 fn failing_since(history: &History) -> Vec<Option<Ms>> {
     let mut events: Vec<(Ms, bool, usize)> = Vec::new();
     for (number, one) in history.invocations.iter().enumerate() {
@@ -60,7 +60,7 @@ fn failing_since(history: &History) -> Vec<Option<Ms>> {
         let exchange = &history.exchanges[index];
         let Some(invocation) = history.invocations.get(exchange.invocation as usize) else { continue };
         match exchange.reply_kind {
-            // A 429 is no outage, and yet it may be all that there is.
+            // A 429 does not mean an outage, but it is not a success either.
             ReplyKind::Unusable | ReplyKind::Other => _ = since.entry(invocation.environment).or_insert(now),
             ReplyKind::Accepted | ReplyKind::Refused => _ = since.remove(&invocation.environment),
         }

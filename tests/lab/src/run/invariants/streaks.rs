@@ -1,4 +1,4 @@
-//! Runs of requests of one environment to which Perseus has said nothing but the same.
+//! Streaks: requests of one environment in a row that all got the same kind of reply.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,16 @@ use crate::{
     run::history::{History, ReplyKind},
 };
 
-/// What an environment has heard since Perseus last said anything else.
+/// The replies of one kind since the last reply of another kind.
 #[derive(Debug, Default)]
 struct Streak {
     count: u32,
     began: Ms,
-    /// When it had enough.
+    /// When the streak was long enough to be noticed.
     enough: Option<Ms>,
 }
 
-/// The requests of each invocation that its environment sent although it had heard the same to so many requests in a row,
-/// for so long.
+/// The requests of each invocation that were sent after a streak of `count` replies of this kind over `after`.
 pub(super) fn requests_after_streak(
     history: &History,
     reply_kind: ReplyKind,
