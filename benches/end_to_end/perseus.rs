@@ -1,4 +1,4 @@
-//! A Perseus that takes everything and looks at nothing, so that what is measured is not its own work.
+//! A Perseus that accepts everything without reading it, so that its own work is not measured.
 
 use std::{
     io,
@@ -24,14 +24,14 @@ pub(crate) struct Perseus {
     _accepting: JoinSet<()>,
 }
 
-/// What it was asked so far.
+/// What it received so far.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tally {
-    /// How often.
+    /// Requests.
     pub(crate) requests: usize,
     /// Bytes of bodies.
     pub(crate) bytes: u64,
-    /// From the last byte of a request to its reply, summed up: what the timer makes of the latency.
+    /// The sum of the times from the last byte of a request to its reply: the latency with the timer's error.
     pub(crate) busy: Duration,
 }
 
@@ -51,7 +51,7 @@ impl Perseus {
         format!("http://{}/ingest", self.address)
     }
 
-    /// What it was asked since this was last asked for.
+    /// What it received since the last call.
     pub(crate) async fn take_tally(&self) -> Tally {
         std::mem::take(&mut *self.tally.lock().await)
     }
@@ -60,7 +60,7 @@ impl Perseus {
 async fn accept(listener: TcpListener, latency: Duration, tally: Arc<Mutex<Tally>>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        // It ends with an error when the client is gone.
+        // An error means that the client is gone.
         connections.spawn(serve(stream, latency, Arc::clone(&tally)));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     program::Program,
 };
 
-/// What a start took.
+/// What a start cost.
 pub(crate) struct Start {
     /// From the spawn to the first `next`.
     pub(crate) wall: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct Start {
     pub(crate) cpu: Duration,
 }
 
-/// What an invocation took on average, and what it led to.
+/// The averages of an invocation.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample {
     /// From the offer to the answer.
@@ -29,7 +29,7 @@ pub(crate) struct Sample {
     pub(crate) cpu: Duration,
     /// The most memory that the process ever had, in bytes.
     pub(crate) peak_rss: u64,
-    /// What Perseus got in each.
+    /// What Perseus received per invocation.
     pub(crate) tally: Tally,
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn start(program: &Program, perseus: &Perseus) -> Result<Start,
     Ok(Start { wall, cpu })
 }
 
-/// Starts a program, warms it up, and invokes it so many times. `floor` is what the floor has to post.
+/// Starts a program, warms it up, and invokes it this many times. `floor` is what the floor has to post.
 pub(crate) async fn sample(
     program: &Program,
     perseus: &Perseus,

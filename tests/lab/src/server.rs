@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// What a server says that does not speak HTTP.
+/// The first bytes of a server that does not speak HTTP.
 const NO_HTTP: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n\x00\x00\x01\x14\x07\x14";
 
 /// Stops when dropped, its open connections included. `axum::serve` is not used because its connections outlive it.
@@ -27,24 +27,24 @@ pub(crate) struct Server {
     port_switch: PortSwitch,
 }
 
-/// Opens and closes a server's port. While it is closed, connections are refused at once.
+/// Opens and closes a server's port. While the port is closed, connections are refused at once.
 #[derive(Clone, Debug)]
 pub(crate) struct PortSwitch(watch::Sender<bool>);
 
-/// One connection, for the handlers of its requests: they find it among a request's extensions.
+/// A handle to one connection, which handlers find among a request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionHandle(watch::Sender<Option<Cut>>);
 
-/// An end of a connection other than HTTP's.
+/// A way to break a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// A reset.
     Reset,
-    /// An orderly end, in the middle of whatever is being said.
+    /// An orderly close, possibly in the middle of a reply.
     Close,
-    /// No end: what arrives is not answered any more, as if the network had forgotten the connection.
+    /// The connection stays open and nothing is answered, as if the network had forgotten it.
     Silence,
-    /// Bytes that are no HTTP, then an orderly end.
+    /// Bytes that are not HTTP, then an orderly close.
     NoHttp,
 }
 
@@ -56,7 +56,7 @@ impl Server {
     /// Starts on this port of the loopback interface; 0 is a free one.
     pub(crate) async fn start_on(port: u16, routes: Router) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        // Never listens: it keeps the port for this server while its door is closed.
+        // Never listens. It reserves the port while it is closed.
         let keeper = bound(address)?;
         let address = keeper.local_addr()?;
         let listener = listen(address)?;
@@ -88,7 +88,7 @@ impl PortSwitch {
         self.0.send_replace(true);
     }
 
-    /// Refuses connections from now on, and resets those that there are.
+    /// Refuses new connections from now on, and resets the open ones.
     pub(crate) fn close(&self) {
         self.0.send_replace(false);
     }
@@ -99,7 +99,7 @@ impl ConnectionHandle {
         self.0.send_replace(Some(how));
     }
 
-    /// Whether this end has ended it.
+    /// Whether the server has cut it.
     pub(crate) fn is_cut(&self) -> bool {
         self.0.borrow().is_some()
     }
@@ -158,7 +158,7 @@ async fn accept(
     }
 }
 
-/// The next connection; none while nobody listens.
+/// The next connection. Pending while the port is closed.
 async fn next(listener: Option<&TcpListener>) -> Option<io::Result<(TcpStream, SocketAddr)>> {
     match listener {
         Some(listener) => Some(listener.accept().await),
@@ -183,7 +183,7 @@ async fn serve(
     let how = tokio::select! {
         biased;
         how = cut.wait_for(Option::is_some) => how.ok().and_then(|how| *how),
-        // An error here is a client that hung up, which clients that keep a deadline do.
+        // An error means that the client hung up, as clients with a deadline do.
         _ = &mut connection => return,
     };
     let mut stream = connection.into_parts().io.into_inner();
@@ -193,7 +193,7 @@ async fn serve(
             let mut unheard = [0; 4096];
             while stream.read(&mut unheard).await.is_ok_and(|read| read > 0) {}
         }
-        // Who has hung up does not hear it.
+        // It fails only if the client has hung up.
         Some(Cut::NoHttp) => _ = stream.write_all(NO_HTTP).await,
         Some(Cut::Close) | None => {}
     }
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_door_refuses_connections_and_opens_again() {
+    async fn a_closed_port_refuses_connections_and_opens_again() {
         let server = server().await;
         assert!(answer(&server, REQUEST).await.is_ok_and(|answer| answer.ends_with("well")));
         let mut open = TcpStream::connect(server.address()).await.expect("an open port_switch");
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_no_http_is_said_in_the_place_of_a_reply() {
+    async fn a_server_can_answer_with_bytes_that_are_not_http() {
         let server = server().await;
         let mut stream = TcpStream::connect(server.address()).await.expect("a connection");
         stream.write_all(b"GET /cut HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request");

@@ -1,4 +1,4 @@
-//! The function's executable: named by the caller, or built.
+//! The function's executable: given by the caller, or built.
 
 use std::{
     env, io,
@@ -16,7 +16,7 @@ const VARIABLE: &str = "LAB_FUNCTION";
 /// Why there is no executable.
 #[derive(Debug, thiserror::Error)]
 pub enum FunctionError {
-    /// The one named by the caller is not there.
+    /// The given file does not exist.
     #[error("there is no file {} to run as the function", .0.display())]
     Missing(PathBuf),
     /// Cargo could not be run.

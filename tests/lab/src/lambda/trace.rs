@@ -1,4 +1,4 @@
-//! The trace id by which a request tells its invocation.
+//! Trace ids that say which invocation a request belongs to.
 
 use http::HeaderMap;
 
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_tells_its_invocation() {
+    fn the_trace_id_says_which_invocation_a_request_belongs_to() {
         let header = |value: &str| {
             HeaderMap::from_iter([(http::HeaderName::from_static(HEADER), value.parse().expect("a value"))])
         };

@@ -1,4 +1,4 @@
-//! The stand-in for Perseus: it answers as the caller decides, keeps a ledger, and checks every request.
+//! The stand-in for Perseus: it answers as the caller decides, records commits, and checks every request.
 
 mod body;
 mod check;
@@ -35,7 +35,7 @@ pub use self::{
 };
 use crate::server::Server;
 
-/// Where the function is told to post; anything else that arrives is a redirect followed or a URL misread.
+/// The path to post to. A request to another path means a followed redirect or a wrong URL.
 const PATH: &str = "/ingest";
 
 /// A stand-in for Perseus on a free loopback port. It runs as tasks of the current Tokio runtime, so it also works
@@ -157,7 +157,7 @@ struct InFlight<'a>(&'a Shared);
 
 impl Shared {
     fn recording(&self) -> MutexGuard<'_, Recording> {
-        // A panic in the caller's `answer` is reported by its own test; the ledger stays readable.
+        // A panic in the caller's `answer` fails its own test. The records stay readable.
         self.recording.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! What the stand-in has seen and done.
+//! What the stand-in has recorded.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -42,7 +42,7 @@ pub struct Excerpt {
 }
 
 impl Recording {
-    /// Records a request and checks it; one that went `astray` is not held against the rest of the contract.
+    /// Records and checks a request. A misdirected one counts as a single violation.
     pub(super) fn record(
         &mut self,
         headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! When messages are sent.
+//! The schedule of sending.
 
 use std::f64::consts::TAU;
 

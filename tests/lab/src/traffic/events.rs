@@ -1,4 +1,4 @@
-//! SQS events, made to measure.
+//! Generated SQS events of any size.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,9 +18,9 @@ const QUEUE_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:perseus-forwarder
 
 /// An SQS event as Lambda sends it, of `records` messages with a body of exactly `body_bytes` bytes each.
 ///
-/// A body is a JSON object, or a JSON string when an object does not fit; one byte is a digit, none is no text at all.
+/// A body is a JSON object, or a JSON string if an object does not fit. A body of one byte is a digit.
 /// With `fifo_groups` the queue is a FIFO queue and its messages take turns among that many groups. Message ids are
-/// unique, over several calls too. What SQS or Lambda would not take is made all the same: see [`oversize`].
+/// unique, over several calls too. An event beyond the limits of SQS or Lambda is made all the same: see [`oversize`].
 pub fn generate(records: usize, body_bytes: usize, fifo_groups: Option<usize>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let now = u64::try_from(now).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! The messages of a run. Everything about one follows from its number, so that a million of them take no memory.
+//! The messages of a run. Everything about a message follows from its number, so a million of them take no memory.
 
 use std::fmt::Write;
 
@@ -18,20 +18,20 @@ use crate::{
 const FIRST_SEQUENCE: u128 = 18_849_496_460_467_696_128;
 /// One message in so many is plain text and not JSON.
 const PLAIN_TEXT_IN: u64 = 16;
-/// How plain text begins.
+/// The start of a plain text body.
 const PLAIN_TEXT: &str = "reading ";
 
-/// What the messages of a run are like.
+/// The messages of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Messages {
     seeded: SeededRng,
     pub(crate) message: MessageSettings,
 }
 
-/// What a producer sends.
+/// What the messages are like.
 #[derive(Clone, Debug)]
 pub(crate) struct MessageSettings {
-    /// The share that Perseus will never take.
+    /// The share of poison: messages that Perseus never accepts.
     pub(crate) poison: f64,
     /// The bytes of padding of a body, at least and at most.
     pub(crate) padding: (usize, usize),
@@ -55,7 +55,7 @@ impl Messages {
         )
     }
 
-    /// The message with this id; none if no message of this run has it.
+    /// The message with this id. None if no message of this run has it.
     pub(crate) fn number(&self, id: &str) -> Option<Number> {
         let number = Number::from_str_radix(id.get(..8)?, 16).ok()?;
         (self.id(number) == id).then_some(number)
@@ -90,7 +90,7 @@ impl Messages {
         }
     }
 
-    /// The message with this body, by what it says; none if no message of this run has it.
+    /// The message with this body. None if no message of this run has it.
     pub(crate) fn number_of(&self, body: &Value) -> Option<Number> {
         let number = match body {
             Value::String(text) => text.strip_prefix(PLAIN_TEXT)?.split(' ').next()?.parse().ok()?,
@@ -99,7 +99,7 @@ impl Messages {
         self.is_intact(number, body).then_some(number)
     }
 
-    /// Whether this is the body of that message, as Perseus is to get it.
+    /// Whether this is the body of that message, unchanged.
     pub(crate) fn is_intact(&self, number: Number, body: &Value) -> bool {
         match body {
             Value::String(text) => *text == self.body(number),
@@ -156,7 +156,7 @@ impl Messages {
     }
 }
 
-/// Whether Perseus will never take a record with this body.
+/// Whether Perseus never accepts a record with this body.
 pub(crate) fn is_poison(body: &Value) -> bool {
     body["poison"] == true
 }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_tells_its_message_and_no_other_does() {
+    fn only_an_id_of_the_run_names_a_message() {
         let messages = messages(None);
         for number in [0, 1, 77_000_000] {
             assert_eq!(messages.number(&messages.id(number)), Some(number));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::Message;
 
-/// What was committed before a message that was ahead of it in its group, in words.
+/// Messages committed before an earlier message of their group, in words.
 pub(crate) fn overtaken(messages: &[Message], committed: &[String]) -> Vec<String> {
     let mut first_commit = BTreeMap::new();
     for (index, id) in committed.iter().enumerate() {
@@ -27,7 +27,7 @@ pub(crate) fn overtaken(messages: &[Message], committed: &[String]) -> Vec<Strin
     findings
 }
 
-/// What left the queue after a message of its group that did not, in words.
+/// Messages that left the queue although an earlier message of their group did not, in words.
 pub(crate) fn unreported(messages: &[Message], reported: &BTreeSet<&str>) -> Vec<String> {
     let mut failed_groups = BTreeSet::new();
     let mut findings = Vec::new();

@@ -12,7 +12,7 @@ use owo_colors::OwoColorize;
 
 use crate::commands::RunOptions;
 
-/// Tells of a run, and writes its report where it is wanted; whether the run is clean.
+/// Prints the result of a run and writes its report. Returns whether the run is clean.
 pub(crate) fn tell(outcome: &Outcome, options: &RunOptions) -> anyhow::Result<bool> {
     let report = &outcome.report;
     let mut out = anstream::stdout().lock();

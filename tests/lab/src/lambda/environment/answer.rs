@@ -1,4 +1,4 @@
-//! What came of an invocation.
+//! The answer to an invocation, or its absence.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// One invocation, from the offer to the answer.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// What came of it.
+    /// How it ended.
     pub answer: Answer,
     /// From the offer to the arrival of the answer.
     pub took: Duration,
@@ -15,7 +15,7 @@ pub struct Invocation {
     pub time_left: Duration,
 }
 
-/// What came of an invocation.
+/// How an invocation ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// The function answered.

@@ -31,7 +31,7 @@ pub struct Builder {
     memory_mb: u32,
 }
 
-/// Why a function did not come up.
+/// Why a function did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The function reported it to the Runtime API.
@@ -109,7 +109,7 @@ impl Builder {
             biased;
             start = api.started() => start,
             status = process.exited() => {
-                // The report and the exit may have been seen in either order.
+                // The error report and the exit can arrive in either order.
                 api.start_so_far().ok_or_else(|| StartError::Exited { status, logs: process.logs() })?
             }
             () = tokio::time::sleep(self.init_timeout) => return Err(StartError::NeverAskedForWork),

@@ -17,8 +17,7 @@ pub use self::{
 };
 use self::{process::Process, runtime_api::RuntimeApi};
 
-/// A running function and the Runtime API it polls. The process and whatever it started are killed when this is
-/// dropped.
+/// A running function and the Runtime API it polls. Dropping it kills the process and its children.
 ///
 /// Invoking takes `&self`: a function that polls several times at once, as on Lambda Managed Instances
 /// (`AWS_LAMBDA_MAX_CONCURRENCY`), can be invoked several times at once; any other takes its invocations in turn.
@@ -31,7 +30,7 @@ pub struct Environment {
     managed: bool,
 }
 
-/// One invocation, spelt out.
+/// One invocation, with every detail.
 #[derive(Clone, Debug)]
 pub struct Invoke {
     /// The payload.
@@ -113,12 +112,12 @@ impl Environment {
         self.process.is_running()
     }
 
-    /// Stops the process in its tracks, as Lambda does between invocations.
+    /// Freezes the process, as Lambda does between invocations.
     pub fn freeze(&self) {
         self.process.freeze();
     }
 
-    /// Lets a frozen process go on.
+    /// Thaws a frozen process.
     pub fn thaw(&self) {
         self.process.thaw();
     }
@@ -136,7 +135,7 @@ impl Environment {
     }
 }
 
-/// The wall clock, which is what deadlines are told in.
+/// The wall clock: deadlines are dates.
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

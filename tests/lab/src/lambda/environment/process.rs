@@ -1,4 +1,4 @@
-//! The function as a process: its lines, its end, and nothing left behind.
+//! The function as a process: its output, its exit, and no child left behind.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// How long the last lines of a dead process may take; only a descendant that left its group keeps them open longer.
+/// How long to wait for the last lines of a dead process. Only a descendant in another process group can keep the pipe open.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A child process that leads its own group: a Ctrl-C in the terminal does not reach it, and one signal reaches all
@@ -54,7 +54,7 @@ impl Process {
         }
         let (ended, exit) = watch::channel(None);
         tokio::spawn(async move {
-            // A child that cannot be waited for counts as running: nothing better is known of it.
+            // A child that cannot be waited for counts as running.
             if let Ok(status) = reap(child, group, readers).await {
                 ended.send_replace(Some(status));
             }
@@ -96,10 +96,10 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Signals the whole group, unless its leader is gone: the number may be another's by then.
+    /// Signals the whole group, unless its leader is gone: by then the number may belong to another group.
     fn signal(&self, signal: Signal) {
         if self.is_running() {
-            // The only failure is a group without members, which has no use for a signal.
+            // It fails only if the group has no members.
             let _ = killpg(self.group, signal);
         }
     }
@@ -119,7 +119,7 @@ impl Lines {
 
 async fn reap(mut child: Child, group: Pid, mut readers: JoinSet<()>) -> io::Result<ExitStatus> {
     let status = child.wait().await?;
-    // Whatever it started; the only failure is that there is nothing left.
+    // Kills its children. It fails only if there are none.
     let _ = killpg(group, Signal::SIGKILL);
     let drained = async { while readers.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_LINES, drained).await;

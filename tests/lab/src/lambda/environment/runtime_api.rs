@@ -56,7 +56,7 @@ pub(super) struct Arrival {
 struct Shared {
     start: watch::Sender<Option<Start>>,
     offers: mpsc::UnboundedSender<Offer>,
-    /// Polls take turns at it, in the order in which they came.
+    /// Concurrent polls are served in order of arrival.
     offered: AsyncMutex<mpsc::UnboundedReceiver<Offer>>,
     running: Mutex<HashMap<String, oneshot::Sender<Arrival>>>,
 }
@@ -82,7 +82,7 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
-            // The limit of Lambda itself is larger than what axum takes by default.
+            // Lambda's own limit is larger than axum's default.
             .layer(DefaultBodyLimit::max(MAX_ANSWER_BYTES))
             .with_state(Arc::clone(&shared));
         let server = Server::start(routes).await?;
@@ -111,7 +111,7 @@ impl RuntimeApi {
     /// Puts an invocation where the next poll finds it. Dropping the receiver withdraws it.
     pub(super) fn offer(&self, invoke: Invoke) -> oneshot::Receiver<Arrival> {
         let (answer, answered) = oneshot::channel();
-        // The receiving end lives in the desk: it is never gone.
+        // The receiver lives as long as `self`.
         let _ = self.shared.offers.send(Offer { id: Uuid::new_v4().to_string(), invoke, answer });
         answered
     }
@@ -135,7 +135,7 @@ impl Shared {
             let error = json!({ "errorMessage": "no such invocation", "errorType": "InvalidRequestID" });
             return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
         };
-        // An answer nobody waits for is late: it is taken and dropped, as on Lambda.
+        // A late answer is accepted and dropped, as on Lambda.
         let _ = waiting.send(Arrival { answer, at: Instant::now(), since_epoch: since_epoch() });
         accepted()
     }

@@ -1,8 +1,8 @@
-//! What an environment finds where it is started.
+//! The servers that an environment talks to.
 
 use crate::sqs::names::REGION;
 
-/// Where an environment reaches what it talks to.
+/// The URLs of these servers.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoints {
     /// Perseus.
@@ -12,7 +12,7 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    /// The variables that say so, and those that Lambda sets.
+    /// The variables with these URLs, and those that Lambda sets.
     pub(crate) fn variables(&self) -> [(&str, &str); 5] {
         [
             ("PERSEUS_URL", &self.perseus),

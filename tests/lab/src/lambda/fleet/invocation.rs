@@ -1,4 +1,4 @@
-//! One invocation of one environment, sabotaged or not.
+//! One invocation of one environment, with or without an injected fault.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -27,13 +27,13 @@ pub(crate) struct Job {
     pub(crate) event: Vec<u8>,
     pub(crate) timeout: Duration,
     pub(crate) injected_fault: Option<InjectedFault>,
-    /// What the start of the environment takes, should it not be started.
+    /// How long the start of the environment takes, if it is not started yet.
     pub(crate) cold_start: Duration,
-    /// Where the environment is started.
+    /// The servers that the environment talks to.
     pub(crate) endpoints: Endpoints,
 }
 
-/// What is done to an environment during an invocation.
+/// A fault that the lab injects into an environment during an invocation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum InjectedFault {
     /// It dies.
@@ -54,7 +54,7 @@ pub(crate) struct Done {
     pub(crate) took: Ms,
     /// The time left before the deadline.
     pub(crate) headroom: Ms,
-    /// How it ended, as far as can be told without reading the answer.
+    /// How it ended, before the answer is read.
     pub(crate) end: End,
     /// The answer, if there is one.
     pub(crate) answer: Option<Vec<u8>>,
@@ -84,7 +84,7 @@ impl End {
     }
 }
 
-/// Makes an invocation, in an environment that is started for it if need be.
+/// Makes an invocation, and starts its environment first if it is new.
 pub(crate) async fn invoke(mut job: Job, launcher: &Launcher, clock: Clock) -> Result<Done, LaunchError> {
     let worker = match job.instance.worker.take() {
         Some(worker) => worker,
@@ -118,11 +118,11 @@ pub(crate) async fn invoke(mut job: Job, launcher: &Launcher, clock: Clock) -> R
 async fn in_library(handler: &Handler, job: &Job) -> (End, Option<Vec<u8>>) {
     let mut context = Context::default();
     context.request_id = job.number.to_string();
-    // No date but a duration: a date would be taken off the wall clock, which is not paused.
+    // A duration instead of a date: the wall clock is not paused.
     context.deadline = u64::from(millis(job.timeout));
     context.xray_trace_id = Some(trace::id(job.number));
     let deadline = tokio::time::Instant::now() + job.timeout;
-    // A panic is an error to the runtime that the library is used in.
+    // The runtime turns a panic of the function into an invocation error.
     let mut answer = pin!(AssertUnwindSafe(handler.handle(&job.event, &context)).catch_unwind());
     tokio::select! {
         biased;
@@ -132,7 +132,7 @@ async fn in_library(handler: &Handler, job: &Job) -> (End, Option<Vec<u8>>) {
         },
         end = sabotaged(job.injected_fault) => {
             if end == End::Stalled {
-                // Its connections live on for a while, but nobody in it acts on what they bring.
+                // Its connections live on for a while, but the function no longer runs.
                 tokio::time::sleep_until(deadline).await;
             }
             (end, None)
@@ -171,7 +171,7 @@ async fn in_binary(environment: &Environment, job: &Job) -> (End, Option<Vec<u8>
         Answer::Response(response) => (End::Answered, serde_json::to_vec(&response).ok()),
         Answer::Error { .. } => (End::Failed, None),
         Answer::TimedOut => (End::TimedOut, None),
-        // Nobody killed it: it is the function's own doing, and no answer in time.
+        // The lab did not kill it: the function itself ended without an answer.
         Answer::Crashed { .. } => (End::TimedOut, None),
     }
 }

@@ -1,4 +1,4 @@
-//! Lambda's execution environments: started when they are needed, frozen between invocations, recycled after a while.
+//! The execution environments of a run: started when needed, frozen between invocations, recycled after a while.
 
 mod endpoints;
 mod invocation;
@@ -22,26 +22,26 @@ use crate::{
 /// How environments live and die.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// How long the start of one takes, at least and at most.
+    /// The shortest and the longest start.
     pub(crate) cold_start: (Ms, Ms),
-    /// How long one is used, at least and at most.
+    /// The shortest and the longest lifetime.
     pub(crate) life: (Ms, Ms),
     /// An environment that was not used for this long is taken away.
     pub(crate) idle: Ms,
-    /// How probable it is that an environment dies during an invocation.
+    /// The probability that an environment dies during an invocation.
     pub(crate) crash: f64,
-    /// How probable it is that one gets no more processor time during an invocation.
+    /// The probability that an environment gets no more processor time during an invocation.
     pub(crate) stall: f64,
-    /// How probable it is that a connection dies while its environment is frozen.
+    /// The probability that a connection dies while its environment is frozen.
     pub(crate) frozen_loss: f64,
 }
 
-/// What environments are made of.
+/// How environments are started.
 #[derive(Debug)]
 pub(crate) enum Launcher {
     /// The library, with these variables.
     Library(Vec<(String, String)>),
-    /// The same, but with a function that does not adapt to Perseus.
+    /// The same, with a fixed limit instead of the adaptive one.
     FixedLimit(Vec<(String, String)>),
     /// The binary.
     Binary(Builder),
@@ -73,7 +73,7 @@ pub(crate) struct Fleet {
     started: u32,
 }
 
-/// Why an environment does not start.
+/// Why an environment cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     /// The configuration is wrong.
@@ -88,7 +88,7 @@ pub enum LaunchError {
 }
 
 impl Launcher {
-    /// Starts one environment in these surroundings.
+    /// Starts one environment that talks to these servers.
     pub(crate) async fn start(&self, endpoints: &Endpoints) -> Result<Worker, LaunchError> {
         match self {
             Self::Library(variables) => library(Handler::new(config(variables, endpoints)?)),
@@ -121,7 +121,7 @@ impl Fleet {
         Self { settings, seeded, warm: Vec::new(), started: 0 }
     }
 
-    /// The environment used last, or a new one; and those that are gone.
+    /// The environment used last, or a new one, and those whose lifetime is over.
     pub(crate) fn take(&mut self, now: Ms) -> (Instance, Vec<Instance>) {
         let idle = self.settings.idle;
         let has_to_go = |instance: &mut Instance| {
@@ -146,7 +146,7 @@ impl Fleet {
         span(self.seeded.fork(instance.id).fork(1_u64).rng().random_range(least..=most))
     }
 
-    /// What is done to the environment of this invocation, which has `timeout` for it.
+    /// The fault that is injected into this invocation, if any.
     pub(crate) fn injected_fault(&self, invocation: u32, timeout: Duration) -> Option<InjectedFault> {
         let mut rng: ChaCha8Rng = self.seeded.fork(2_u64).fork(invocation).rng();
         let roll: f64 = rng.random();

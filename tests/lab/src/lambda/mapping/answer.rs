@@ -1,28 +1,28 @@
-//! The function's answer, read as strictly as Lambda reads it.
+//! The function's answer, parsed as strictly as Lambda parses it.
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-/// What an answer says of the messages of its event.
+/// What an answer says about the messages of its event.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ParsedAnswer {
-    /// The places in the batch of the messages that are not done; all of them if the answer fails the whole batch.
+    /// The indexes of the messages that stay in the queue. All of them if the answer fails the whole batch.
     pub(crate) kept: HashSet<usize>,
     /// Why the answer fails the whole batch.
     pub(crate) refused: Option<&'static str>,
-    /// What it names that it should not.
+    /// Ids that it must not name.
     pub(crate) unexpected_ids: UnexpectedIds,
 }
 
-/// Ids in an answer that have no business there.
+/// Ids that an answer must not contain, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnexpectedIds {
     /// Empty ones.
     pub empty: u16,
     /// Ids of no message of the event.
     pub unknown: u16,
-    /// Ids that are there already.
+    /// Repeated ids.
     pub twice: u16,
 }
 
@@ -35,8 +35,8 @@ impl UnexpectedIds {
 
 /// Reads an answer to an event whose messages have these ids.
 ///
-/// Success are an empty or null answer, an empty object, and an empty or null `batchItemFailures`. An id that is empty,
-/// null or unknown fails the whole batch, and so does whatever is not a batch response.
+/// These are a success: an empty or null answer, an empty object, an empty or null `batchItemFailures`. An id that is
+/// empty, null or unknown fails the whole batch, and so does an answer that is not a batch response.
 pub(crate) fn parse(answer: &[u8], ids: &[String]) -> ParsedAnswer {
     let failures = match serde_json::from_slice(answer) {
         Ok(Value::Null) => Vec::new(),
@@ -71,7 +71,7 @@ pub(crate) fn parse(answer: &[u8], ids: &[String]) -> ParsedAnswer {
     }
 }
 
-/// The reading of an invocation without an answer, or with one that says nothing.
+/// The result of an invocation without a valid answer.
 pub(crate) fn keep_whole_batch(ids: &[String], why: &'static str) -> ParsedAnswer {
     with_whole_batch_kept(ParsedAnswer::default(), ids, why)
 }
@@ -98,13 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_is_kept_every_copy_of_it() {
+    fn every_copy_of_a_named_id_is_kept() {
         let named = parsed(r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#);
         assert_eq!(named, ParsedAnswer { kept: HashSet::from([1, 2]), ..ParsedAnswer::default() });
     }
 
     #[test]
-    fn an_answer_that_cannot_be_taken_at_its_word_keeps_everything() {
+    fn an_invalid_answer_keeps_everything() {
         for answer in [
             r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":""}]}"#,
             r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,

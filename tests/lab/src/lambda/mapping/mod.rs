@@ -1,4 +1,4 @@
-//! Lambda's event source mapping: when it takes a batch from the queue, and how many it has running.
+//! Lambda's event source mapping: when it receives a batch, and how many invocations run at once.
 
 pub(crate) mod answer;
 
@@ -12,7 +12,7 @@ use crate::{
 pub(crate) struct Settings {
     /// The most messages in one event.
     pub(crate) batch_size: usize,
-    /// How long messages may be waited for to fill a batch.
+    /// The batching window: how long it waits to fill a batch.
     pub(crate) window: Ms,
     /// The most invocations at once.
     pub(crate) max_concurrency: usize,
@@ -23,20 +23,20 @@ const FIRST_POLLERS: usize = 5;
 /// While there is a backlog, Lambda adds 300 concurrent invocations a minute.
 const GROWTH: usize = 5;
 const GROWTH_INTERVAL: Ms = 1_000;
-/// How long there has been no backlog before pollers are taken away.
+/// Without a backlog for this long, pollers are removed.
 const QUIET: Ms = 60_000;
 
 /// The mapping's pollers.
 ///
-/// A batch is received when it is full or its window is over, in one go; the messages' visibility begins then. On a FIFO
-/// queue the concurrency is bounded by the queue itself, which has no more to give than one batch per active group.
+/// A batch is received in one call when it is full or its window is over. The visibility timeout starts then. On a FIFO
+/// queue the queue itself bounds the concurrency: it delivers only one batch per active group.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     settings: Settings,
     pollers: usize,
-    /// When the batch that is being filled was begun.
+    /// When the current window began.
     opened: Option<Ms>,
-    /// When the pollers last became more or fewer, or had all they could do.
+    /// When the number of pollers last changed.
     changed: Ms,
 }
 
@@ -63,7 +63,7 @@ impl Mapping {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// When `next_batch` may have another answer although nothing else has changed.
+    /// When `next_batch` may return a batch although nothing else has changed.
     pub(crate) fn next_change(&self, running: usize) -> Option<Ms> {
         let opened = self.opened?;
         match running >= self.pollers {
@@ -73,7 +73,7 @@ impl Mapping {
         }
     }
 
-    /// The pollers, more of them if all are busy with messages left over, fewer after a quiet time.
+    /// The number of pollers: it grows while all are busy, and shrinks after a quiet time.
     fn scaled(&mut self, running: usize, now: Ms) -> usize {
         let is_busy = running >= self.pollers;
         if is_busy && now >= self.changed + GROWTH_INTERVAL {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_goes_when_it_is_full_or_its_window_is_over() {
+    fn a_batch_is_received_when_it_is_full_or_its_window_is_over() {
         let (mut queue, mut mapping) = (queue(15), mapping(10, 2_000, 9));
         let mut sizes = |now| mapping.next_batch(&mut queue, 0, now).map(|batch| batch.len());
         assert_eq!(
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_times_take_pollers_away() {
+    fn pollers_are_removed_after_a_quiet_time() {
         let (mut queue, mut mapping) = (queue(1_000), mapping(10, 0, 40));
         (1..=7).for_each(|second| _ = mapping.next_batch(&mut queue, 40, second * 1_000));
         assert_eq!(mapping.pollers, 40);

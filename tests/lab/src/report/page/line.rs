@@ -8,7 +8,7 @@ pub(super) struct Line {
     /// Its figure for the whole run, in words.
     pub(super) figure: String,
     pub(super) role: Role,
-    /// How much of the role: lines of one meaning differ in nothing else.
+    /// Tells lines of the same role apart.
     pub(super) opacity: f64,
     pub(super) form: Form,
     /// One for each slice of the timeline.

@@ -14,7 +14,7 @@ use crate::{
     run::Point,
 };
 
-/// How much role the ends of requests get that have the most retries, and all the others together.
+/// The opacities of the ends with the most retries, and of all others together.
 const OPACITIES: [f64; 5] = [1.0, 0.74, 0.54, 0.38, 0.24];
 
 /// All charts, in rows of three: of messages, of requests, of what should not be.

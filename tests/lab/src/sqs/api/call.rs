@@ -1,4 +1,4 @@
-//! A call of the API: what SQS would refuse is told in words.
+//! Parsing a call of the API. A call that SQS would refuse is an error in words.
 
 use std::collections::HashSet;
 
@@ -14,9 +14,9 @@ use crate::{
 };
 
 const MOST_ENTRIES: usize = 10;
-/// So many attributes a message may have.
+/// SQS' limit of attributes per message.
 const MOST_ATTRIBUTES: usize = 10;
-/// A visibility timeout of more seconds is no timeout.
+/// SQS' longest visibility timeout, in seconds.
 const MOST_SECONDS: u64 = 43_200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Action {
     SendMessageBatch,
 }
 
-/// A batch call that is as it has to be.
+/// A valid batch call.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) action: Action,
@@ -37,9 +37,9 @@ pub(super) struct Call {
 /// What one entry of a call asks for.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Entry {
-    /// To hide a message for this long from now on; the receipt is none if its handle makes no sense.
+    /// Hide a message for this long from now on. The receipt is none if its handle is invalid.
     Hide { receipt: Option<Receipt>, timeout: Ms },
-    /// To take a message into the dead-letter queue.
+    /// Send a message to the dead-letter queue.
     DeadLetter {
         /// The id that it had.
         id: String,
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqs_would_refuse_is_refused() {
+    fn calls_that_sqs_would_refuse_are_refused() {
         let entry =
             |id: &str, seconds: u64| json!({"Id": id, "ReceiptHandle": "h", "VisibilityTimeout": seconds});
         let eleven: Vec<Value> = (0..11).map(|id| entry(&id.to_string(), 1)).collect();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_has_to_say_why_and_on_a_fifo_queue_where_it_belongs() {
+    fn a_dead_letter_needs_a_reason_and_on_a_fifo_queue_a_group() {
         let text = |value: &str| json!({"DataType": "String", "StringValue": value});
         let mut entry = json!({"Id": "0", "MessageBody": "x", "MessageAttributes": {
             "Rejected.Reason": text("status 400"), "Rejected.ReceiveCount": text("1"),

@@ -1,7 +1,6 @@
-//! SQS' API in front of the model queue, as far as the function asks it: strict with what it is asked, and as moody as
-//! the weather says.
+//! SQS' API in front of the model queue: the calls that the function makes. It checks them strictly and injects faults.
 //!
-//! It owns nothing: each question goes to whoever runs the queue, and waits for the answer.
+//! It does not own the queue: it sends each call to the run's loop and waits for the result.
 
 mod call;
 
@@ -37,7 +36,7 @@ pub(crate) struct SqsApi {
     server: Server,
 }
 
-/// What the queue is asked, and where the answer goes.
+/// What the API asks of the run's loop.
 #[derive(Debug)]
 pub(crate) enum SqsRequest {
     /// Do what the entries of a call say, and send the result of each.
@@ -55,7 +54,7 @@ struct Shared {
 }
 
 impl SqsApi {
-    /// Starts on a free port; what it is asked comes out at the other end.
+    /// Starts on a free port. The receiver gets every call.
     pub(crate) async fn start(
         seeded: SeededRng,
         faults: SqsFaults,
@@ -74,11 +73,11 @@ impl SqsApi {
 
 impl Shared {
     fn ask(&self, request: SqsRequest) {
-        // A run that is over is not interested any more.
+        // It fails only when the run is over.
         let _ = self.sqs_requests.send(request);
     }
 
-    /// Asks for what a call says. The entries from `asked` on are refused instead, for no fault of their own.
+    /// Does the first `asked` entries of a call, and fails the others as retryable.
     async fn answer(&self, mut call: Call, asked: usize) -> Response {
         let (sender, answer) = oneshot::channel();
         call.entries.truncate(asked);
@@ -90,7 +89,7 @@ impl Shared {
         }
     }
 
-    /// What comes of a call is drawn under its own name, which is what it says.
+    /// Draws the outcome of a call. Its name is its body.
     fn outcome(&self, body: &Bytes) -> CallOutcome {
         let mut digest = DefaultHasher::new();
         body.hash(&mut digest);
@@ -126,7 +125,7 @@ async fn serve(
             std::future::pending().await
         }
         CallOutcome::Partial => shared.answer(call, entries / 2).await,
-        // A proxy's page, or the reply to someone else's call: nothing is done.
+        // A proxy's page, or the reply to another call: nothing is done.
         CallOutcome::Absurd(false) => (StatusCode::OK, "<html>Welcome</html>").into_response(),
         CallOutcome::Absurd(true) => json_reply(StatusCode::OK, &json!({"Successful": [{"Id": "stranger"}]})),
     }

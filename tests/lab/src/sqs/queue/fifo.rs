@@ -32,7 +32,7 @@ impl Groups {
         self.open_if_possible(group);
     }
 
-    /// Takes the next message of the group whose turn it is; as many of one group as there are before those of another.
+    /// Takes the next message. All messages of one group come before those of the next.
     pub(super) fn take(&mut self) -> Option<Number> {
         loop {
             let current = match self.current {
@@ -48,7 +48,7 @@ impl Groups {
         }
     }
 
-    /// Ends the turn of the group that was taken from.
+    /// Ends the turn of the current group.
     pub(super) fn close_taken(&mut self) {
         if let Some(current) = self.current.take() {
             self.groups[current as usize].is_open = false;

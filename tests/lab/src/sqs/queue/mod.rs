@@ -28,10 +28,10 @@ pub(crate) struct Settings {
     pub(crate) max_receives: u16,
     /// Whether groups keep their order.
     pub(crate) fifo: bool,
-    /// How probable it is that a delivery is followed by another, although the message is invisible or deleted by then:
-    /// 'at least once' on a standard queue.
+    /// The probability that a message is delivered once more although it is in flight or deleted: 'at least once' on a
+    /// standard queue.
     pub(crate) duplicates: f64,
-    /// So many messages may be in flight; while there are, nothing is received
+    /// The most messages in flight. At the limit nothing is received
     /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html>).
     pub(crate) most_in_flight: u32,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Queue {
     seeded: SeededRng,
     messages: Vec<Message>,
     shelf: Shelf,
-    /// What becomes visible, and when; its first is the next.
+    /// What becomes visible, and when. The earliest is first.
     hidden: BinaryHeap<Reverse<(Ms, Entry, u16)>>,
     counts: Counts,
 }
@@ -77,17 +77,17 @@ pub enum MessageState {
     Visible,
     /// In the queue, received and not yet deleted.
     InFlight,
-    /// Gone for good: someone said it was done.
+    /// Deleted by the consumer.
     Deleted,
     /// In the dead-letter queue.
     Dead,
 }
 
-/// What a consumer deletes a message by. It is void once the message has become visible again.
+/// A receipt: what a consumer deletes a message with. It expires once the message is received again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Receipt {
     pub(crate) message: Number,
-    /// Which receive of the message it is of, from 1.
+    /// The number of the receive, from 1.
     pub(crate) receive: u16,
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct Delivery {
     /// How often the message has been received.
     pub(crate) receives: u16,
     pub(crate) sent: Ms,
-    /// Whether the queue delivers it although it need not have.
+    /// Whether it is a duplicate that the queue made.
     pub(crate) is_copy: bool,
 }
 
@@ -108,7 +108,7 @@ struct Message {
     group: Option<u32>,
     receives: u16,
     state: MessageState,
-    /// When it was received last, and until when that hides it.
+    /// When it was received last, and until when it is invisible.
     received: Ms,
     until: Ms,
 }
@@ -132,7 +132,7 @@ impl Receipt {
         format!("AQEB{:08x}{:04x}", self.message, self.receive)
     }
 
-    /// The receipt with this handle; none if no queue has given it out.
+    /// The receipt with this handle. None if the handle is not one of this queue.
     pub(crate) fn of_handle(handle: &str) -> Option<Self> {
         let digits = handle.strip_prefix("AQEB").filter(|digits| digits.len() == 12)?;
         let (message, receive) = digits.split_at_checked(8)?;
@@ -159,7 +159,7 @@ impl Queue {
         }
     }
 
-    /// Takes the next message in; on a FIFO queue it belongs to a group.
+    /// Adds the next message. On a FIFO queue it belongs to a group.
     pub(crate) fn send(&mut self, group: Option<u32>, now: Ms) -> Number {
         let number = Number::try_from(self.messages.len()).unwrap_or(Number::MAX);
         self.messages.push(Message {
@@ -175,7 +175,7 @@ impl Queue {
         number
     }
 
-    /// Makes visible what has been invisible for long enough.
+    /// Makes messages visible whose visibility timeout is over.
     pub(crate) fn release(&mut self, now: Ms) {
         while let Some(&Reverse((until, entry, receive))) = self.hidden.peek() {
             if until > now {
@@ -194,8 +194,8 @@ impl Queue {
         }
     }
 
-    /// Receives up to `most` messages, which stay invisible for the visibility timeout. What has been received too often
-    /// goes to the dead-letter queue instead.
+    /// Receives up to `most` messages, which are then invisible for the visibility timeout. A message that was received too
+    /// often goes to the dead-letter queue instead.
     pub(crate) fn receive(&mut self, most: usize, now: Ms) -> Vec<Delivery> {
         let most = most.min(self.room());
         let mut batch = Vec::with_capacity(most.min(self.receivable()));
@@ -214,11 +214,11 @@ impl Queue {
     fn deliver(&mut self, entry: Entry, now: Ms) -> Option<Delivery> {
         let message = &mut self.messages[entry.message as usize];
         if entry.is_copy {
-            // Nothing else changes: whoever keeps this copy does not know of the other.
+            // Nothing else changes: a consumer cannot tell a copy from the message.
             return (message.state != MessageState::Dead).then(|| message.delivery(entry));
         }
         if message.state != MessageState::Visible {
-            // Deleted by way of a copy.
+            // It was deleted with the receipt of a copy.
             return None;
         }
         self.counts.visible -= 1;
@@ -242,20 +242,20 @@ impl Queue {
     fn perhaps_copy(&mut self, delivery: &Delivery, now: Ms) {
         let seeded = self.seeded.fork(delivery.receipt.message).fork(delivery.receives);
         if !self.settings.fifo && seeded.chance(self.settings.duplicates) {
-            // Sometimes while it is invisible, sometimes long after it is deleted.
+            // The copy comes while the message is in flight, or long after it is deleted.
             let after = seeded.fork(1_u64).rng().random_range(0..=2 * self.settings.visibility);
             let copy = Entry { message: delivery.receipt.message, is_copy: true };
             self.hidden.push(Reverse((now + after, copy, 0)));
         }
     }
 
-    /// Deletes a message for good; whether this receipt could still do so.
+    /// Deletes a message. Returns whether the receipt was still valid.
     pub(crate) fn delete(&mut self, receipt: Receipt) -> bool {
         let message = &mut self.messages[receipt.message as usize];
         let count = match message.state {
             _ if message.receives != receipt.receive => return false,
             MessageState::InFlight => &mut self.counts.in_flight,
-            // Only a copy's receipt is still good when the message is visible.
+            // While a message is visible, only the receipt of a copy is still valid.
             MessageState::Visible if !self.settings.fifo => &mut self.counts.visible,
             _ => return false,
         };
@@ -266,7 +266,7 @@ impl Queue {
         true
     }
 
-    /// How many messages a consumer would get if it asked for all.
+    /// How many messages can be received now.
     pub(crate) fn receivable(&self) -> usize {
         let ready = match &self.shelf {
             Shelf::Standard(ready) => ready.len(),
@@ -294,14 +294,14 @@ impl Queue {
         self.counts.visible + self.counts.in_flight == 0
     }
 
-    /// Every message as it is now, in the order of sending: where it is, and how often it was received.
+    /// The state of every message, how often it was received, and when it was sent, in the order of sending.
     pub(crate) fn states(&self) -> impl Iterator<Item = (MessageState, u16, Ms)> {
         self.messages.iter().map(|message| (message.state, message.receives, message.sent))
     }
 }
 
 impl Message {
-    /// Whether it is hidden by this receive, its last.
+    /// Whether this receive, its last, still hides it.
     fn is_in_flight(&self, receive: u16) -> bool {
         self.state == MessageState::InFlight && self.receives == receive
     }

@@ -1,14 +1,14 @@
-//! Changing when a message that is in flight becomes visible again.
+//! `ChangeMessageVisibility`: when a message in flight becomes visible again.
 
 use std::cmp::Reverse;
 
 use super::{Entry, MessageState, Queue, Receipt};
 use crate::clock::Ms;
 
-/// A message is hidden so long at most, counted from its receipt.
+/// The longest a message can be hidden, counted from its receive.
 const LONGEST: Ms = 12 * 60 * 60 * 1_000;
 
-/// Why SQS does not do what it is asked for.
+/// Why SQS refuses a change of visibility.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("The input receipt handle is invalid.")]
