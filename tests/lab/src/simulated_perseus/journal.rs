@@ -8,13 +8,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     counters::Counters,
     exchange::{ClientView, Exchange, ReplyKind, RequestEnd},
     ledger::Ledger,
+    records::RequestRecords,
 };
 use crate::{
     clock::Ms,
@@ -23,7 +23,7 @@ use crate::{
     perseus::{Checker, Content, Format, KeyFault, Received},
     seeded_rng::SeededRng,
     sqs::queue::Number,
-    traffic::messages::{self, Messages},
+    traffic::messages::Messages,
 };
 
 /// The most violations kept in words. More are only counted.
@@ -89,12 +89,6 @@ pub(crate) struct Findings {
     pub(crate) key_fault_count: u32,
 }
 
-/// The records of a request, and the numbers of their messages.
-struct RequestRecords {
-    records: Vec<PostedRecord>,
-    numbers: Vec<Option<Number>>,
-}
-
 impl Journal {
     /// Notes when the next message was sent.
     pub(super) fn sent(&mut self, now: Ms) {
@@ -117,19 +111,8 @@ impl Journal {
         let received =
             Received { number, at: Instant::now(), headers, body, plain, format, message_ids, records };
         let records = RequestRecords::of(&received, messages);
-        let altered = alterations(&received, &records, messages);
-        let findings = [self.checker.check(&received), findings, altered].concat();
-        self.violate(findings.into_iter().map(|finding| format!("request {number}: {finding}")));
-        let key_fault = self.checker.check_key(&received);
-        if let Some(fault) = &key_fault {
-            self.key_fault_count += 1;
-            note(&mut self.key_faults, format!("request {number}: {fault}"));
-        }
-        let invocation = trace::invocation(&received.headers);
-        if invocation.is_none() {
-            self.violate([format!("request {number}: the trace id of its invocation is missing")]);
-        }
-        let invocation = invocation.unwrap_or(u32::MAX);
+        let key_fault = self.check(&received, findings, &records, messages);
+        let invocation = trace::invocation(&received.headers).unwrap_or(u32::MAX);
         let (seeded, was_cut_off) = self.attempt(&received, &records, invocation, exchange, seeded);
         self.count_in(now);
         let posted = Posted {
@@ -157,6 +140,29 @@ impl Journal {
         }
         self.uncommitted.insert(exchange, records.accepted(&outcome));
         (exchange, outcome)
+    }
+
+    /// Notes what is wrong with a request, and returns what is wrong with its idempotency key.
+    fn check(
+        &mut self,
+        received: &Received,
+        findings: Vec<String>,
+        records: &RequestRecords,
+        messages: &Messages,
+    ) -> Option<KeyFault> {
+        let number = received.number;
+        let altered = records.alterations(received, messages);
+        let findings = [self.checker.check(received), findings, altered].concat();
+        self.violate(findings.into_iter().map(|finding| format!("request {number}: {finding}")));
+        let key_fault = self.checker.check_key(received);
+        if let Some(fault) = &key_fault {
+            self.key_fault_count += 1;
+            note(&mut self.key_faults, format!("request {number}: {fault}"));
+        }
+        if trace::invocation(&received.headers).is_none() {
+            self.violate([format!("request {number}: the trace id of its invocation is missing")]);
+        }
+        key_fault
     }
 
     /// Counts a request that has arrived.
@@ -293,40 +299,18 @@ impl Journal {
     }
 }
 
-impl RequestRecords {
-    /// In formats without ids, the body says which message it is.
-    fn of(received: &Received, messages: &Messages) -> Self {
-        let numbers: Vec<Option<Number>> = match received.format {
-            Some(Format::Records) => received.message_ids.iter().map(|id| messages.number(id)).collect(),
-            _ => received.records.iter().map(|body| messages.number_of(body)).collect(),
-        };
-        let records = match received.format {
-            Some(Format::Records) => received.records.iter().map(posted).collect(),
-            _ => received.records.iter().zip(&numbers).map(|(body, n)| alone(body, *n, messages)).collect(),
-        };
-        Self { records, numbers }
-    }
-
-    /// The messages that the reply commits.
-    fn accepted(&self, outcome: &RequestOutcome) -> Vec<Number> {
-        let numbered = self.records.iter().zip(&self.numbers);
-        let accepted = numbered.filter(|(record, _)| outcome.reply.commits(Some(&record.id)));
-        accepted.filter_map(|(_, number)| *number).collect()
-    }
-}
-
 /// Keeps the first few findings.
-fn note(words: &mut Vec<String>, reply_kind: String) {
+fn note(words: &mut Vec<String>, finding: String) {
     if words.len() < MOST_IN_WORDS {
-        words.push(reply_kind);
+        words.push(finding);
     }
 }
 
 fn reply_kind(outcome: &RequestOutcome, records: &[PostedRecord]) -> ReplyKind {
-    let is_told = outcome.ending == Ending::Reply;
+    let is_sent = outcome.ending == Ending::Reply;
     match outcome.reply.status_code() {
-        400 | 422 if is_told => ReplyKind::Refused,
-        _ if is_told
+        400 | 422 if is_sent => ReplyKind::Refused,
+        _ if is_sent
             && outcome.is_definite
             && records.iter().any(|record| outcome.reply.commits(Some(&record.id))) =>
         {
@@ -334,48 +318,7 @@ fn reply_kind(outcome: &RequestOutcome, records: &[PostedRecord]) -> ReplyKind {
         }
         500 => ReplyKind::Unusable,
         // A 207 without a verdict counts as a sign of life.
-        201..=501 if is_told => ReplyKind::Other,
+        201..=501 if is_sent => ReplyKind::Other,
         _ => ReplyKind::Unusable,
     }
-}
-
-fn posted(record: &Value) -> PostedRecord {
-    PostedRecord {
-        id: record["messageId"].as_str().unwrap_or_default().to_owned(),
-        group: record["groupId"].as_str().map(str::to_owned),
-        is_poison: messages::is_poison(&record["body"]),
-    }
-}
-
-/// A record in a format without ids.
-fn alone(body: &Value, number: Option<Number>, messages: &Messages) -> PostedRecord {
-    PostedRecord {
-        id: number.map(|number| messages.id(number)).unwrap_or_default(),
-        group: number.and_then(|number| messages.group_id(number)),
-        is_poison: messages::is_poison(body),
-    }
-}
-
-/// Where the request differs from the messages of the queue, in words.
-fn alterations(received: &Received, records: &RequestRecords, messages: &Messages) -> Vec<String> {
-    if received.format != Some(Format::Records) {
-        let strangers = records.numbers.iter().filter(|number| number.is_none());
-        return strangers.map(|_| "a body is that of no message of the queue".to_owned()).collect();
-    }
-    let mut findings = Vec::new();
-    for (id, record) in received.message_ids.iter().zip(&received.records) {
-        match messages.number(id) {
-            None => findings.push(format!("`{id}` is the id of no message of the queue")),
-            Some(number) if !messages.is_intact(number, &record["body"]) => {
-                findings.push(format!("the body of {id} is not the one that was sent"));
-            }
-            Some(number) => {
-                let group = messages.group_id(number);
-                if record["groupId"].as_str() != group.as_deref() {
-                    findings.push(format!("the group of {id} is not the one it was sent to"));
-                }
-            }
-        }
-    }
-    findings
 }

@@ -7,6 +7,7 @@ mod counters;
 mod exchange;
 mod journal;
 mod ledger;
+mod records;
 
 use std::{
     collections::HashMap,
