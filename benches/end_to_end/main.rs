@@ -86,7 +86,7 @@ async fn compare(
     for _ in 0..ROUNDS {
         for (number, program) in compared.iter().enumerate() {
             // The floor posts as much as the function has just posted.
-            let floor = samples[0].last().map(|sample: &Sample| sample.tally);
+            let floor = samples[0].last().map(|sample: &Sample| sample.counts);
             samples[number].push(sample(program, &perseus, floor, &event, invocations).await?);
         }
     }
@@ -100,7 +100,7 @@ fn undisturbed(samples: &[Sample]) -> Sample {
         wall: one.wall.min(other.wall),
         cpu: one.cpu.min(other.cpu),
         peak_rss: one.peak_rss.max(other.peak_rss),
-        tally: perseus::Tally { busy: one.tally.busy.min(other.tally.busy), ..one.tally },
+        counts: perseus::Counts { busy: one.counts.busy.min(other.counts.busy), ..one.counts },
     });
     least.expect("there is more than one round")
 }

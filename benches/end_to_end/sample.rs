@@ -7,7 +7,7 @@ use lab::environment::{Environment, StartError};
 use tokio::time::Instant;
 
 use crate::{
-    perseus::{Perseus, Tally},
+    perseus::{Counts, Perseus},
     process::Process,
     program::Program,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Sample {
     /// The most memory that the process ever had, in bytes.
     pub(crate) peak_rss: u64,
     /// What Perseus received per invocation.
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
 }
 
 /// Starts a program, and ends it.
@@ -47,7 +47,7 @@ pub(crate) async fn start(program: &Program, perseus: &Perseus) -> Result<Start,
 pub(crate) async fn sample(
     program: &Program,
     perseus: &Perseus,
-    floor: Option<Tally>,
+    floor: Option<Counts>,
     event: &Bytes,
     invocations: u32,
 ) -> Result<Sample, Box<dyn Error>> {
@@ -55,7 +55,7 @@ pub(crate) async fn sample(
     let process = Process(environment.process_id());
     process.pin()?;
     invoke(&environment, event).await?;
-    perseus.take_tally().await;
+    perseus.take_counts().await;
 
     let before = process.cpu()?;
     let mut wall = Duration::ZERO;
@@ -63,14 +63,14 @@ pub(crate) async fn sample(
         wall += invoke(&environment, event).await?;
     }
     let cpu = process.cpu()? - before;
-    let Tally { requests, bytes, busy } = perseus.take_tally().await;
+    let Counts { requests, bytes, busy } = perseus.take_counts().await;
     let peak_rss = process.peak_rss()?;
     environment.shutdown().await;
     Ok(Sample {
         wall: wall / invocations,
         cpu: cpu / invocations,
         peak_rss,
-        tally: Tally {
+        counts: Counts {
             requests: requests / invocations as usize,
             bytes: bytes / u64::from(invocations),
             busy: busy / u32::try_from(requests.max(1))?,
@@ -81,9 +81,9 @@ pub(crate) async fn sample(
 async fn launch(
     program: &Program,
     perseus: &Perseus,
-    floor: Option<Tally>,
+    floor: Option<Counts>,
 ) -> Result<Environment, StartError> {
-    let Tally { requests, bytes, .. } = floor.unwrap_or_default();
+    let Counts { requests, bytes, .. } = floor.unwrap_or_default();
     Environment::builder(&program.path)
         .env("PERSEUS_URL", perseus.url())
         .env("FLOOR_REQUESTS", requests.to_string())

@@ -71,18 +71,17 @@ const SECRETS: Settings =
 
 /// Text that compresses like natural text.
 fn prose(bytes: usize) -> &'static str {
-    let mut dice = Rng::with_seed(1);
+    let mut rng = Rng::with_seed(1);
     let words: Vec<_> = WORDS.split(' ').collect();
     let mut text = String::new();
     while text.len() < bytes {
-        write!(text, "{}{} ", words[dice.usize(..words.len())], dice.u16(..))
-            .expect("a string takes any text");
+        write!(text, "{}{} ", words[rng.usize(..words.len())], rng.u16(..)).expect("a string takes any text");
     }
     text.truncate(bytes);
     text.leak()
 }
 
-/// Words, each of which an excerpt looks for in all that was sent.
+/// Words, each of which the redaction searches in the whole request.
 const WORDS: &str = "1 2 3 4 5 6 7 8 9 0 abc def ghi jkl mno pqr stu vwx yz0 10 20 30 40 50 60 70 80 90 ";
 
 impl Case {

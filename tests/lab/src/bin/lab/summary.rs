@@ -61,7 +61,7 @@ fn totals(out: &mut impl Write, totals: &Totals) -> io::Result<()> {
         (
             "invocations",
             count(totals.invocations),
-            format!("in {} environments, {} of them let die", totals.environments, totals.sabotaged),
+            format!("in {} environments, {} ended by injected faults", totals.environments, totals.sabotaged),
         ),
         ("received", count(totals.received), format!("{} left in the queue", totals.reported)),
         ("requests", count(totals.requests), by_end(&totals.requests_by_end)),

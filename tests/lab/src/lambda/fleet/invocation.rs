@@ -130,7 +130,7 @@ async fn in_library(handler: &Handler, job: &Job) -> (End, Option<Vec<u8>>) {
             Ok(Ok(response)) => (End::Answered, serde_json::to_vec(&response).ok()),
             Ok(Err(_)) | Err(_) => (End::Failed, None),
         },
-        end = sabotaged(job.injected_fault) => {
+        end = injected_end(job.injected_fault) => {
             if end == End::Stalled {
                 // Its connections live on for a while, but the function no longer runs.
                 tokio::time::sleep_until(deadline).await;
@@ -154,7 +154,7 @@ async fn in_binary(environment: &Environment, job: &Job) -> (End, Option<Vec<u8>
     let answer = tokio::select! {
         biased;
         invocation = &mut invocation => invocation.answer,
-        end = sabotaged(job.injected_fault) => {
+        end = injected_end(job.injected_fault) => {
             match end {
                 End::Stalled => {
                     environment.freeze();
@@ -176,7 +176,7 @@ async fn in_binary(environment: &Environment, job: &Job) -> (End, Option<Vec<u8>
     }
 }
 
-async fn sabotaged(injected_fault: Option<InjectedFault>) -> End {
+async fn injected_end(injected_fault: Option<InjectedFault>) -> End {
     match injected_fault {
         None => std::future::pending().await,
         Some(InjectedFault::Crash { after }) => {

@@ -67,7 +67,7 @@ fn work(totals: &Totals) -> [Figure; 5] {
     let retries: u64 = totals.retries_by_end.values().copied().map(u64::from).sum();
     let at_once = format!("at most {} at once", totals.requests_at_once);
     let invoked = format!(
-        "in {}, {} let die; {} messages received, {} left in the queue",
+        "in {}, {} ended by injected faults; {} messages received, {} left in the queue",
         counted(totals.environments, "environment"),
         count(totals.sabotaged),
         count(totals.received),

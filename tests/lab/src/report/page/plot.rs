@@ -42,7 +42,7 @@ type Failure<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as plotters::backend::Dr
 pub(super) fn draw(chart: &Chart, timeline: &Timeline<'_>) -> String {
     let mut svg = String::new();
     draw_on(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), chart, timeline)
-        .expect("a string takes whatever is written");
+        .expect("writing to a string cannot fail");
     svg
 }
 

@@ -77,7 +77,7 @@ pub fn deleted_is_committed(history: &History) -> Finding {
     let breaches = breaches.collect();
     finding(
         "deleted is committed",
-        "what is deleted from the queue was committed by Perseus before, or is in the dead-letter queue",
+        "a message is deleted only after Perseus committed it, or it is in the dead-letter queue",
         format!("{count} deleted"),
         breaches,
     )
@@ -184,14 +184,14 @@ pub fn duplicates_explained(history: &History) -> Finding {
     let breaches = breaches.map(|repeat| {
         let (before, after) = repeat.exchanges;
         format!(
-            "message {} was posted by request {before} and, for no reason, by request {after}",
+            "message {} was posted by request {before} and again, without a cause, by request {after}",
             repeat.message
         )
     });
     let causes = causes(history);
     finding(
         "duplicates explained",
-        "whatever Perseus commits twice was redelivered by the queue, or its reply was lost or cut off",
+        "a message is committed again only if the queue redelivered it, or its reply was lost or cut off",
         format!(
             "{} redelivered, {} replies lost, {} cut off, {} other",
             causes.redelivered, causes.reply_lost, causes.cut_off, causes.other
@@ -226,7 +226,7 @@ pub fn only_poison_is_dead(history: &History) -> Finding {
     let breaches: Vec<String> = breaches.collect();
     finding(
         "only poison is dead",
-        "while Perseus can be reached, only what it will never take goes to the dead-letter queue",
+        "while Perseus can be reached, only poison goes to the dead-letter queue",
         format!(
             "{} dead, {} of them healthy: spent on outages, crashes, failures or their group, or refused with everything",
             dead().count(),
@@ -260,7 +260,7 @@ pub fn contract_kept(history: &History) -> Finding {
     breaches.extend((unnamed > 0).then(|| format!("and {unnamed} more")));
     finding(
         "contract kept",
-        "every request has the form, the headers and the records that were agreed",
+        "every request has the format, the headers and the records of the contract",
         format!("{} requests", history.exchanges.len()),
         breaches,
     )

@@ -34,7 +34,7 @@ pub fn tried_before_returned(history: &History) -> Finding {
     let breaches = if all > tolerated { told.collect() } else { Vec::new() };
     finding(
         "tried before returned",
-        "while there is time and Perseus is up, what comes back was tried as often as is allowed",
+        "while there is time and Perseus is up, a message is returned only after all allowed attempts",
         format!("{all} of {received} received given up early, {tolerated} tolerated"),
         breaches,
     )

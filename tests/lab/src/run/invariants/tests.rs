@@ -228,7 +228,7 @@ fn what_the_stand_in_objects_to_is_told_in_part() {
     assert_eq!(contract_kept(&history).breaches.len(), MOST_BREACHES + 1);
 }
 
-/// Ten invocations of one environment with so many requests each, to all of which Perseus says the same.
+/// Ten invocations of one environment with this many requests each, all with the same kind of reply.
 fn answered(history: &mut History, in_each: u32, reply_kind: ReplyKind) {
     let invocation = history.invocations[0];
     history.invocations =
