@@ -1,4 +1,4 @@
-//! What compressing costs and saves, at the levels that the function uses, on the bodies that it posts.
+//! What compression costs and saves, at the function's levels, on the bodies that it posts.
 //!
 //! `cargo bench --bench compression` prints a table. The prices are those of us-east-1 in 2026, and assumptions: x86 at
 //! $0.0000166667 per GB-second, where 1,769 MB are one vCPU.
@@ -55,7 +55,7 @@ fn print_case(case: Case) -> Result<(), Box<dyn Error>> {
             (*least, *bytes) = (cpu.min(*least), out);
         }
     }
-    // Without compression it is the building of the requests alone.
+    // Without compression only the requests are built.
     let (building, plain) = figures[0];
     for (compression, (cpu, bytes)) in Compression::ALL.into_iter().zip(figures).skip(1) {
         let cpu_per_mb = (cpu - building).as_secs_f64() / (plain as f64 / MB);
@@ -75,7 +75,7 @@ fn print_line(case: Case, compression: Compression, cpu_per_mb: f64, left: f64) 
     );
 }
 
-/// The CPU that it takes to make the requests, and the bytes of their bodies.
+/// The CPU time to build the requests, and the bytes of their bodies.
 fn requests(batches: &[Batch], compression: Compression) -> Result<(Duration, usize), Box<dyn Error>> {
     let tokio = Builder::new_current_thread().build()?;
     let began = cpu()?;

@@ -1,17 +1,17 @@
-//! SQS events with bodies as they are in life: JSON objects, full of quotes that the event has to escape.
+//! SQS events with realistic bodies: JSON objects, full of quotes that the event has to escape.
 
 use std::fmt::{self, Write};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-/// The longest that an item of an order and the rest of a body can get.
+/// The longest item of an order, and the longest rest of a body.
 const LONGEST_ITEM: usize = 100;
 
 /// A size of event.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
-    /// How it is called.
+    /// Its name.
     pub(crate) name: &'static str,
     /// How many records it has.
     pub(crate) records: usize,
@@ -38,18 +38,18 @@ impl fmt::Display for Case {
 impl Case {
     /// The event: the same each time.
     pub(crate) fn event(self) -> Vec<u8> {
-        let mut dice = Rng::with_seed(1);
-        let records: Vec<_> = (0..self.records).map(|_| record(self.body_bytes, &mut dice)).collect();
+        let mut rng = Rng::with_seed(1);
+        let records: Vec<_> = (0..self.records).map(|_| record(self.body_bytes, &mut rng)).collect();
         json!({ "Records": records }).to_string().into_bytes()
     }
 }
 
-fn record(body_bytes: usize, dice: &mut Rng) -> Value {
-    let (id, md5) = (hex(dice), hex(dice));
+fn record(body_bytes: usize, rng: &mut Rng) -> Value {
+    let (id, md5) = (hex(rng), hex(rng));
     json!({
         "messageId": format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]),
-        "receiptHandle": format!("AQEB{}{}", hex(dice), hex(dice)),
-        "body": body(body_bytes, dice),
+        "receiptHandle": format!("AQEB{}{}", hex(rng), hex(rng)),
+        "body": body(body_bytes, rng),
         "attributes": {
             "ApproximateReceiveCount": "1",
             "SentTimestamp": "1781000000000",
@@ -64,17 +64,17 @@ fn record(body_bytes: usize, dice: &mut Rng) -> Value {
     })
 }
 
-/// An order of as many items as fit, and a note that takes what is left.
-fn body(bytes: usize, dice: &mut Rng) -> String {
-    let customer = ["Zoë Müller", "Ann Lee", "Joe \\\"J\\\" Doe", "李小龙"][dice.usize(..4)];
+/// An order of as many items as fit, and a note that fills the rest.
+fn body(bytes: usize, rng: &mut Rng) -> String {
+    let customer = ["Zoë Müller", "Ann Lee", "Joe \\\"J\\\" Doe", "李小龙"][rng.usize(..4)];
     let mut body = format!(
         r#"{{"type":"order.created","orderId":{},"customer":{{"id":{},"name":"{customer}"}},"items":["#,
-        dice.u32(..),
-        dice.u32(..1_000_000),
+        rng.u32(..),
+        rng.u32(..1_000_000),
     );
     while body.len() + 2 * LONGEST_ITEM < bytes {
-        let (sku, quantity, cents) = (dice.u32(..1_000_000), dice.u8(1..9), dice.u8(10..100));
-        let gift = dice.u8(..8) == 0;
+        let (sku, quantity, cents) = (rng.u32(..1_000_000), rng.u8(1..9), rng.u8(10..100));
+        let gift = rng.u8(..8) == 0;
         write!(
             body,
             r#"{{"sku":"SKU-{sku:06}","quantity":{quantity},"price":{sku}.{cents},"gift":{gift}}},"#
@@ -90,6 +90,6 @@ fn body(bytes: usize, dice: &mut Rng) -> String {
     body + &note + "\"}"
 }
 
-fn hex(dice: &mut Rng) -> String {
-    format!("{:032x}", dice.u128(..))
+fn hex(rng: &mut Rng) -> String {
+    format!("{:032x}", rng.u128(..))
 }

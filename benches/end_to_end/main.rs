@@ -1,7 +1,7 @@
 //! The function as a process, from the Runtime API to Perseus, beside programs that do the same job or less.
 //!
-//! `cargo bench --bench end_to_end` prints the README's tables. All programs take turns, each kept to one core, so what
-//! else the machine does meets all of them. CPU is user and kernel time of the process.
+//! `cargo bench --bench end_to_end` prints the README's tables. All programs take turns, each on one core, so other
+//! load on the machine hits all of them. CPU is user and kernel time of the process.
 
 #![allow(clippy::print_stdout, reason = "the tables")]
 
@@ -27,7 +27,7 @@ use self::{
 const ROUNDS: usize = 5;
 const STARTS: usize = 60;
 const LATENCIES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(20)];
-/// The invocations of a sample deliver about this much together, and there are so many at most.
+/// The invocations of a sample deliver about this many bytes together. Also the most invocations of a sample.
 const BYTES_PER_SAMPLE: usize = 24 << 20;
 const MOST_INVOCATIONS: usize = 50;
 
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The words of a case's name to measure it alone.
+/// Words of a case's name, to measure it alone.
 fn filter() -> Option<String> {
     // Cargo adds `--bench`.
     env::args().skip(1).find(|argument| !argument.starts_with('-'))
@@ -61,7 +61,7 @@ async fn starts(programs: &Programs) -> Result<Vec<(&'static str, Duration, Dura
     let mut starts = programs.map(|_| Vec::new());
     for round in 0..STARTS {
         for turn in 0..programs.len() {
-            // Each follows each: what a program leaves in the caches helps the next one.
+            // Every order occurs, because a program profits from the caches of the one before.
             let number = (round + turn) % programs.len();
             starts[number].push(start(programs[number], &perseus).await?);
         }
@@ -85,22 +85,22 @@ async fn compare(
     let mut samples = compared.map(|_| Vec::new());
     for _ in 0..ROUNDS {
         for (number, program) in compared.iter().enumerate() {
-            // The floor posts what the function has just posted.
-            let floor = samples[0].last().map(|sample: &Sample| sample.tally);
+            // The floor posts as much as the function has just posted.
+            let floor = samples[0].last().map(|sample: &Sample| sample.counts);
             samples[number].push(sample(program, &perseus, floor, &event, invocations).await?);
         }
     }
     Ok([0, 1, 2].map(|number| (compared[number].name, undisturbed(&samples[number]))))
 }
 
-/// The least time of each kind: whatever else the machine does only adds to it.
+/// The least time of each kind: other load on the machine only adds to it.
 fn undisturbed(samples: &[Sample]) -> Sample {
     let all = samples.iter().copied();
     let least = all.reduce(|one, other| Sample {
         wall: one.wall.min(other.wall),
         cpu: one.cpu.min(other.cpu),
         peak_rss: one.peak_rss.max(other.peak_rss),
-        tally: perseus::Tally { busy: one.tally.busy.min(other.tally.busy), ..one.tally },
+        counts: perseus::Counts { busy: one.counts.busy.min(other.counts.busy), ..one.counts },
     });
     least.expect("there is more than one round")
 }

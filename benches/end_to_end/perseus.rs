@@ -1,4 +1,4 @@
-//! A Perseus that takes everything and looks at nothing, so that what is measured is not its own work.
+//! A Perseus that accepts everything without reading it, so that its own work is not measured.
 
 use std::{
     io,
@@ -20,18 +20,18 @@ const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 /// A server on a free loopback port. Ends when dropped.
 pub(crate) struct Perseus {
     address: SocketAddr,
-    tally: Arc<Mutex<Tally>>,
+    counts: Arc<Mutex<Counts>>,
     _accepting: JoinSet<()>,
 }
 
-/// What it was asked so far.
+/// What it received so far.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Tally {
-    /// How often.
+pub(crate) struct Counts {
+    /// Requests.
     pub(crate) requests: usize,
     /// Bytes of bodies.
     pub(crate) bytes: u64,
-    /// From the last byte of a request to its reply, summed up: what the timer makes of the latency.
+    /// The sum of the times from the last byte of a request to its reply: the latency with the timer's error.
     pub(crate) busy: Duration,
 }
 
@@ -40,10 +40,10 @@ impl Perseus {
     pub(crate) async fn start(latency: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let tally = Arc::default();
+        let counts = Arc::default();
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, latency, Arc::clone(&tally)));
-        Ok(Perseus { address, tally, _accepting: accepting })
+        accepting.spawn(accept(listener, latency, Arc::clone(&counts)));
+        Ok(Perseus { address, counts, _accepting: accepting })
     }
 
     /// Where to post.
@@ -51,21 +51,21 @@ impl Perseus {
         format!("http://{}/ingest", self.address)
     }
 
-    /// What it was asked since this was last asked for.
-    pub(crate) async fn take_tally(&self) -> Tally {
-        std::mem::take(&mut *self.tally.lock().await)
+    /// What it received since the last call.
+    pub(crate) async fn take_counts(&self) -> Counts {
+        std::mem::take(&mut *self.counts.lock().await)
     }
 }
 
-async fn accept(listener: TcpListener, latency: Duration, tally: Arc<Mutex<Tally>>) {
+async fn accept(listener: TcpListener, latency: Duration, counts: Arc<Mutex<Counts>>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        // It ends with an error when the client is gone.
-        connections.spawn(serve(stream, latency, Arc::clone(&tally)));
+        // An error means that the client is gone.
+        connections.spawn(serve(stream, latency, Arc::clone(&counts)));
     }
 }
 
-async fn serve(stream: TcpStream, latency: Duration, tally: Arc<Mutex<Tally>>) -> io::Result<()> {
+async fn serve(stream: TcpStream, latency: Duration, counts: Arc<Mutex<Counts>>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::with_capacity(1 << 16, stream);
     loop {
@@ -76,10 +76,10 @@ async fn serve(stream: TcpStream, latency: Duration, tally: Arc<Mutex<Tally>>) -
             sleep(latency).await;
         }
         stream.write_all(REPLY).await?;
-        let mut tally = tally.lock().await;
-        tally.requests += 1;
-        tally.bytes += bytes;
-        tally.busy += arrived.elapsed();
+        let mut counts = counts.lock().await;
+        counts.requests += 1;
+        counts.bytes += bytes;
+        counts.busy += arrived.elapsed();
     }
 }
 

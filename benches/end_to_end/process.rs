@@ -1,4 +1,4 @@
-//! What the kernel knows of a running program.
+//! What the kernel knows about a running program.
 
 use std::{fs, io, time::Duration};
 
@@ -21,7 +21,7 @@ impl Process {
         Ok(())
     }
 
-    /// The CPU time it has taken, in the kernel too.
+    /// Its user and kernel CPU time.
     pub(crate) fn cpu(&self) -> io::Result<Duration> {
         self.threads()?.into_iter().map(|thread| self.cpu_of(thread)).sum()
     }

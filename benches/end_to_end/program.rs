@@ -1,4 +1,4 @@
-//! What is compared, built in the release profile.
+//! The programs that are compared, built in the release profile.
 
 use std::{
     env,
@@ -22,17 +22,17 @@ pub(crate) struct Program {
 pub(crate) struct Programs {
     /// The function as it is deployed.
     pub(crate) function: Program,
-    /// What a Rust developer makes of the official example.
+    /// The reference: the official example, extended.
     pub(crate) reference: Program,
-    /// What moves the same bytes.
+    /// The floor: it only moves the same bytes.
     pub(crate) floor: Program,
     /// The official example itself.
     pub(crate) hello: Program,
 }
 
 impl Programs {
-    /// Builds them. The function is built by itself: in one call of Cargo with the others it would get the features that
-    /// they want of shared dependencies.
+    /// Builds them. The function is built alone: together with the others, Cargo would unify features of shared
+    /// dependencies.
     pub(crate) async fn build() -> Result<Self, Box<dyn Error>> {
         let function = Program { name: "function", path: locate(None, true).await? };
         let messages = build_others()?;

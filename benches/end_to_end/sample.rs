@@ -7,12 +7,12 @@ use lab::environment::{Environment, StartError};
 use tokio::time::Instant;
 
 use crate::{
-    perseus::{Perseus, Tally},
+    perseus::{Counts, Perseus},
     process::Process,
     program::Program,
 };
 
-/// What a start took.
+/// What a start cost.
 pub(crate) struct Start {
     /// From the spawn to the first `next`.
     pub(crate) wall: Duration,
@@ -20,7 +20,7 @@ pub(crate) struct Start {
     pub(crate) cpu: Duration,
 }
 
-/// What an invocation took on average, and what it led to.
+/// The averages of an invocation.
 #[derive(Clone, Copy)]
 pub(crate) struct Sample {
     /// From the offer to the answer.
@@ -29,8 +29,8 @@ pub(crate) struct Sample {
     pub(crate) cpu: Duration,
     /// The most memory that the process ever had, in bytes.
     pub(crate) peak_rss: u64,
-    /// What Perseus got in each.
-    pub(crate) tally: Tally,
+    /// What Perseus received per invocation.
+    pub(crate) counts: Counts,
 }
 
 /// Starts a program, and ends it.
@@ -43,11 +43,11 @@ pub(crate) async fn start(program: &Program, perseus: &Perseus) -> Result<Start,
     Ok(Start { wall, cpu })
 }
 
-/// Starts a program, warms it up, and invokes it so many times. `floor` is what the floor has to post.
+/// Starts a program, warms it up, and invokes it this many times. `floor` is what the floor has to post.
 pub(crate) async fn sample(
     program: &Program,
     perseus: &Perseus,
-    floor: Option<Tally>,
+    floor: Option<Counts>,
     event: &Bytes,
     invocations: u32,
 ) -> Result<Sample, Box<dyn Error>> {
@@ -55,7 +55,7 @@ pub(crate) async fn sample(
     let process = Process(environment.process_id());
     process.pin()?;
     invoke(&environment, event).await?;
-    perseus.take_tally().await;
+    perseus.take_counts().await;
 
     let before = process.cpu()?;
     let mut wall = Duration::ZERO;
@@ -63,14 +63,14 @@ pub(crate) async fn sample(
         wall += invoke(&environment, event).await?;
     }
     let cpu = process.cpu()? - before;
-    let Tally { requests, bytes, busy } = perseus.take_tally().await;
+    let Counts { requests, bytes, busy } = perseus.take_counts().await;
     let peak_rss = process.peak_rss()?;
     environment.shutdown().await;
     Ok(Sample {
         wall: wall / invocations,
         cpu: cpu / invocations,
         peak_rss,
-        tally: Tally {
+        counts: Counts {
             requests: requests / invocations as usize,
             bytes: bytes / u64::from(invocations),
             busy: busy / u32::try_from(requests.max(1))?,
@@ -81,9 +81,9 @@ pub(crate) async fn sample(
 async fn launch(
     program: &Program,
     perseus: &Perseus,
-    floor: Option<Tally>,
+    floor: Option<Counts>,
 ) -> Result<Environment, StartError> {
-    let Tally { requests, bytes, .. } = floor.unwrap_or_default();
+    let Counts { requests, bytes, .. } = floor.unwrap_or_default();
     Environment::builder(&program.path)
         .env("PERSEUS_URL", perseus.url())
         .env("FLOOR_REQUESTS", requests.to_string())

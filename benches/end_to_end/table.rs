@@ -50,11 +50,11 @@ pub(crate) fn print_case(case: Case, samples: &[(&str, Sample); 3]) {
     }
 }
 
-/// The CPU time, and the latency of requests that are always as many at once as may be. The latency is the one that
-/// was measured: a timer is up to a millisecond late.
+/// The CPU time plus the latency of all requests at full concurrency. The latency is the measured one: a timer is up to a
+/// millisecond late.
 fn ideal(sample: &Sample) -> Duration {
-    let rounds = sample.tally.requests.div_ceil(IN_FLIGHT);
-    sample.cpu + sample.tally.busy * u32::try_from(rounds).unwrap_or(u32::MAX)
+    let rounds = sample.counts.requests.div_ceil(IN_FLIGHT);
+    sample.cpu + sample.counts.busy * u32::try_from(rounds).unwrap_or(u32::MAX)
 }
 
 fn ratio(one: Duration, other: Duration) -> f64 {

@@ -1,4 +1,4 @@
-//! Whether the answer is in time with as little CPU as Lambda gives for little memory.
+//! Whether the answer is in time with the small share of CPU that Lambda gives for little memory.
 //!
 //! `cargo bench --bench quota` runs the built function in a control group with its share of a core, which takes Linux and the
 //! superuser; where either is missing it says so and measures nothing.
@@ -23,16 +23,16 @@ use self::{
     server::{Answer, always, confirm, refuse_by_name},
 };
 
-/// In MB: the fourteenth part of a core, the seventh, and two of them.
+/// In MB: 1/14 of a core, 1/7 and 2/7.
 const SIZES: [u32; 3] = [128, 256, 512];
 
-/// So short that what goes on for as long as it may is cut off.
+/// Short, so that the cutoff is reached.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 type Settings = &'static [(&'static str, &'static str)];
 
 const ONE: Settings = &[("BATCH_MAX_RECORDS", "10000"), ("BATCH_MAX_BYTES", "6MiB")];
-/// As often as there is time.
+/// As many attempts as there is time for.
 const ALWAYS: Settings = &[("MAX_ATTEMPTS", "100"), ("RETRY_BASE", "10ms"), ("RETRY_CAP", "10ms")];
 const GZIP: Settings = &[("PERSEUS_COMPRESSION", "gzip")];
 const DEAD: Settings = &[
@@ -107,7 +107,7 @@ async fn headroom(function: &Path, case: &Case, mb: u32) -> Result<Option<Durati
     let builder = Environment::builder(function).timeout(TIMEOUT).memory_mb(mb);
     let builder = case.settings.iter().fold(builder, |builder, (name, value)| builder.env(*name, *value));
     let environment = builder.env("PERSEUS_URL", perseus).env("AWS_ENDPOINT_URL_SQS", sqs).start().await?;
-    // An environment starts with more than its share, and is held to it from then on.
+    // On Lambda the start gets more CPU. The quota applies from then on.
     quota.take(environment.process_id())?;
     let invocation = environment.invoke(case.shape.event()).await;
     let is_answered = invocation.answer.batch_item_failures().is_some();

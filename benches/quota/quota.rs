@@ -1,25 +1,25 @@
-//! A share of a core, by a control group of the kernel's.
+//! A share of a core, by a control group.
 
 use std::{fs, io, path::PathBuf, process};
 
-/// How often the kernel gives a process its share anew, in µs.
+/// The period of the quota, in µs.
 const PERIOD_US: u32 = 20_000;
 
-/// What Lambda gives one core for.
+/// The memory for which Lambda gives one core.
 const MB_OF_A_CORE: u32 = 1_769;
 
-/// Where version 1 and version 2 of control groups are, and the file that says so.
+/// The mount points of control groups version 1 and 2, and the file that identifies each.
 const V1: (&str, &str) = ("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us");
 const V2: (&str, &str) = ("/sys/fs/cgroup", "cgroup.subtree_control");
 
-/// A control group that has as much of a core as Lambda gives for a memory size. Removed when dropped, which needs
-/// all processes in it to have ended.
+/// A control group with the share of a core that Lambda gives for a memory size. Dropping it removes it, if all its
+/// processes have ended.
 pub(crate) struct Quota {
     folder: PathBuf,
 }
 
 impl Quota {
-    /// The share that belongs to so much memory.
+    /// The share for this memory size.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Quota {
         Ok(quota)
     }
 
-    /// Holds a process to it.
+    /// Puts a process under the quota.
     pub(crate) fn take(&self, process_id: i32) -> io::Result<()> {
         self.write("cgroup.procs", process_id)
     }
@@ -53,7 +53,7 @@ impl Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        // An empty group that remains is in nobody's way.
+        // An empty group that remains does no harm.
         let _ = fs::remove_dir(&self.folder);
     }
 }

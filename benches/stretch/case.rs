@@ -1,4 +1,4 @@
-//! The worst of each stage.
+//! The worst cases of each stage.
 
 use std::{error::Error, ffi::OsString, fmt::Write};
 
@@ -12,9 +12,9 @@ use crate::{
 
 type Settings = &'static [(&'static str, &'static str)];
 
-/// One event, and what becomes of it.
+/// An event, settings and servers.
 pub(crate) struct Case {
-    /// How it is called.
+    /// Its name.
     pub(crate) name: &'static str,
     /// What Lambda delivers.
     pub(crate) payload: Payload,
@@ -22,7 +22,7 @@ pub(crate) struct Case {
     perseus: Answer,
 }
 
-/// What Lambda delivers in a case. Made only when its turn comes: all of them together take more memory than some have.
+/// What Lambda delivers in a case. It is made only when needed, because all together take much memory.
 pub(crate) enum Payload {
     /// An event of SQS.
     Event(Shape),
@@ -52,7 +52,7 @@ const ARRAY: Settings = &[("BATCH_FORMAT", "array")];
 const NDJSON: Settings = &[("BATCH_FORMAT", "ndjson")];
 const ONCE: Settings = &[("MAX_ATTEMPTS", "1")];
 const AGAIN: Settings = &[("MAX_ATTEMPTS", "2"), ("RETRY_BASE", "10ms"), ("RETRY_CAP", "10ms")];
-/// Many at once, and all again at the same time.
+/// Many at once, and all retried at the same time.
 const PARTS: Settings = &[
     ("BATCH_MAX_BYTES", "256KiB"),
     ("MAX_IN_FLIGHT", "1000"),
@@ -65,24 +65,23 @@ const DEAD: Settings = &[
     ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/dead"),
     ("SQS_VISIBILITY", "on"),
 ];
-/// Nearly all of the 4 KB that Lambda takes of all variables.
+/// Nearly all of the 4 KB that Lambda allows for all variables.
 const SECRETS: Settings =
     &[("PERSEUS_TOKEN", "a1-b2-c3-d4-e5-f6-g7-h8-i9-j0-k1-l2-m3-n4-o5-p6-q7-r8-s9-t0-u1")];
 
-/// Text that takes as long to compress as text does.
+/// Text that compresses like natural text.
 fn prose(bytes: usize) -> &'static str {
-    let mut dice = Rng::with_seed(1);
+    let mut rng = Rng::with_seed(1);
     let words: Vec<_> = WORDS.split(' ').collect();
     let mut text = String::new();
     while text.len() < bytes {
-        write!(text, "{}{} ", words[dice.usize(..words.len())], dice.u16(..))
-            .expect("a string takes any text");
+        write!(text, "{}{} ", words[rng.usize(..words.len())], rng.u16(..)).expect("a string takes any text");
     }
     text.truncate(bytes);
     text.leak()
 }
 
-/// Words, each of which an excerpt looks for in all that was sent.
+/// Words, each of which the redaction searches in the whole request.
 const WORDS: &str = "1 2 3 4 5 6 7 8 9 0 abc def ghi jkl mno pqr stu vwx yz0 10 20 30 40 50 60 70 80 90 ";
 
 impl Case {

@@ -2,23 +2,23 @@
 
 use serde_json::{Map, Value, json, value::RawValue};
 
-/// Lambda delivers no more bytes.
+/// Lambda's limit of an event, in bytes.
 pub(crate) const MOST_BYTES: usize = 6 << 20;
-/// Nor more records.
+/// Lambda's limit of records.
 pub(crate) const MOST_RECORDS: usize = 10_000;
-/// SQS takes no longer message.
+/// SQS' limit of a message, in bytes.
 pub(crate) const LONGEST_MESSAGE: usize = 1 << 20;
 
 /// What an event is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    /// How many records; as many of them as fit.
+    /// The number of records, or as many as fit.
     pub(crate) records: usize,
     /// What a body repeats, as it is in the event between its quotes.
     pub(crate) body: &'static str,
     /// The most bytes of a body as SQS counts them, each repetition of these bytes.
     pub(crate) bytes_each: usize,
-    /// What is before that, and behind it.
+    /// What is before and behind the repetitions.
     pub(crate) around: (&'static str, &'static str),
     /// Message attributes.
     pub(crate) attributes: usize,
@@ -37,10 +37,10 @@ impl Shape {
         fifo: false,
     };
 
-    /// As few records as there can be with so many bytes, of text that is no JSON.
+    /// The fewest records with this many bytes, of text that is not JSON.
     pub(crate) const LARGE: Shape = Shape { records: 6, ..Shape::MANY };
 
-    /// The event: as many bytes as Lambda delivers, or as SQS takes.
+    /// The event, as large as Lambda and SQS allow.
     pub(crate) fn event(&self) -> Vec<u8> {
         let overhead = self.record(0, 0).len() + 1;
         let records = self.records.min((MOST_BYTES - 16) / overhead);
@@ -83,7 +83,7 @@ impl Shape {
     }
 }
 
-/// No event of SQS at all: brackets within brackets.
+/// Nested brackets instead of an SQS event.
 pub(crate) fn brackets(key: &str) -> Vec<u8> {
     let depth = MOST_BYTES / 2 - 64;
     format!(r#"{{"{key}":{}{}}}"#, "[".repeat(depth), "]".repeat(depth)).into_bytes()

@@ -1,4 +1,4 @@
-//! How long the function keeps its thread between two await points, at the worst.
+//! The longest time that the function keeps its thread between two await points.
 //!
 //! `cargo bench --bench stretch` prints a table: for the worst event of each stage the longest poll of an invocation, in
 //! CPU time of its thread, so that nothing else that the machine does is in it; and the CPU time of the whole invocation, the
@@ -25,19 +25,19 @@ use self::{
     watched::{Stretches, Watched, thread_cpu},
 };
 
-/// The longest that a stretch may be on a full core. Lambda gives 128 MB the fourteenth part of one: there this is 140 ms.
+/// The longest allowed stretch on a full core. Lambda gives 1/14 of a core at 128 MB: there this is 140 ms.
 const LONGEST: Duration = Duration::from_millis(10);
 
-/// Each case is measured so many times, and the shortest counts: what else the machine does only adds to it.
+/// Each case is measured this many times. The shortest counts: other load on the machine only adds to it.
 const ROUNDS: usize = 3;
 
-/// Until the deadline.
+/// The time until the deadline.
 const TIMEOUT_MS: u64 = 60_000;
 
-/// What an invocation took.
+/// The cost of an invocation.
 struct Measured {
     stretches: Stretches,
-    /// With the tasks of the HTTP client.
+    /// Its CPU time, with the tasks of the HTTP client.
     cpu: Duration,
     /// How many records came back.
     reported: usize,
@@ -74,13 +74,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if is_checked && longest > LONGEST { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The words of a case's name to measure it alone.
+/// Words of a case's name, to measure it alone.
 fn filter() -> Option<String> {
     // Cargo adds `--bench`.
     env::args().skip(1).find(|argument| !argument.starts_with('-'))
 }
 
-/// What a case takes at the least: a new function and new servers each time, so nothing is known yet of Perseus.
+/// The least cost of a case. Function and servers are new each time, so nothing is learnt from earlier runs.
 fn measure(case: &Case, event: &[u8]) -> Result<Measured, Box<dyn Error>> {
     let mut least = invoke(case, event)?;
     for _ in 1..ROUNDS {
@@ -100,7 +100,7 @@ fn invoke(case: &Case, event: &[u8]) -> Result<Measured, Box<dyn Error>> {
     let before = thread_cpu();
     let (answer, stretches) = runtime.block_on(Watched::new(handler.handle(event, &context)));
     let cpu = thread_cpu() - before;
-    // An event that is refused is a case too.
+    // A refused event is a case too.
     let reported = answer.map_or(0, |answer| answer.batch_item_failures.len());
     Ok(Measured { stretches, cpu, reported })
 }

@@ -1,4 +1,4 @@
-//! Perseus and SQS as servers with a thread for each connection, so that none of their work is the function's.
+//! Perseus and SQS as servers with a thread for each connection, so that their work is not measured.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -13,14 +13,14 @@ use serde_json::json;
 /// What a server answers to a body: a status and a body of its own.
 pub(crate) type Answer = Arc<dyn Fn(&[u8]) -> (u16, Vec<u8>) + Send + Sync>;
 
-/// Starts a server on a free loopback port that lives as long as the process. Where it is.
+/// Starts a server on a free loopback port, which lives as long as the process. Returns its URL.
 pub(crate) fn start(answer: Answer) -> io::Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let url = format!("http://{}/", listener.local_addr()?);
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let answer = Arc::clone(&answer);
-            // It ends with an error when the client is gone.
+            // An error means that the client is gone.
             thread::spawn(move || serve(stream, &answer));
         }
     });
@@ -53,7 +53,7 @@ fn body_len(stream: &mut impl BufRead) -> io::Result<usize> {
     length.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// The same answer to all that is posted.
+/// The same answer to every request.
 pub(crate) fn always(status: u16, body: impl Into<Vec<u8>>) -> Answer {
     let body = body.into();
     Arc::new(move |_| (status, body.clone()))
@@ -77,7 +77,7 @@ pub(crate) fn confirm() -> Answer {
     })
 }
 
-/// The strings that follow these bytes, as far as their first quotes.
+/// The strings that follow these bytes, each up to its closing quote.
 fn strings_behind<'a>(name: &[u8], text: &'a [u8]) -> Vec<&'a str> {
     memmem::find_iter(text, name)
         .filter_map(|at| {

@@ -8,16 +8,16 @@ use std::{
 
 use nix::time::{ClockId, clock_gettime};
 
-/// What a future took.
+/// The cost of a future.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Stretches {
-    /// The longest single poll: what stands between two await points.
+    /// The longest single poll: the work between two await points.
     pub(crate) longest: Duration,
     /// How many there were.
     pub(crate) polls: u32,
 }
 
-/// A future whose polls are measured. Ends with what the future does, and with what it took.
+/// A future whose polls are measured. It returns the future's output and its cost.
 pub(crate) struct Watched<F> {
     future: Pin<Box<F>>,
     stretches: Stretches,
@@ -43,7 +43,7 @@ impl<F: Future> Future for Watched<F> {
     }
 }
 
-/// The CPU time of this thread. What else the machine does is not in it.
+/// The CPU time of this thread, which other load on the machine does not change.
 pub(crate) fn thread_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("Linux has this clock").into()
 }

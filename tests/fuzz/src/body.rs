@@ -1,4 +1,4 @@
-//! A record's body is posted as the value that it is, or as the text that it is.
+//! A record's body is posted as the JSON value that it contains, otherwise as a JSON string.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use perseus_forwarder::{
 
 use crate::record::{expected, is_json};
 
-/// Takes the input for a body's text, and for what is between the quotes of a body, if it can be that.
+/// Uses the input as the text of a body, and as the raw string of a body if it is a valid one.
 pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     check_body(&serde_json::to_string(text).expect("text is JSON"));

@@ -4,13 +4,13 @@ use std::{cell::RefCell, ffi::OsString};
 
 use perseus_forwarder::config::Config;
 
-/// What stands for a part of a value.
+/// A placeholder in the input.
 const PLACEHOLDER: char = '$';
 
-/// What takes its place in a secret.
+/// What replaces it in a secret.
 const SECRET: &str = "hunter2";
 
-/// And in a value that is not shown if it is wrong, since someone will put a secret there.
+/// What replaces it in a value that is never shown, because it may be a misplaced secret.
 const PRIVATE: &str = "hunter3";
 
 const SECRETS: [&str; 5] =
@@ -28,7 +28,7 @@ const PRIVATE_VARIABLES: [&str; 9] = [
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 ];
 
-/// Takes each line of the input for a variable: `NAME=value`.
+/// Uses each line of the input as a variable: `NAME=value`.
 pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if text.contains(SECRET) || text.contains(PRIVATE) {

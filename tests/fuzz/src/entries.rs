@@ -8,15 +8,15 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The fields of an object, in their order, those with the same name included.
+/// The fields of an object in their order, including repeated names.
 pub(crate) struct Entries<'a>(pub(crate) Vec<(String, &'a str)>);
 
-/// The fields of a value; none if it is no object.
+/// The fields of a value. None if it is not an object.
 pub(crate) fn entries(value: &str) -> Option<Vec<(String, &str)>> {
     serde_json::from_str(value).ok().map(|Entries(entries)| entries)
 }
 
-/// The value of this field, if there is one. None if there are two.
+/// The value of this field, if it is there. None if it is there twice.
 pub(crate) fn field<'a>(fields: &[(String, &'a str)], name: &str) -> Option<Option<&'a str>> {
     let mut found = fields.iter().filter(|(known, _)| known == name).map(|(_, value)| *value);
     let value = found.next();

@@ -1,4 +1,4 @@
-//! An event is to the function what it is to serde_json, and so is what is posted of it.
+//! The function reads an event as serde_json does, and posts the same values.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::{
     record::{expected, is_json, number, text},
 };
 
-/// Takes the input for an invocation's payload.
+/// Uses the input as an invocation's payload.
 pub fn check(payload: &[u8]) {
     let opened = Event::parse(payload);
     let json = std::str::from_utf8(payload.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(payload));
@@ -36,7 +36,7 @@ pub fn check(payload: &[u8]) {
     }
 }
 
-/// A record as serde_json finds it.
+/// A record as serde_json reads it.
 type Fields<'a> = HashMap<String, &'a RawValue>;
 
 fn records(json: &str) -> Option<Vec<Fields<'_>>> {
@@ -45,7 +45,7 @@ fn records(json: &str) -> Option<Vec<Fields<'_>>> {
         #[serde(rename = "Records", borrow)]
         records: Vec<Fields<'a>>,
     }
-    // serde would take a list for a struct too.
+    // serde accepts a list for a struct too.
     let is_object = json.trim_start_matches([' ', '\n', '\r', '\t']).starts_with('{');
     is_object.then(|| serde_json::from_str(json).ok().map(|RawEvent { records }| records))?
 }
@@ -88,7 +88,7 @@ fn check_attributes(envelope: &Envelope<'_>) {
     assert_eq!(envelope.receive_count(), attribute("ApproximateReceiveCount").and_then(number));
 }
 
-/// Encodes the event's records and gathers them in small batches: each body holds its records as they are.
+/// Encodes the event's records and puts them in small batches. Each body must contain its records unchanged.
 fn check_batches(event: &Event<'_>, format: BatchFormat) {
     let mut batcher = Batcher::new(BatchLimits { max_records: 3, max_bytes: 1024 }, format);
     let mut wires = Vec::new();

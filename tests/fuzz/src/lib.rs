@@ -1,7 +1,7 @@
-//! What must hold of any input.
+//! Checks that must hold for any input.
 //!
 //! Each module has one check, and `src/bin` one program for each of them. Built by `tests/fuzz/run`, a program is
-//! libFuzzer with its check; built otherwise, it checks the files that it is given. `cargo test -p fuzz` checks the
+//! libFuzzer with its check. Built otherwise, it checks the files named on its command line. `cargo test -p fuzz` checks the
 //! corpus.
 
 pub mod body;
@@ -14,7 +14,7 @@ pub mod sqs_reply;
 
 use std::{env, fs};
 
-/// Something that must hold of an input.
+/// A check of an input.
 pub type Check = fn(&[u8]);
 
 /// All checks, with the names of their programs.

@@ -1,4 +1,4 @@
-//! What is posted of a record, by way of serde_json alone.
+//! What is posted for a record, computed with serde_json alone.
 
 use perseus_forwarder::{
     decode::{
@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 
 use crate::entries::{entries, field};
 
-/// More message attributes than this are not read.
+/// The most message attributes that are read.
 const MOST_ATTRIBUTES: usize = 100;
 
-/// What [`perseus_forwarder::decode::record::encode`] has to make of a record.
+/// The expected result of [`perseus_forwarder::decode::record::encode`].
 pub(crate) fn expected(envelope: &Envelope<'_>, format: BatchFormat) -> Result<Encoded, Unreadable> {
     let raw = envelope.body.filter(|body| body.starts_with('"')).ok_or(Unreadable::Body)?;
     let (system, sent) = system(envelope.attributes).ok_or(Unreadable::Attributes)?;
@@ -32,14 +32,14 @@ pub(crate) fn expected(envelope: &Envelope<'_>, format: BatchFormat) -> Result<E
     Ok(Encoded { wire: wire.into_bytes(), sent })
 }
 
-/// What is posted of a body: the JSON value that it is, or itself.
+/// What is posted for a body: its JSON value, or its text as a JSON string.
 fn body(raw: &str) -> Option<String> {
     let text = text(raw)?;
     let value = serde_json::from_str::<&RawValue>(&text).map(|value| value.get().to_owned());
     Some(value.unwrap_or_else(|_| raw.to_owned()))
 }
 
-/// What is posted of the system attributes, and when the message was sent.
+/// What is posted for the system attributes, and when the message was sent.
 fn system(attributes: Option<&str>) -> Option<(String, Option<u64>)> {
     let mut fields = [
         ("SentTimestamp", "sentTimestamp", None),
@@ -72,7 +72,7 @@ fn system(attributes: Option<&str>) -> Option<(String, Option<u64>)> {
     Some((posted, fields[0].2.and_then(number)))
 }
 
-/// What is posted of the message's attributes.
+/// What is posted for the message attributes.
 fn attributes(attributes: Option<&str>) -> Option<String> {
     let entries = of_object(attributes)?;
     if entries.len() > MOST_ATTRIBUTES {
@@ -92,7 +92,7 @@ fn attribute(value: &str) -> Option<String> {
             posted.push(format!(r#""{name}":{}"#, quoted(&text(value)?)));
         }
     }
-    // As they came, unless there is nothing in them.
+    // Unchanged, unless they are empty.
     let is_something = |values: &&str| *values != "null" && values.contains(|c| !"[] \n\r\t".contains(c));
     for name in ["stringListValues", "binaryListValues"] {
         if let Some(values) = field(&fields, name)?.filter(is_something) {

@@ -1,4 +1,4 @@
-//! No reply of Perseus acknowledges a record that it names, or may have named.
+//! No reply of Perseus acknowledges a record that it names, or that it may have named before it was cut short.
 
 use std::collections::HashMap;
 
@@ -19,10 +19,10 @@ use crate::{
 
 const IDS: [&str; 3] = ["a", "b", "c"];
 
-/// Up to this length each reply is also cut short everywhere.
+/// Up to this length, each reply is also cut short at every byte.
 const SHORT: usize = 256;
 
-/// Takes the input for the body of a reply, and for what it says in `Retry-After`.
+/// Uses the input as the body of a reply, and as the value of `Retry-After`.
 pub fn check(body: &[u8]) {
     let verdicts = [false, true].map(|must_tell| verdict(body, &IDS, must_tell));
     if let Some(model) = model(body) {
@@ -32,29 +32,29 @@ pub fn check(body: &[u8]) {
     if let Verdict::Refused(refused) = &lenient {
         assert!(!refused.is_empty());
         assert!(refused.keys().all(|id| IDS.contains(&id.as_str())));
-        // Where no ids were sent, none can be matched.
+        // If no ids were sent, none can be matched.
         assert!(matches!(verdict(body, &[], false), Verdict::Unknown(_)));
     }
-    // What has to tell more acknowledges less.
+    // The strict mode never acknowledges more.
     assert!(strict == lenient || (lenient == Verdict::Accepted && matches!(strict, Verdict::Unknown(_))));
     check_cuts(body);
     check_retry_after(body);
 }
 
-/// What a reply says without and with `must_tell`, by way of serde_json's values; none if they cannot hold it.
+/// The verdicts without and with `must_tell`, computed with serde_json. None if serde_json cannot hold the reply.
 fn model(body: &[u8]) -> Option<[Verdict; 2]> {
     let text = trimmed(body);
     let unreadable = || Verdict::Unknown("a reply that cannot be read");
     let untold = || Verdict::Unknown("a reply without batchItemFailures");
     let Ok(value) = serde_json::from_slice::<Value>(text) else {
-        // It may be cut short, too deep for a value, or no JSON at all.
+        // It may be cut short, nested too deeply, or not JSON.
         let might_name = text.windows(17).any(|part| part == b"batchItemFailures");
         let is_json = matches!(text.first(), Some(b'{' | b'['));
         return (!is_json)
             .then(|| if might_name { [unreadable(), unreadable()] } else { [Verdict::Accepted, untold()] });
     };
     let Value::Object(_) = value else {
-        // A list says nothing, whatever is in it; nor does a text, unless it quotes the name.
+        // A list says nothing. A string says nothing unless it contains the name.
         let might_name = !value.is_array() && text.windows(17).any(|part| part == b"batchItemFailures");
         return Some(if might_name { [unreadable(), unreadable()] } else { [Verdict::Accepted, untold()] });
     };
@@ -68,7 +68,7 @@ fn model(body: &[u8]) -> Option<[Verdict; 2]> {
     })
 }
 
-/// What a list of failures says; none if it cannot be read.
+/// The verdict of a list of failures. None if it cannot be read.
 fn refused(failures: &str) -> Option<Verdict> {
     let failures: Vec<&RawValue> = serde_json::from_str(failures).ok()?;
     let mut refused = HashMap::new();

@@ -1,9 +1,9 @@
-//! What the corpus holds, and what the fuzzers found before, checked without a fuzzer.
+//! The corpus, checked without a fuzzer.
 
 use std::{fs, path::Path};
 
 #[test]
-fn each_check_holds_of_its_corpus() {
+fn each_check_holds_for_its_corpus() {
     for (name, check) in fuzz::CHECKS {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
         let files = fs::read_dir(corpus).expect(name).map(|file| file.expect(name).path());

@@ -1,60 +1,54 @@
-//! A Lambda, a queue and a Perseus on one machine.
+//! A Lambda, an SQS queue and a Perseus on one machine, to run the function by hand and in tests.
 //!
-//! The function is a process that asks the Lambda Runtime API for work and posts what it is given to an HTTP server.
-//! Both ends are here, so that the real binary runs on a desk or in a test, with nothing deployed and nothing mocked
-//! inside it:
+//! # One function, by hand
+//!
+//! The real binary runs as a process. It asks an emulated Lambda Runtime API for work and posts to a stand-in server:
 //!
 //! ```text
 //! events ──▶ environment (Lambda Runtime API) ──▶ the function, a process ──▶ perseus (the stand-in)
-//!                        ◀── batch response ──┘                            └─ what it received, and what broke
-//!                                                                              the contract
+//!                        ◀── batch response ──┘                            └─ what it received, and every
+//!                                                                              breach of the contract
 //! ```
 //!
 //! * [`events`] makes SQS events of any size.
 //! * [`environment`] is one Lambda execution environment: it starts the binary and invokes it.
-//! * [`perseus`] is the server the function posts to: it answers as told and checks every request.
+//! * [`perseus`] is the server that the function posts to. It answers as the caller decides and checks every request.
 //! * [`function`] finds or builds the binary.
 //!
 //! Everything runs as tasks on the caller's Tokio runtime, and stops when its handle is dropped.
 //!
-//! Around these, whole runs through a queue, drawn from a seed:
+//! # Whole runs, drawn from a seed
 //!
 //! ```text
-//! traffic ──▶ queue ──▶ mapping ──▶ fleet of environments ──▶ ingest, a Perseus with a climate
-//!               ▲ │        ◀── batch response ──┘                 └─ ledger
-//!  redelivery ──┘ └─▶ dead-letter queue                    history ──▶ invariants ──▶ report
+//! traffic ──▶ sqs::queue ──▶ lambda::mapping ──▶ lambda::fleet ──▶ simulated_perseus, with injected faults
+//!               ▲ │             ◀── batch response ──┘                └─ ledger of commits
+//!  redelivery ──┘ └─▶ dead-letter queue              run::history ──▶ run::invariants ──▶ report
 //! ```
 //!
-//! * [`scenario`] names them, and draws one from a seed.
-//! * [`simulation`] runs one on paused time with the function's library, [`live`] on the wall clock with its binary;
-//!   both by the one loop of [`drive`].
-//! * [`history`] is what happened, [`invariants`] what must hold of it, [`report`] the figures, [`page`] the same to
-//!   look at.
-//! * [`soak`] adds up many.
+//! * [`scenario`] names the kinds of runs, and draws one from a seed.
+//! * [`simulation`] makes a run on paused time with the function's library. [`live`] makes it on the wall clock with
+//!   the binary. Both use the one loop of [`run`], which records what happened and checks the invariants.
+//! * [`report`] has the figures of a run, also as a page with charts.
+//! * [`soak`] adds up many runs. [`evidence`] measures what outages, poison and too little capacity cost.
 
 mod clock;
-mod dice;
-pub mod drive;
-mod endpoint;
-pub mod environment;
-pub mod events;
 pub mod evidence;
-mod fleet;
-pub mod function;
-pub mod history;
-mod ingest;
-pub mod invariants;
+mod faults;
+mod lambda;
 pub mod live;
-mod mapping;
-mod message;
-pub mod page;
 pub mod perseus;
-mod queue;
 pub mod report;
+pub mod run;
 pub mod scenario;
+mod seeded_rng;
 mod server;
+mod simulated_perseus;
 pub mod simulation;
 pub mod soak;
-mod trace;
+mod sqs;
 mod traffic;
-mod weather;
+
+pub use self::{
+    lambda::{environment, function},
+    traffic::events,
+};

@@ -6,12 +6,10 @@ use tokio::sync::watch;
 
 use crate::{
     clock::span,
-    drive::{self, Controls, DriveError, Progress},
-    environment::Environment,
-    fleet::Origin,
-    report::Mode,
-    scenario::{Options, Plan, Scenario},
-    simulation::Outcome,
+    lambda::{environment::Environment, fleet::Launcher},
+    report::Outcome,
+    run::drive::{self, Controls, DriveError, Progress},
+    scenario::{Mode, Options, Plan, Scenario},
 };
 
 /// Runs a scenario for real.
@@ -32,6 +30,7 @@ pub async fn run(
     let plan = Plan::draw(scenario, seed, Mode::Real, options)?;
     let builder = Environment::builder(binary).timeout(span(plan.timeout));
     let builder = plan.variables.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
-    let (history, report) = drive::run(plan, Origin::Binary(builder), Controls { stop, progress }).await?;
-    Ok(Outcome::new(history, report))
+    let launcher = Launcher::Binary(builder);
+    let finished = drive::run(plan, launcher, Controls { stop, progress }).await?;
+    Ok(Outcome::of(finished))
 }

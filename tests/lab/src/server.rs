@@ -16,7 +16,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-/// What a server says that does not speak HTTP.
+/// The first bytes of a server that does not speak HTTP.
 const NO_HTTP: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n\x00\x00\x01\x14\x07\x14";
 
 /// Stops when dropped, its open connections included. `axum::serve` is not used because its connections outlive it.
@@ -24,27 +24,27 @@ const NO_HTTP: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n\x00\x00\x01\x14\x07\x14";
 pub(crate) struct Server {
     address: SocketAddr,
     accepting: JoinHandle<()>,
-    door: Door,
+    port_switch: PortSwitch,
 }
 
-/// Opens and closes a server's port. While it is closed, connections are refused at once.
+/// Opens and closes a server's port. While the port is closed, connections are refused at once.
 #[derive(Clone, Debug)]
-pub(crate) struct Door(watch::Sender<bool>);
+pub(crate) struct PortSwitch(watch::Sender<bool>);
 
-/// One connection, for the handlers of its requests: they find it among a request's extensions.
+/// A handle to one connection, which handlers find among a request's extensions.
 #[derive(Clone, Debug)]
-pub(crate) struct Line(watch::Sender<Option<Cut>>);
+pub(crate) struct ConnectionHandle(watch::Sender<Option<Cut>>);
 
-/// An end of a connection other than HTTP's.
+/// A way to break a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// A reset.
     Reset,
-    /// An orderly end, in the middle of whatever is being said.
+    /// An orderly close, possibly in the middle of a reply.
     Close,
-    /// No end: what arrives is not answered any more, as if the network had forgotten the connection.
+    /// The connection stays open and nothing is answered, as if the network had forgotten it.
     Silence,
-    /// Bytes that are no HTTP, then an orderly end.
+    /// Bytes that are not HTTP, then an orderly close.
     NoHttp,
 }
 
@@ -56,20 +56,20 @@ impl Server {
     /// Starts on this port of the loopback interface; 0 is a free one.
     pub(crate) async fn start_on(port: u16, routes: Router) -> io::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        // Never listens: it keeps the port for this server while its door is closed.
+        // Never listens. It reserves the port while it is closed.
         let keeper = bound(address)?;
         let address = keeper.local_addr()?;
         let listener = listen(address)?;
-        let (door, is_open) = watch::channel(true);
+        let (port_switch, is_open) = watch::channel(true);
         let accepting = tokio::spawn(async move {
             let _keeper = keeper;
             accept(listener, address, is_open, routes).await;
         });
-        Ok(Self { address, accepting, door: Door(door) })
+        Ok(Self { address, accepting, port_switch: PortSwitch(port_switch) })
     }
 
-    pub(crate) fn door(&self) -> Door {
-        self.door.clone()
+    pub(crate) fn port_switch(&self) -> PortSwitch {
+        self.port_switch.clone()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -83,23 +83,23 @@ impl Drop for Server {
     }
 }
 
-impl Door {
+impl PortSwitch {
     pub(crate) fn open(&self) {
         self.0.send_replace(true);
     }
 
-    /// Refuses connections from now on, and resets those that there are.
+    /// Refuses new connections from now on, and resets the open ones.
     pub(crate) fn close(&self) {
         self.0.send_replace(false);
     }
 }
 
-impl Line {
+impl ConnectionHandle {
     pub(crate) fn cut(&self, how: Cut) {
         self.0.send_replace(Some(how));
     }
 
-    /// Whether this end has ended it.
+    /// Whether the server has cut it.
     pub(crate) fn is_cut(&self) -> bool {
         self.0.borrow().is_some()
     }
@@ -133,7 +133,7 @@ async fn accept(
 ) {
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
-    let mut lines: Vec<Line> = Vec::new();
+    let mut handles: Vec<ConnectionHandle> = Vec::new();
     loop {
         tokio::select! {
             biased;
@@ -142,15 +142,15 @@ async fn accept(
                     listener = listener.or_else(|| listen(address).ok());
                 } else {
                     listener = None;
-                    lines.drain(..).for_each(|line| line.cut(Cut::Reset));
+                    handles.drain(..).for_each(|handle| handle.cut(Cut::Reset));
                 }
             }
             Some(accepted) = next(listener.as_ref()) => {
                 if let Ok((stream, _)) = accepted {
-                    let (line, cut) = watch::channel(None);
-                    lines.retain(|line| !line.is_over());
-                    lines.push(Line(line.clone()));
-                    connections.spawn(serve(stream, Line(line), cut, routes.clone()));
+                    let (handle, cut) = watch::channel(None);
+                    handles.retain(|handle| !handle.is_over());
+                    handles.push(ConnectionHandle(handle.clone()));
+                    connections.spawn(serve(stream, ConnectionHandle(handle), cut, routes.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -158,7 +158,7 @@ async fn accept(
     }
 }
 
-/// The next connection; none while nobody listens.
+/// The next connection. Pending while the port is closed.
 async fn next(listener: Option<&TcpListener>) -> Option<io::Result<(TcpStream, SocketAddr)>> {
     match listener {
         Some(listener) => Some(listener.accept().await),
@@ -166,19 +166,24 @@ async fn next(listener: Option<&TcpListener>) -> Option<io::Result<(TcpStream, S
     }
 }
 
-async fn serve(stream: TcpStream, line: Line, mut cut: watch::Receiver<Option<Cut>>, routes: Router) {
+async fn serve(
+    stream: TcpStream,
+    handle: ConnectionHandle,
+    mut cut: watch::Receiver<Option<Cut>>,
+    routes: Router,
+) {
     // Without it small replies wait for the client's delayed acknowledgement, and every measurement is 40 ms off.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(line.clone());
+        request.extensions_mut().insert(handle.clone());
         routes.clone().oneshot(request)
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let how = tokio::select! {
         biased;
         how = cut.wait_for(Option::is_some) => how.ok().and_then(|how| *how),
-        // An error here is a client that hung up, which clients that keep a deadline do.
+        // An error means that the client hung up, as clients with a deadline do.
         _ = &mut connection => return,
     };
     let mut stream = connection.into_parts().io.into_inner();
@@ -188,7 +193,7 @@ async fn serve(stream: TcpStream, line: Line, mut cut: watch::Receiver<Option<Cu
             let mut unheard = [0; 4096];
             while stream.read(&mut unheard).await.is_ok_and(|read| read > 0) {}
         }
-        // Who has hung up does not hear it.
+        // It fails only if the client has hung up.
         Some(Cut::NoHttp) => _ = stream.write_all(NO_HTTP).await,
         Some(Cut::Close) | None => {}
     }
@@ -204,8 +209,8 @@ mod tests {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
     async fn server() -> Server {
-        let cut = |Extension(line): Extension<Line>| async move {
-            line.cut(Cut::NoHttp);
+        let cut = |Extension(handle): Extension<ConnectionHandle>| async move {
+            handle.cut(Cut::NoHttp);
             std::future::pending::<StatusCode>().await
         };
         let routes = Router::new().route("/", get(|| async { "well" })).route("/cut", get(cut));
@@ -223,16 +228,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_door_refuses_connections_and_opens_again() {
+    async fn a_closed_port_refuses_connections_and_opens_again() {
         let server = server().await;
         assert!(answer(&server, REQUEST).await.is_ok_and(|answer| answer.ends_with("well")));
-        let mut open = TcpStream::connect(server.address()).await.expect("an open door");
+        let mut open = TcpStream::connect(server.address()).await.expect("an open port_switch");
         for _ in 0..3 {
-            server.door().close();
+            server.port_switch().close();
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            let refused = answer(&server, REQUEST).await.expect_err("a closed door");
+            let refused = answer(&server, REQUEST).await.expect_err("a closed port_switch");
             assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
-            server.door().open();
+            server.port_switch().open();
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             assert!(answer(&server, REQUEST).await.is_ok_and(|answer| answer.ends_with("well")));
         }
@@ -241,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_no_http_is_said_in_the_place_of_a_reply() {
+    async fn a_server_can_answer_with_bytes_that_are_not_http() {
         let server = server().await;
         let mut stream = TcpStream::connect(server.address()).await.expect("a connection");
         stream.write_all(b"GET /cut HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request");

@@ -1,4 +1,4 @@
-//! Many simulated runs, and what they add up to.
+//! Many simulated runs, added up.
 
 use std::{
     fmt::{self, Write},
@@ -12,15 +12,13 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    drive::DriveError,
-    invariants::Causes,
-    page,
-    report::Report,
+    report::{Report, units},
+    run::{drive::DriveError, invariants::Causes},
     scenario::{Options, Scenario},
     simulation::simulate,
 };
 
-/// What many runs have shown.
+/// The results of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Soak {
     /// The runs of each scenario, added up.
@@ -34,7 +32,7 @@ pub struct Soak {
 pub struct Row {
     /// The scenario's name.
     pub scenario: &'static str,
-    /// Runs, each of a seed of its own.
+    /// Runs, each with its own seed.
     pub seeds: u64,
     /// Invocations.
     pub invocations: u64,
@@ -46,7 +44,7 @@ pub struct Row {
     pub lost: u64,
     /// Messages committed again, by cause.
     pub duplicates: Causes,
-    /// Dead letters that were not poison: every receive of theirs was spent on an outage, a crash or their group.
+    /// Dead letters that were not poison: outages, crashes or their group used up all their receives.
     pub healthy_dead_letters: u64,
     /// The least time between an answer and its deadline, in milliseconds.
     pub worst_headroom_ms: Option<u32>,
@@ -59,7 +57,7 @@ pub struct Row {
 pub struct Failure {
     /// What it broke, in words.
     pub violations: Vec<String>,
-    /// The command that does it again.
+    /// The command that repeats the run.
     pub replay: String,
 }
 
@@ -84,18 +82,18 @@ pub fn soak(
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((place, job)) = claim(&next, &jobs) {
+                while let Some((index, job)) = claim(&next, &jobs) {
                     let outcome = simulate(job.0, job.1, options);
                     let outcome = outcome.map(|outcome| (outcome.report, outcome.violations));
-                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((place, outcome));
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((index, outcome));
                     done();
                 }
             });
         }
     });
     let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // Threads finish in any order; the result is the same for the same seeds.
-    outcomes.sort_by_key(|(place, _)| *place);
+    // Threads finish in any order: the result must be the same for the same seeds.
+    outcomes.sort_by_key(|(index, _)| *index);
     let mut soak = Soak::default();
     for (_, outcome) in outcomes {
         let (report, violations) = outcome?;
@@ -105,8 +103,8 @@ pub fn soak(
 }
 
 fn claim<'a>(next: &AtomicUsize, jobs: &'a [(Scenario, u64)]) -> Option<(usize, &'a (Scenario, u64))> {
-    let place = next.fetch_add(1, Ordering::Relaxed);
-    jobs.get(place).map(|job| (place, job))
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    jobs.get(index).map(|job| (index, job))
 }
 
 impl Soak {
@@ -170,7 +168,7 @@ impl Row {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cells = String::new();
         for count in [self.seeds, self.invocations, self.messages, self.lost] {
-            write!(cells, " {} |", page::count(count))?;
+            write!(cells, " {} |", units::count(count))?;
         }
         let duplicates = self.duplicates;
         for cause in [duplicates.redelivered, duplicates.reply_lost, duplicates.cut_off, duplicates.other] {
@@ -196,10 +194,10 @@ impl fmt::Display for Soak {
             f,
             "\n{} runs, each of a seed of its own, {}. Duplicates are per million messages, by cause. {:.0} simulated \
              hours, {} requests.",
-            page::count(total.seeds),
+            units::count(total.seeds),
             if total.lost == 0 { "and none lost a message" } else { "and some lost messages" },
             total.hours,
-            page::count(total.requests)
+            units::count(total.requests)
         )
     }
 }

@@ -29,7 +29,7 @@ fn since_epoch() -> Duration {
 }
 
 #[cfg(target_os = "linux")]
-/// Whether a process is there and not merely waiting to be reaped.
+/// Whether a process is alive and not a zombie.
 fn is_alive(pid: &Value) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|state| !state.is_empty() && !state.starts_with(" Z"))

@@ -1,16 +1,18 @@
-//! What the governor and visibility control are for, in small: the tables of `lab evidence` in what they must show.
+//! What the adaptive limit and visibility control achieve: the tables of `lab evidence` in small.
 
-use lab::evidence::{Disaster, Means, OutageKind, Refusal, Site, outage, price, usage, waits};
+use lab::evidence::{
+    CapacityCase, OutageCase, OutageKind, PoisonCase, Variant, outage, poison_cost, usage, waits,
+};
 
 const MINUTE: u32 = 60_000;
 
 #[test]
-fn no_good_message_dies_of_an_outage_of_hours_and_few_requests_go_into_it() {
-    // At a message a second nothing but the function spares the receives.
-    let disaster = Disaster { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1 };
-    let [plain, governor, both] =
-        Means::ALL.map(|means| outage(disaster, means).expect("the function starts"));
-    for cost in [&governor, &both] {
+fn in_a_long_outage_no_good_message_dies_and_few_requests_are_sent() {
+    // At one message a second only the function itself saves receives.
+    let case = OutageCase { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1 };
+    let [plain, adaptive, both] =
+        Variant::ALL.map(|variant| outage(case, variant).expect("the function starts"));
+    for cost in [&adaptive, &both] {
         assert_eq!(cost.violations, [""; 0]);
         assert!(cost.requests * 2 < plain.requests, "{} of {} requests", cost.requests, plain.requests);
     }
@@ -19,13 +21,13 @@ fn no_good_message_dies_of_an_outage_of_hours_and_few_requests_go_into_it() {
 }
 
 #[test]
-fn an_outage_costs_few_requests_whatever_it_looks_like() {
+fn every_kind_of_outage_costs_few_requests() {
     for &kind in OutageKind::OF_PERSEUS {
-        let disaster = Disaster { kind, length: 5 * MINUTE, rate: 20 };
-        let cost = outage(disaster, Means::Both).expect("the function starts");
+        let case = OutageCase { kind, length: 5 * MINUTE, rate: 20 };
+        let cost = outage(case, Variant::AdaptiveLimitAndVisibility).expect("the function starts");
         let name = kind.name();
         assert_eq!(cost.violations, [""; 0], "{name}");
-        // Until it is noticed, and then a probe of an invocation: one request, or the halves of a batch of a hundred.
+        // Until the outage is noticed; then one probe per invocation: one request, or the halves of a batch of a hundred.
         let probe = if kind == OutageKind::BadRequest || kind == OutageKind::Unprocessable { 9 } else { 1 };
         let most = 10 * 60 + probe * cost.invocations;
         assert!(
@@ -39,9 +41,9 @@ fn an_outage_costs_few_requests_whatever_it_looks_like() {
 }
 
 #[test]
-fn what_met_the_cutoff_waits_for_seconds_only() {
-    let [without, with] =
-        [Means::Governor, Means::Both].map(|means| waits(means).expect("the function starts"));
+fn a_message_unsent_at_the_cutoff_waits_only_for_seconds() {
+    let [without, with] = [Variant::AdaptiveLimit, Variant::AdaptiveLimitAndVisibility]
+        .map(|variant| waits(variant).expect("the function starts"));
     assert_eq!(with.violations, [""; 0]);
     let median = |sorted: &[u32]| sorted[sorted.len() / 2];
     assert!(with.sorted.len() > 1_000);
@@ -50,21 +52,24 @@ fn what_met_the_cutoff_waits_for_seconds_only() {
 }
 
 #[test]
-fn environments_that_outnumber_the_capacity_share_it() {
-    let fixed = Site { environments: 30, limit: 1, means: Means::Plain, latency: 100 };
-    let governed = Site { environments: 30, limit: 10, means: Means::Governor, latency: 100 };
-    let [best, governed] = [fixed, governed].map(|site| usage(site).expect("the function starts"));
-    assert_eq!(governed.violations, [""; 0]);
-    assert!(governed.throughput > 0.88 * best.throughput, "{governed:?}, {best:?}");
-    assert!(governed.fairness > 0.9, "{governed:?}");
+fn more_environments_than_capacity_share_it_fairly() {
+    let fixed = CapacityCase { environments: 30, limit: 1, variant: Variant::Plain, latency: 100 };
+    let adaptive =
+        CapacityCase { environments: 30, limit: 10, variant: Variant::AdaptiveLimit, latency: 100 };
+    let [best, adaptive] = [fixed, adaptive].map(|case| usage(case).expect("the function starts"));
+    assert_eq!(adaptive.violations, [""; 0]);
+    assert!(adaptive.throughput > 0.88 * best.throughput, "{adaptive:?}, {best:?}");
+    assert!(adaptive.fairness > 0.9, "{adaptive:?}");
 }
 
 #[test]
-fn poison_that_is_refused_by_name_delays_no_one() {
-    let price = |by_name, direct| price(20_000, Refusal { by_name, direct }).expect("the function starts");
-    let (by_name, with_all, sent_off) = (price(true, true), price(false, false), price(false, true));
-    for price in [&by_name, &with_all, &sent_off] {
-        assert_eq!(price.violations, [""; 0]);
+fn poison_refused_by_id_delays_no_other_message() {
+    let poison_cost =
+        |by_name, direct| poison_cost(20_000, PoisonCase { by_name, direct }).expect("the function starts");
+    let (by_name, with_all, sent_off) =
+        (poison_cost(true, true), poison_cost(false, false), poison_cost(false, true));
+    for poison_cost in [&by_name, &with_all, &sent_off] {
+        assert_eq!(poison_cost.violations, [""; 0]);
     }
     assert_eq!((by_name.more_requests, by_name.delays.len()), (0, 0));
     assert!(sent_off.more_requests < with_all.more_requests, "{sent_off:?}, {with_all:?}");

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 #[test]
 fn a_simulated_run_leaves_a_page() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("simulated.html");
-    // Whatever an earlier run of the test has left.
+    // An earlier run of the test may have left it.
     _ = fs::remove_file(&file);
     let lab = Command::new(env!("CARGO_BIN_EXE_lab"))
         .args(["simulate", "--scenario", "outage", "--seed", "1", "--messages", "200", "--report"])

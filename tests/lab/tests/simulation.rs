@@ -1,13 +1,14 @@
-//! The function in every scenario: fixed seeds, one that nobody has chosen, and the same seed twice.
+//! Every scenario with a fixed seed, with a random one, and with the same seed twice.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lab::{
+    report::Outcome,
     scenario::{Options, Scenario},
-    simulation::{Outcome, simulate},
+    simulation::simulate,
 };
 
-/// Overrides the seed that nobody has chosen.
+/// Overrides the random seed.
 const SEED: &str = "LAB_SEED";
 
 /// Small enough for a debug build.
@@ -60,7 +61,7 @@ holds_in! {
 }
 
 #[test]
-fn nothing_is_lost_with_a_seed_that_nobody_has_chosen() {
+fn nothing_is_lost_with_a_random_seed() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).unwrap_or(now.as_secs());
     // Shown when the test fails, or with `--nocapture`.

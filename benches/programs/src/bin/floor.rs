@@ -1,5 +1,5 @@
-//! Moves the bytes of an invocation and does nothing else: takes the payload, posts as many bytes of it in as many
-//! requests as it is told, ten at once, and answers that all is well. No runtime, no parsing, one thread.
+//! The floor: moves the bytes of an invocation and does nothing else. It takes the payload, posts the given number of
+//! requests and bytes, ten at once, and reports success. No runtime, no parsing, one thread.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ struct Connection {
     stream: BufReader<TcpStream>,
 }
 
-/// A reply: of its headers, what is needed here.
+/// A reply, with the headers that are needed.
 struct Reply {
     request_id: String,
     body: Vec<u8>,

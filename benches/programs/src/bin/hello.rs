@@ -1,4 +1,4 @@
-//! The official example: what a start costs before there is anything to do.
+//! The official example: what a start costs without any work.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::{Value, json};

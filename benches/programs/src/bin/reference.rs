@@ -1,5 +1,5 @@
-//! What a Rust developer makes of the official example in an afternoon: owned events, structs that are serialised by
-//! batches of 100, ten requests at once, a partial batch response. No deadline, no retries, no splits.
+//! The reference: the official example, extended in an afternoon. Owned events, structs serialised in batches of 100, ten
+//! requests at once, a partial batch response. No deadline, no retries, no splits.
 
 use std::env;
 

@@ -1,42 +1,47 @@
-//! A Perseus of known capacity, and environments that cannot see each other.
+//! A Perseus of limited capacity, shared by environments that cannot see each other.
 
 use std::collections::HashMap;
 
-use super::{Means, SECOND, Table, plan, run, table};
-use crate::{clock::Ms, drive::DriveError, history::History, page, simulation::Outcome, weather::Climate};
+use super::{SECOND, Table, Variant, plan, run, table};
+use crate::{
+    clock::Ms,
+    faults::FaultSchedule,
+    report::{Outcome, units},
+    run::{drive::DriveError, history::History},
+};
 
-/// Requests that Perseus takes at once.
+/// The most requests that Perseus accepts at once.
 const CAPACITY: usize = 30;
-/// Messages that each carries.
+/// Messages in each request.
 const RECORDS: u32 = 10;
-/// Messages that are there for each second: as many as Perseus takes with 100 ms for a request.
+/// Messages sent per second: as many as Perseus accepts at 100 ms for a request.
 const RATE: u32 = 300 * RECORDS;
-/// What is measured, once all environments are there.
+/// How long is measured, once all environments run.
 const WINDOW: Ms = 30 * SECOND;
 
-/// Who uses it.
+/// Who uses that capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct CapacityCase {
     /// How many environments.
     pub environments: usize,
-    /// What each has of `MAX_IN_FLIGHT`.
+    /// The `MAX_IN_FLIGHT` of each.
     pub limit: usize,
-    /// What else.
-    pub means: Means,
+    /// The variant of the function.
+    pub variant: Variant,
     /// How long Perseus takes for a request, on average.
     pub latency: Ms,
 }
 
-/// How a Perseus of known capacity is used.
+/// How the capacity was used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
     /// Messages that it commits in a second.
     pub throughput: f64,
     /// Requests that reach it in a second.
     pub offered: f64,
-    /// Requests that it turns away in a second.
+    /// Requests that it refuses in a second.
     pub refused: f64,
-    /// Most requests that have ever reached it in a second.
+    /// The most requests that reached it in any second.
     pub most: usize,
     /// Jain's index of the environments' shares: 1 if they are equal, one nth if one of n has all.
     pub fairness: f64,
@@ -44,7 +49,7 @@ pub struct Usage {
     pub violations: Vec<String>,
 }
 
-/// The table for these numbers of environments, and a Perseus that takes so long for a request.
+/// The table for these numbers of environments and this latency.
 ///
 /// # Errors
 ///
@@ -55,18 +60,19 @@ pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result
     for &environments in environments {
         let mut best: Option<(usize, Usage)> = None;
         for &limit in limits {
-            let fixed = usage(Site { environments, limit, means: Means::Plain, latency })?;
+            let fixed = usage(CapacityCase { environments, limit, variant: Variant::Plain, latency })?;
             if best.as_ref().is_none_or(|(_, best)| fixed.throughput > best.throughput) {
                 best = Some((limit, fixed));
             }
         }
-        let governed = usage(Site { environments, limit: 10, means: Means::Governor, latency })?;
-        let count = page::count(environments as u64);
+        let adaptive =
+            usage(CapacityCase { environments, limit: 10, variant: Variant::AdaptiveLimit, latency })?;
+        let count = units::count(environments as u64);
         if let Some((limit, fixed)) = best {
             rows.push(row(format!("{count}, the best fixed limit: {limit}"), &fixed));
         }
-        rows.push(row(format!("{count}, governor"), &governed));
-        violations.extend(governed.violations);
+        rows.push(row(format!("{count}, adaptive limit"), &adaptive));
+        violations.extend(adaptive.violations);
     }
     Ok(Table {
         about: format!(
@@ -88,42 +94,42 @@ pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result
 
 fn row(name: String, usage: &Usage) -> Vec<String> {
     let figures = [usage.throughput, usage.offered, usage.refused].map(|figure| format!("{figure:.0}"));
-    let most = page::count(usage.most as u64);
+    let most = units::count(usage.most as u64);
     [vec![name], figures.to_vec(), vec![most, format!("{:.2}", usage.fairness)]].concat()
 }
 
-/// How a site uses it.
+/// How the capacity is used in one case.
 ///
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn usage(site: Site) -> Result<Usage, DriveError> {
-    let Site { environments, limit, means, latency } = site;
-    let climate = Climate {
+pub fn usage(case: CapacityCase) -> Result<Usage, DriveError> {
+    let CapacityCase { environments, limit, variant, latency } = case;
+    let faults = FaultSchedule {
         latency: (latency / 2, latency / 2),
         capacity: Some(CAPACITY),
-        is_curt: true,
-        ..Climate::default()
+        omits_retry_after: true,
+        ..FaultSchedule::default()
     };
     // Lambda adds five in a second.
     let ready = Ms::try_from(environments).unwrap_or(Ms::MAX) / 5 * SECOND + 20 * SECOND;
     let messages = RATE * (ready + WINDOW) / SECOND;
-    // All at once: each environment has always more to do.
-    let mut plan = plan(messages, SECOND, climate);
+    // All are sent at once, so that every environment always has work.
+    let mut plan = plan(messages, SECOND, faults);
     plan.mapping.max_concurrency = environments;
     plan.mapping.batch_size = 100;
     plan.queue.max_receives = 1_000;
     plan.give_up = ready + WINDOW;
     plan.set("BATCH_MAX_RECORDS", RECORDS);
     plan.set("MAX_IN_FLIGHT", limit);
-    Ok(measure(run(plan, means)?, environments, ready))
+    Ok(measure(run(plan, variant)?, environments, ready))
 }
 
 fn measure(outcome: Outcome, environments: usize, from: Ms) -> Usage {
     let history = &outcome.history;
     let during = |time: Ms| (from..from + WINDOW).contains(&time);
     let mut shares: HashMap<u32, u32> = HashMap::new();
-    for committed in history.messages.iter().filter_map(|life| life.committed) {
+    for committed in history.messages.iter().filter_map(|message| message.committed) {
         if during(committed.first) {
             let invocation = history.exchanges[committed.exchange as usize].invocation;
             *shares.entry(history.invocations[invocation as usize].environment).or_default() += 1;
@@ -138,7 +144,7 @@ fn measure(outcome: Outcome, environments: usize, from: Ms) -> Usage {
     Usage {
         throughput: committed / seconds,
         offered: offered / seconds,
-        // Requests that are committed and not arrived in the window, at its beginning, are none that were refused.
+        // At the start of the window, requests are committed that arrived before it: hence the lower bound of 0.
         refused: (offered - committed / f64::from(RECORDS)).max(0.0) / seconds,
         most: busiest(history),
         fairness: committed.powi(2) / (environments * squares).max(1.0),

@@ -1,25 +1,26 @@
-//! Outages: what they cost while they last, and how long after.
+//! What outages cost, during and after.
 
-use super::{MINUTE, Means, Table, plan, run, table};
+use super::{MINUTE, Table, Variant, plan, run, table};
 use crate::{
     clock::Ms,
-    drive::DriveError,
-    history::{History, Life},
-    page,
-    scenario::dead_letter_queue,
-    simulation::Outcome,
-    weather::{Climate, Outage, OutageKind},
+    faults::{FaultSchedule, Outage, OutageKind},
+    report::{Outcome, units},
+    run::{
+        drive::DriveError,
+        history::{History, MessageHistory},
+    },
+    sqs::names::dead_letter_queue,
 };
 
-/// Messages flow for this long before an outage, and go on for as long after it.
+/// Messages are sent for this long before the outage and after it.
 const MARGIN: Ms = 2 * MINUTE;
 
 /// An outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Disaster {
-    /// What it looks like.
+pub struct OutageCase {
+    /// Its kind.
     pub kind: OutageKind,
-    /// How long it takes.
+    /// How long it lasts.
     pub length: Ms,
     /// Messages sent in a second.
     pub rate: u32,
@@ -28,7 +29,7 @@ pub struct Disaster {
 const HEAD: [&str; 8] = [
     "outage",
     "good messages dead",
-    "requests into it",
+    "requests in it",
     "invocations in it",
     "billed s in it",
     "half delivered after",
@@ -36,18 +37,18 @@ const HEAD: [&str; 8] = [
     "all",
 ];
 
-/// What an outage has cost.
+/// What an outage cost.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cost {
+pub struct OutageCost {
     /// Messages in the dead-letter queue, all of them good.
     pub dead: u64,
-    /// Requests sent into the outage.
+    /// Requests sent during the outage.
     pub requests: u64,
-    /// Invocations begun in it.
+    /// Invocations started during it.
     pub invocations: u64,
-    /// How long these took together, in milliseconds.
+    /// The sum of their durations, in milliseconds.
     pub billed: u64,
-    /// How long after the outage each share of what was sent before its end was delivered: half, 99 %, all.
+    /// How long after the outage the messages sent before its end were delivered: half of them, 99 %, all.
     pub drained: [Ms; 3],
     /// What broke an invariant, in words.
     pub violations: Vec<String>,
@@ -59,10 +60,11 @@ pub struct Cost {
 ///
 /// When a run cannot be made.
 pub fn outages(lengths: &[Ms], rate: u32) -> Result<Table, DriveError> {
-    let about = format!("Perseus answers 503 for a while, at {} messages/s", page::count(rate.into()));
-    let disaster =
-        |&length| (table::time(f64::from(length)), Disaster { kind: OutageKind::Unavailable, length, rate });
-    costs(about, lengths.iter().map(disaster))
+    let about = format!("Perseus answers 503 for a while, at {} messages/s", units::count(rate.into()));
+    let case = |&length| {
+        (table::time(f64::from(length)), OutageCase { kind: OutageKind::Unavailable, length, rate })
+    };
+    costs(about, lengths.iter().map(case))
 }
 
 /// The table of all kinds of outages, of this length each. Refused connections are no requests.
@@ -72,57 +74,60 @@ pub fn outages(lengths: &[Ms], rate: u32) -> Result<Table, DriveError> {
 /// When a run cannot be made.
 pub fn kinds(length: Ms, rate: u32) -> Result<Table, DriveError> {
     let about = format!(
-        "Perseus takes nothing for {}, at {} messages/s; rejected records go to the dead-letter queue",
+        "Perseus accepts nothing for {}, at {} messages/s; rejected records go to the dead-letter queue",
         table::time(length.into()),
-        page::count(rate.into())
+        units::count(rate.into())
     );
-    let disaster = |&kind: &OutageKind| (kind.name().to_owned(), Disaster { kind, length, rate });
-    costs(about, OutageKind::OF_PERSEUS.iter().map(disaster))
+    let case = |&kind: &OutageKind| (kind.name().to_owned(), OutageCase { kind, length, rate });
+    costs(about, OutageKind::OF_PERSEUS.iter().map(case))
 }
 
-fn costs(about: String, disasters: impl Iterator<Item = (String, Disaster)>) -> Result<Table, DriveError> {
+fn costs(about: String, cases: impl Iterator<Item = (String, OutageCase)>) -> Result<Table, DriveError> {
     let mut rows = Vec::new();
     let mut violations = Vec::new();
-    for (name, disaster) in disasters {
-        for means in Means::ALL {
-            let cost = outage(disaster, means)?;
-            rows.push(row(format!("{name}, {}", means.name()), &cost));
-            // What a function without its governor does is what the governor is for.
-            violations.extend(cost.violations.into_iter().filter(|_| means != Means::Plain));
+    for (name, case) in cases {
+        for variant in Variant::ALL {
+            let cost = outage(case, variant)?;
+            rows.push(row(format!("{name}, {}", variant.name()), &cost));
+            // The plain variant breaks invariants in outages. The adaptive limit is there to prevent that.
+            violations.extend(cost.violations.into_iter().filter(|_| variant != Variant::Plain));
         }
     }
     Ok(Table { about, head: HEAD.to_vec(), rows, violations })
 }
 
-fn row(name: String, cost: &Cost) -> Vec<String> {
-    let figures = [cost.dead, cost.requests, cost.invocations, cost.billed / 1_000].map(page::count);
+fn row(name: String, cost: &OutageCost) -> Vec<String> {
+    let figures = [cost.dead, cost.requests, cost.invocations, cost.billed / 1_000].map(units::count);
     let drained = cost.drained.map(|ms| table::time(ms.into()));
     [vec![name], figures.to_vec(), drained.to_vec()].concat()
 }
 
-/// An outage, met with these means.
+/// What an outage costs this variant.
 ///
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn outage(disaster: Disaster, means: Means) -> Result<Cost, DriveError> {
-    let Disaster { kind, length, rate } = disaster;
+pub fn outage(case: OutageCase, variant: Variant) -> Result<OutageCost, DriveError> {
+    let OutageCase { kind, length, rate } = case;
     let (from, until) = (MARGIN, MARGIN + length);
     let over = until + MARGIN;
-    let climate =
-        Climate { latency: (50, 50), outages: vec![Outage { from, until, kind }], ..Climate::default() };
-    let mut plan = plan(over / 1_000 * rate, over, climate);
+    let faults = FaultSchedule {
+        latency: (50, 50),
+        outages: vec![Outage { from, until, kind }],
+        ..FaultSchedule::default()
+    };
+    let mut plan = plan(over / 1_000 * rate, over, faults);
     if kind.refuses() {
         plan.set("REJECTED_QUEUE_URL", dead_letter_queue(false));
     }
-    Ok(cost(run(plan, means)?, from, until))
+    Ok(cost(run(plan, variant)?, from, until))
 }
 
-fn cost(outcome: Outcome, from: Ms, until: Ms) -> Cost {
+fn cost(outcome: Outcome, from: Ms, until: Ms) -> OutageCost {
     let History { messages, invocations, exchanges, .. } = &outcome.history;
     let during = |time: Ms| (from..until).contains(&time);
     let met = || invocations.iter().filter(|invocation| during(invocation.started));
-    Cost {
+    OutageCost {
         dead: outcome.report.totals.healthy_dead_letters,
         requests: exchanges.iter().filter(|exchange| during(exchange.arrived)).count() as u64,
         invocations: met().count() as u64,
@@ -132,11 +137,12 @@ fn cost(outcome: Outcome, from: Ms, until: Ms) -> Cost {
     }
 }
 
-fn drained(messages: &[Life], until: Ms) -> [Ms; 3] {
-    let waiting = messages.iter().filter(|life| life.sent < until);
-    let delivered = waiting.filter_map(|life| Some(life.committed?.first)).filter(|first| *first >= until);
+fn drained(messages: &[MessageHistory], until: Ms) -> [Ms; 3] {
+    let waiting = messages.iter().filter(|message| message.sent < until);
+    let delivered =
+        waiting.filter_map(|message| Some(message.committed?.first)).filter(|first| *first >= until);
     let mut delays: Vec<Ms> = delivered.map(|first| first - until).collect();
     delays.sort_unstable();
     let last = delays.len().saturating_sub(1);
-    [last / 2, last - last / 100, last].map(|place| delays.get(place).copied().unwrap_or_default())
+    [last / 2, last - last / 100, last].map(|index| delays.get(index).copied().unwrap_or_default())
 }

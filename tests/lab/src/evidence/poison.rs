@@ -1,34 +1,33 @@
-//! Messages that Perseus will never take: what they cost themselves, and those that travel with them.
+//! What poison costs: messages that Perseus never accepts, and the good messages that travel with them.
 
-use super::{Means, SECOND, Table, plan, run, table};
+use super::{SECOND, Table, Variant, plan, run, table};
 use crate::{
     clock::Ms,
-    drive::DriveError,
-    page,
-    scenario::dead_letter_queue,
-    simulation::Outcome,
-    weather::{Climate, Poison},
+    faults::{FaultSchedule, Poison},
+    report::{Outcome, units},
+    run::drive::DriveError,
+    sqs::names::dead_letter_queue,
 };
 
 const MESSAGES: u32 = 300_000;
 
-/// How Perseus refuses poison, and where it then goes.
+/// How Perseus refuses poison, and how it gets to the dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// By name; or else with the whole request.
+pub struct PoisonCase {
+    /// By its id, instead of the whole request.
     pub by_name: bool,
-    /// Straight to the dead-letter queue; or else there by its receives.
+    /// The function sends it there, instead of the queue's redrive policy.
     pub direct: bool,
 }
 
-/// What poison has cost.
+/// What poison cost.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Price {
-    /// How many messages were poison.
+pub struct PoisonCost {
+    /// The number of poison messages.
     pub poison: usize,
-    /// Requests beyond those of a run without poison.
+    /// Requests in addition to those of a run without poison.
     pub more_requests: u64,
-    /// How much later than at their first chance good messages were delivered, shortest first.
+    /// How much later good messages were delivered because of poison in their request, shortest first.
     pub delays: Vec<Ms>,
     /// What broke an invariant, in words.
     pub violations: Vec<String>,
@@ -44,9 +43,9 @@ pub fn poison() -> Result<Table, DriveError> {
     let mut violations = Vec::new();
     for by_name in [false, true] {
         for direct in [false, true] {
-            let price = price(MESSAGES, Refusal { by_name, direct })?;
-            rows.push(row(by_name, direct, &price));
-            violations.extend(price.violations);
+            let poison_cost = poison_cost(MESSAGES, PoisonCase { by_name, direct })?;
+            rows.push(row(by_name, direct, &poison_cost));
+            violations.extend(poison_cost.violations);
         }
     }
     Ok(Table {
@@ -65,41 +64,41 @@ pub fn poison() -> Result<Table, DriveError> {
     })
 }
 
-/// What one poisonous message in a thousand costs among so many.
+/// What poison costs if it is one message in a thousand.
 ///
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn price(messages: u32, refusal: Refusal) -> Result<Price, DriveError> {
-    let without = posted(messages, 0.0, refusal)?.report.totals.requests;
-    let outcome = posted(messages, 0.001, refusal)?;
+pub fn poison_cost(messages: u32, case: PoisonCase) -> Result<PoisonCost, DriveError> {
+    let without = posted(messages, 0.0, case)?.report.totals.requests;
+    let outcome = posted(messages, 0.001, case)?;
     let mut delays = outcome.history.neighbours.clone();
     delays.sort_unstable();
-    Ok(Price {
-        poison: outcome.history.messages.iter().filter(|life| life.is_poison).count(),
+    Ok(PoisonCost {
+        poison: outcome.history.messages.iter().filter(|message| message.is_poison).count(),
         more_requests: outcome.report.totals.requests.saturating_sub(without),
         delays,
         violations: outcome.violations,
     })
 }
 
-fn posted(messages: u32, share: f64, refusal: Refusal) -> Result<Outcome, DriveError> {
-    let poison = if refusal.by_name { Poison::ByName } else { Poison::WithItsRequest };
-    let climate = Climate { latency: (50, 50), poison, ..Climate::default() };
-    let mut plan = plan(messages, messages / 1_000 * SECOND, climate);
-    plan.kind.poison = share;
-    if refusal.direct {
+fn posted(messages: u32, share: f64, case: PoisonCase) -> Result<Outcome, DriveError> {
+    let poison = if case.by_name { Poison::ByName } else { Poison::WholeRequest };
+    let faults = FaultSchedule { latency: (50, 50), poison, ..FaultSchedule::default() };
+    let mut plan = plan(messages, messages / 1_000 * SECOND, faults);
+    plan.message.poison = share;
+    if case.direct {
         plan.set("REJECTED_QUEUE_URL", dead_letter_queue(false));
     }
-    run(plan, Means::Both)
+    run(plan, Variant::AdaptiveLimitAndVisibility)
 }
 
-fn row(by_name: bool, direct: bool, price: &Price) -> Vec<String> {
+fn row(by_name: bool, direct: bool, poison_cost: &PoisonCost) -> Vec<String> {
     let how = if by_name { "by name" } else { "with its whole request" };
     let name = format!("{how}, {}", if direct { "set" } else { "not set" });
     #[expect(clippy::cast_precision_loss, reason = "a rounded figure is what is wanted")]
-    let each = format!("{:.1}", price.more_requests as f64 / price.poison.max(1) as f64);
-    let at = |share| table::time(table::quantile(&price.delays, share));
-    let count = |number: usize| page::count(number as u64);
-    vec![name, count(price.poison), each, count(price.delays.len()), at(0.5), at(0.99), at(1.0)]
+    let each = format!("{:.1}", poison_cost.more_requests as f64 / poison_cost.poison.max(1) as f64);
+    let at = |share| table::time(table::quantile(&poison_cost.delays, share));
+    let count = |number: usize| units::count(number as u64);
+    vec![name, count(poison_cost.poison), each, count(poison_cost.delays.len()), at(0.5), at(0.99), at(1.0)]
 }

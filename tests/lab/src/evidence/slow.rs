@@ -1,14 +1,19 @@
-//! A Perseus so slow that some of each batch meets the cutoff unsent: how long that then waits.
+//! A Perseus so slow that part of each event is unsent at the cutoff: how long those messages wait.
 
-use super::{Means, SECOND, Table, plan, run, table};
-use crate::{clock::Ms, drive::DriveError, history::History, page, weather::Climate};
+use super::{SECOND, Table, Variant, plan, run, table};
+use crate::{
+    clock::Ms,
+    faults::FaultSchedule,
+    report::units,
+    run::{drive::DriveError, history::History},
+};
 
 const MESSAGES: u32 = 10_000;
 
-/// What becomes of the messages that met the cutoff.
+/// How long messages wait that were unsent at the cutoff.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// How long after the answer that returned them for the first time they were received again, shortest first.
+    /// The time from their first return until they were received again, shortest first.
     pub sorted: Vec<Ms>,
     /// What broke an invariant, in words.
     pub violations: Vec<String>,
@@ -22,15 +27,15 @@ pub struct Waits {
 pub fn slow() -> Result<Table, DriveError> {
     let mut rows = Vec::new();
     let mut violations = Vec::new();
-    for means in [Means::Governor, Means::Both] {
-        let waits = waits(means)?;
+    for variant in [Variant::AdaptiveLimit, Variant::AdaptiveLimitAndVisibility] {
+        let waits = waits(variant)?;
         let at = |share| table::time(table::quantile(&waits.sorted, share));
-        let count = page::count(waits.sorted.len() as u64);
-        rows.push(vec![means.name().to_owned(), count, at(0.5), at(0.99), at(1.0)]);
+        let count = units::count(waits.sorted.len() as u64);
+        rows.push(vec![variant.name().to_owned(), count, at(0.5), at(0.99), at(1.0)]);
         violations.extend(waits.violations);
     }
     Ok(Table {
-        about: "Perseus takes 15 s for a request: of the thousand messages of an invocation six hundred fit into it"
+        about: "Perseus takes 15 s for a request: of the thousand messages of an invocation six hundred fit"
             .to_owned(),
         head: vec!["function", "messages that met the cutoff", "extra wait: median", "99 %", "longest"],
         rows,
@@ -38,18 +43,18 @@ pub fn slow() -> Result<Table, DriveError> {
     })
 }
 
-/// How long messages wait that met the cutoff, with these means.
+/// How long messages wait with this variant if they were unsent at the cutoff.
 ///
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn waits(means: Means) -> Result<Waits, DriveError> {
-    let climate = Climate { latency: (14 * SECOND, SECOND), ..Climate::default() };
-    // As much as ten environments take at once: what waits then waits for its visibility timeout alone.
-    let mut plan = plan(MESSAGES, 5 * SECOND, climate);
+pub fn waits(variant: Variant) -> Result<Waits, DriveError> {
+    let faults = FaultSchedule { latency: (14 * SECOND, SECOND), ..FaultSchedule::default() };
+    // As many as ten environments receive at once, so that a message waits for its visibility timeout alone.
+    let mut plan = plan(MESSAGES, 5 * SECOND, faults);
     plan.set("REQUEST_TIMEOUT", "30s");
     plan.set("BATCH_MAX_RECORDS", 20);
-    let outcome = run(plan, means)?;
+    let outcome = run(plan, variant)?;
     Ok(Waits { sorted: first_waits(&outcome.history), violations: outcome.violations })
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::clock::Ms;
 
-/// A table, with what it shows above it.
+/// A table with its heading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// What was simulated.
@@ -13,7 +13,7 @@ pub struct Table {
     pub head: Vec<&'static str>,
     /// The rows, of as many cells.
     pub rows: Vec<Vec<String>>,
-    /// What of the runs broke an invariant, in words.
+    /// What broke an invariant in these runs, in words.
     pub violations: Vec<String>,
 }
 
@@ -25,19 +25,19 @@ impl fmt::Display for Table {
     }
 }
 
-/// The value that this share of the sorted ones does not exceed; 0 if there are none.
+/// The quantile of sorted values. 0 if there are none.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,
-    reason = "a place in a list"
+    reason = "a index in a list"
 )]
 pub(super) fn quantile(sorted: &[Ms], share: f64) -> f64 {
-    let place = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
-    sorted.get(place).copied().unwrap_or_default().into()
+    let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(index).copied().unwrap_or_default().into()
 }
 
-/// A time with the unit that suits it.
+/// A time in a readable unit.
 pub(super) fn time(ms: f64) -> String {
     match ms {
         ..1_000.0 => format!("{ms:.0} ms"),
@@ -50,7 +50,7 @@ pub(super) fn time(ms: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::count;
+    use crate::report::units::count;
 
     #[test]
     fn a_table_is_markdown() {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_the_unit_that_suits_it() {
+    fn a_time_has_a_readable_unit() {
         let times = [9.0, 1_500.0, 90_000.0, 8_000_000.0].map(time);
         assert_eq!(times, ["9 ms", "1.5 s", "1.5 min", "2.2 h"]);
     }

@@ -1,4 +1,4 @@
-//! The body of a request: its encoding undone, its shape told, its records read.
+//! The body of a request: decompressed, and its format and records read.
 
 use std::io::Read;
 
@@ -75,7 +75,7 @@ impl Content {
             Ok(_) => self.findings.push("the body is neither an object nor an array".to_owned()),
             Err(error) => self.findings.push(format!("the body is not JSON: {error}")),
         }
-        // What is found above is told in better words.
+        // The findings above have better words than those of the schema.
         if self.findings.is_empty() && !self.records.is_empty() {
             self.findings = unlike_the_document;
         }
@@ -106,12 +106,12 @@ impl Content {
         for key in envelope.keys() {
             self.findings.push(format!("unexpected key `{key}` beside `records`"));
         }
-        for (place, record) in self.records.iter().enumerate() {
+        for (index, record) in self.records.iter().enumerate() {
             let id = record.get("messageId").and_then(Value::as_str).unwrap_or_default();
-            // One id per record, even an empty one: the two lists are read side by side.
+            // One id per record, even an empty one, because the two lists are zipped.
             self.message_ids.push(id.to_owned());
             let findings = record_findings(record);
-            self.findings.extend(findings.into_iter().map(|finding| format!("record {place}: {finding}")));
+            self.findings.extend(findings.into_iter().map(|finding| format!("record {index}: {finding}")));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A request against the contract, and against the requests before it.
+//! Checks a request against the contract and against earlier requests.
 
 use std::{
     collections::HashMap,
@@ -10,14 +10,14 @@ use super::{
     headers::{self, IDEMPOTENCY_KEY},
 };
 
-/// Remembers which idempotency key came with which body. Of bodies it keeps a digest: a long run has many.
+/// Remembers which idempotency key came with which body. It keeps digests, because a long run has many bodies.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
     body_of_key: HashMap<String, u64>,
     key_of_body: HashMap<u64, String>,
 }
 
-/// An idempotency key that is not that of one body, the whole body and nothing but the body.
+/// An idempotency key that came with two bodies, or a body that came with two keys.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum KeyFault {
     #[error("idempotency-key `{0}` came with another body before")]
@@ -27,7 +27,7 @@ pub(crate) enum KeyFault {
 }
 
 impl Checker {
-    /// What is wrong with the request, its body and its key aside, in words.
+    /// What is wrong with the headers, in words. The body and the key are checked elsewhere.
     pub(crate) fn check(&self, received: &Received) -> Vec<String> {
         let findings = headers::findings(&received.headers, received.body.len());
         if findings.is_empty() { document::headers(&received.headers) } else { findings }

@@ -1,4 +1,4 @@
-//! A request against the document that the receiving team has: docs/perseus.openapi.yaml.
+//! Checks a request against docs/perseus.openapi.yaml, the document that the receiving team has.
 
 use std::sync::LazyLock;
 
@@ -23,13 +23,13 @@ struct Header {
     schema: Validator,
 }
 
-/// What in the headers is not as the document says, in words. The content-encoding is told with the body.
+/// Where the headers differ from the document, in words. The content-encoding is checked with the body.
 pub(super) fn headers(headers: &HeaderMap) -> Vec<String> {
     let others = DOCUMENT.headers.iter().filter(|header| header.name != "content-encoding");
     others.filter_map(|header| header.finding(headers)).collect()
 }
 
-/// What in a body of this content type is not as the document says, in words.
+/// Where a body of this content type differs from the document, in words.
 pub(super) fn body(content_type: &str, body: &Value) -> Vec<String> {
     let Some((_, schema)) = DOCUMENT.bodies.iter().find(|(known, _)| known == content_type) else {
         return vec![format!("the document knows no body of type {content_type}")];
@@ -77,7 +77,7 @@ impl Header {
     }
 }
 
-/// The first thing that is wrong. Most often nothing is, and that is told faster.
+/// The first difference. `is_valid` is faster, and most requests are valid.
 fn against(schema: &Validator, value: &Value) -> Option<String> {
     if schema.is_valid(value) {
         return None;

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// What is wrong with the headers by themselves, in words. The content-type is told with the body's shape.
+/// What is wrong with the headers by themselves, in words. The content-type is checked with the body.
 pub(super) fn findings(headers: &HeaderMap, body_length: usize) -> Vec<String> {
     [
         one_of_each(headers),

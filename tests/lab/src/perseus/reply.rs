@@ -192,7 +192,7 @@ impl HttpBody for CutShort {
                 *self = Self::Flushing;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            // A pause, in which the server sends what it has; an error right away would take it back.
+            // A pause in which the server flushes the bytes. An error right away would discard them.
             Self::Flushing => {
                 context.waker().wake_by_ref();
                 Poll::Pending

@@ -1,4 +1,4 @@
-//! Whether the invariants catch what they are for: the function with planted defects, in the simulation.
+//! Whether the invariants catch defects: the function with planted defects, simulated.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, ops::Range, sync::LazyLock};
 
 use crate::{defects::DEFECTS, workspace::Workspace};
 
-/// Seeds that are tried until a defect shows: not every run meets what it takes.
+/// Seeds that are tried until a defect shows. Not every run triggers every defect.
 const SEEDS: Range<u64> = 1..6;
 
 static WORKSPACE: LazyLock<Workspace> = LazyLock::new(Workspace::build);

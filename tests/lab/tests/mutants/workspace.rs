@@ -22,7 +22,7 @@ impl Workspace {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let root = project.join("target/mutants");
         let copy = root.join("project");
-        // What was removed from the project since the last time must not be in the copy.
+        // Files removed from the project must not stay in the copy.
         let _ = fs::remove_dir_all(&copy);
         for part in ["Cargo.toml", "Cargo.lock", "benches", "docs", "src", "tests/lab"] {
             copy_all(&project.join(part), &copy.join(part));
@@ -31,7 +31,7 @@ impl Workspace {
             plant(defect, &copy.join("src").join(defect.file));
         }
         let library = copy.join("src/lib.rs");
-        // What is planted is not made to please.
+        // Planted code may cause warnings.
         let with_switch =
             "#![allow(warnings)]\n".to_owned() + &fs::read_to_string(&library).unwrap() + &switch();
         fs::write(library, with_switch).unwrap();
@@ -40,11 +40,11 @@ impl Workspace {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
             .args(["build", "--quiet", "--locked", "--package", "lab", "--bin", "lab"])
-            // Cargo would take what is planted for the project's own, if it were not built otherwise.
+            // Different build settings keep Cargo from mixing these artifacts with the project's own.
             .args(["--config", "profile.dev.package.perseus-forwarder.opt-level=1"])
             .args(["--config", "profile.dev.package.lab.opt-level=1"])
             .env("CARGO_TARGET_DIR", &target)
-            // What the project's dependencies were compiled to is there already.
+            // Reuses the compiled dependencies of the project.
             .env("CARGO_BUILD_BUILD_DIR", project.join("target"))
             .current_dir(&copy)
             .status();
@@ -62,11 +62,11 @@ impl Workspace {
     }
 }
 
-/// Puts a defect beside the code that is right.
+/// Puts a defect beside the correct code.
 fn plant(Defect { name, good, bad, .. }: &Defect, file: &Path) {
     let source = fs::read_to_string(file).unwrap();
     let (code, tests) = source.split_once("#[cfg(test)]").unwrap_or((&source, ""));
-    // However rustfmt has broken the lines.
+    // Ignores line breaks by rustfmt.
     let words: Vec<_> = good.split_whitespace().collect();
     let found = find(code, &words);
     assert_eq!(found.len(), 1, "{name}: its place is in {} {} times", file.display(), found.len());

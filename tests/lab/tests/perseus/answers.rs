@@ -1,4 +1,4 @@
-//! What the stand-in answers, commits and keeps of a request.
+//! What the stand-in answers, commits and records.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Every breach of the contract is found, and nothing else.
+//! The stand-in finds every breach of the contract, and nothing else.
 
 use lab::perseus::{Perseus, Reply};
 use reqwest::RequestBuilder;

@@ -8,7 +8,7 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-/// A client that gets by without TLS, whatever the rest of the workspace has switched on in reqwest.
+/// A client without TLS. In the workspace, reqwest may have its TLS feature on.
 pub(crate) fn builder() -> ClientBuilder {
     // The second test of a process finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();

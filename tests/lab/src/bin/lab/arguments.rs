@@ -16,7 +16,7 @@ Examples:
                                              a Perseus that is slow and fails one request in five
   lab --set BATCH_MAX_RECORDS=10 --set MAX_IN_FLIGHT=2
                                              the function configured differently
-  lab --fail 503 --timeout 5s                an outage, and what is back before the deadline
+  lab --fail 503 --timeout 5s                an outage: the answer comes before the deadline
   lab run --scenario flaky                   messages through a queue, environments as processes, on the wall clock
   lab simulate --scenario day --seed 7       a day of traffic on a paused clock, the same for the same seed
   lab simulate --scenario day --report day.html

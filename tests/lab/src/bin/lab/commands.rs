@@ -16,13 +16,13 @@ pub(crate) enum Command {
     Run(Run),
     /// Simulate the same on a paused clock: a day in seconds, the same for the same seed
     Simulate(Simulate),
-    /// Simulate many seeds of every scenario, and print what they add up to as a table
+    /// Simulate many seeds of every scenario, and print a table of the totals
     Soak(Soak),
-    /// Simulate bad days at Perseus, and print what they cost as tables
+    /// Simulate outages, poison and too little capacity, and print what they cost as tables
     Evidence(crate::evidence::Evidence),
     /// Serve the stand-in for Perseus alone, for a function that is started by other means
     ///
-    /// It accepts everything, and tells what it received. Ctrl-C ends it.
+    /// It accepts everything and prints what it received. Ctrl-C ends it.
     Perseus(Perseus),
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Simulate {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunOptions {
-    /// What everything is drawn from [default: a fresh one, printed]
+    /// The seed of every random choice [default: a random one, printed]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
@@ -69,7 +69,7 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write the report as one page to look at, charts included
+    /// Write the report as an HTML page with charts
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 
@@ -119,7 +119,7 @@ pub(crate) struct OptionArguments {
 }
 
 impl RunOptions {
-    /// The seed given, or one that nobody has chosen.
+    /// The given seed, or a random one.
     pub(crate) fn seed(&self) -> u64 {
         self.seed.unwrap_or_else(|| fastrand::u32(..).into())
     }
@@ -148,5 +148,5 @@ fn factor(text: &str) -> Result<f64, String> {
 
 fn scenarios() -> String {
     let names: Vec<&str> = Scenario::ALL.iter().map(|scenario| scenario.name()).collect();
-    format!("What Perseus and the queue are like: {}", names.join(", "))
+    format!("What Perseus, Lambda and the queue do: {}", names.join(", "))
 }

@@ -1,4 +1,4 @@
-//! What is sent: event files, or a generated event.
+//! The events to send: files, or a generated one.
 
 use std::path::{Path, PathBuf};
 
@@ -20,9 +20,9 @@ pub(crate) struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
     pub(crate) id: String,
-    /// Its message group, where that stands for an order: on a FIFO queue.
+    /// Its message group, on a FIFO queue.
     pub(crate) group: Option<String>,
-    /// As Perseus is to get it: as a JSON value when it is one, otherwise as a string.
+    /// As Perseus must receive it: a JSON value if the text is one, otherwise a string.
     pub(crate) body: Value,
 }
 

@@ -6,13 +6,13 @@ use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use lab::evidence::{capacity, kinds, outages, poison, slow};
 
-/// How the bad days are to be.
+/// What to measure.
 #[derive(Args, Debug)]
 pub(crate) struct Evidence {
-    /// Which bad day
+    /// What to simulate
     #[arg(value_enum, default_value_t = Day::Outage)]
     day: Day,
-    /// Outages: how long each takes, in minutes [default: 5,60,360; kinds: 5]
+    /// Outages: how long each lasts, in minutes [default: 5,60,360; kinds: 5]
     #[arg(long, value_delimiter = ',')]
     minutes: Vec<u32>,
     /// Outages and kinds: messages a second
@@ -31,19 +31,19 @@ pub(crate) struct Evidence {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Day {
-    /// Perseus takes nothing at all, and says 503, for each of some times
+    /// Perseus answers 503 to everything, for each of several lengths
     Outage,
-    /// Perseus takes nothing at all, in each of the ways in which it can
+    /// Perseus accepts nothing, for every kind of outage
     Kinds,
-    /// Perseus takes longer than the function has
+    /// Perseus is so slow that part of each event does not fit before the cutoff
     Slow,
-    /// One message in a thousand is never taken
+    /// One message in a thousand is never accepted
     Poison,
-    /// Environments that cannot see each other ask for more than Perseus can take
+    /// Environments that cannot see each other share a Perseus of limited capacity
     Capacity,
 }
 
-/// Simulates a bad day and prints what it costs.
+/// Simulates a case and prints what it costs.
 pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
     let table = match evidence.day {
         Day::Outage => outages(&lengths(&evidence.minutes, &[5, 60, 360]), evidence.rate)?,
@@ -57,7 +57,7 @@ pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// These minutes in milliseconds, or the usual ones if there are none.
+/// These minutes in milliseconds, or the default ones if there are none.
 fn lengths(minutes: &[u32], usual: &[u32]) -> Vec<u32> {
     let minutes = if minutes.is_empty() { usual } else { minutes };
     minutes.iter().map(|minutes| minutes * 60_000).collect()

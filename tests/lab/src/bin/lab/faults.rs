@@ -1,4 +1,4 @@
-//! Which answers of Perseus fail.
+//! The `--fail` option: which answers of Perseus fail.
 
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! Quantities as people read them.
+//! Readable quantities.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_read_well() {
+    fn figures_are_readable() {
         assert_eq!(
             [size(7), size(9_999), size(20_480), size(2_097_152)],
             ["7 B", "9999 B", "20.0 KiB", "2.00 MiB"]

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use lab::{drive::Progress, function, live};
+use lab::{function, live, run::Progress};
 use tokio::sync::watch;
 
 use crate::{SIGNALLED, commands::Run, interrupted, summary, verdict};
@@ -11,7 +11,7 @@ use crate::{SIGNALLED, commands::Run, interrupted, summary, verdict};
 const STYLE: &str = "{bar:30} {elapsed} {msg}";
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs a scenario for real, with a progress line, and tells of it.
+/// Runs a scenario on the wall clock with a progress line, and prints its result.
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     let binary = function::locate(arguments.function.clone(), arguments.release).await?;
     let seed = arguments.run.seed();
@@ -23,7 +23,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
     let outcome = tokio::select! {
         outcome = run => outcome?,
         () = show(&bar, watched) => unreachable!("the progress line has no end of its own"),
-        // Whichever loses is dropped, and with the run its environments, which kills their processes.
+        // The loser is dropped. Dropping the run kills the processes of its environments.
         signal = second_signal(&bar, stop) => return Ok(ExitCode::from(SIGNALLED + signal)),
     };
     bar.finish_and_clear();

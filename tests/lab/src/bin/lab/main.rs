@@ -47,14 +47,14 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::R
 }
 
 async fn session(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    // Whichever loses is dropped, and with the session its environment, which kills the function.
+    // The loser is dropped. Dropping the session kills the function.
     tokio::select! {
         outcome = session::run(arguments) => outcome.map(verdict),
         signal = interrupted() => Ok(ExitCode::from(SIGNALLED + signal)),
     }
 }
 
-/// The exit status of work that was done, and went well or not.
+/// The exit status of a finished command.
 fn verdict(is_clean: bool) -> ExitCode {
     if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::Message;
 
-/// What was committed before a message that was ahead of it in its group, in words.
+/// Messages committed before an earlier message of their group, in words.
 pub(crate) fn overtaken(messages: &[Message], committed: &[String]) -> Vec<String> {
     let mut first_commit = BTreeMap::new();
-    for (place, id) in committed.iter().enumerate() {
-        first_commit.entry(id.as_str()).or_insert(place);
+    for (index, id) in committed.iter().enumerate() {
+        first_commit.entry(id.as_str()).or_insert(index);
     }
     let mut last_of_group: BTreeMap<&str, (usize, &Message)> = BTreeMap::new();
     let mut findings = Vec::new();
     for (group, message) in grouped(messages) {
-        let Some(&place) = first_commit.get(message.id.as_str()) else {
+        let Some(&index) = first_commit.get(message.id.as_str()) else {
             continue;
         };
-        match last_of_group.insert(group, (place, message)) {
-            Some((earlier, before)) if earlier > place => findings.push(format!(
+        match last_of_group.insert(group, (index, message)) {
+            Some((earlier, before)) if earlier > index => findings.push(format!(
                 "{} was committed before {}, which is ahead of it in {group}",
                 message.id, before.id
             )),
@@ -27,7 +27,7 @@ pub(crate) fn overtaken(messages: &[Message], committed: &[String]) -> Vec<Strin
     findings
 }
 
-/// What left the queue after a message of its group that did not, in words.
+/// Messages that left the queue although an earlier message of their group did not, in words.
 pub(crate) fn unreported(messages: &[Message], reported: &BTreeSet<&str>) -> Vec<String> {
     let mut failed_groups = BTreeSet::new();
     let mut findings = Vec::new();

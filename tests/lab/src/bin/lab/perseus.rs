@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 
 use crate::{commands, interrupted, verdict};
 
-/// Serves until it is interrupted; telling whether every request kept to the contract.
+/// Serves until it is interrupted. The exit status says whether every request kept the contract.
 pub(crate) async fn run(arguments: &commands::Perseus) -> anyhow::Result<ExitCode> {
     let (told, mut requests) = mpsc::unbounded_channel();
     let answer = move |request: &Received| {
-        // Nobody listens any more once it ends.
+        // It fails only when the command ends.
         let _ = told.send(line(request));
         Reply::ok()
     };

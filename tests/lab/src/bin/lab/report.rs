@@ -1,4 +1,4 @@
-//! What people see.
+//! The output for people.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ const MOST_IDS: usize = 4;
 const MOST_VIOLATIONS: usize = 5;
 const MOST_LAST_LINES: usize = 5;
 
-/// Tells of one event after the other, and adds them up.
+/// Prints the result of each event, and the totals.
 pub(crate) struct Report {
     out: AutoStream<io::Stdout>,
     verbose: bool,
@@ -191,7 +191,7 @@ impl Report {
             writeln!(self.out, "  {} {reason}", "no answer in time:".red().bold())?;
         }
         match &invocation.answer {
-            // With its last lines shown, a crash needs no second run to be understood.
+            // The last lines usually explain a crash.
             Answer::Crashed { logs } => self.logs(&logs[logs.len().saturating_sub(MOST_LAST_LINES)..]),
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! The session: start both ends, send every event, tell what came of it.
+//! The session: start both ends, send every event, print the results.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::{
     verdict::{Run, Verdict},
 };
 
-/// Runs what the command line asks for; whether everything went as agreed.
+/// Runs what the command line asks for. Returns whether the run is clean.
 pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let events = event::load(arguments)?;
     let mut faults = Faults::new(arguments.faults.clone(), arguments.seed)?;

@@ -7,16 +7,12 @@ use std::{
 };
 
 use anyhow::Context;
-use lab::{
-    page,
-    report::{Report, Totals},
-    simulation::Outcome,
-};
+use lab::report::{Outcome, Report, Totals, page};
 use owo_colors::OwoColorize;
 
 use crate::commands::RunOptions;
 
-/// Tells of a run, and writes its report where it is wanted; whether the run is clean.
+/// Prints the result of a run and writes its report. Returns whether the run is clean.
 pub(crate) fn tell(outcome: &Outcome, options: &RunOptions) -> anyhow::Result<bool> {
     let report = &outcome.report;
     let mut out = anstream::stdout().lock();
@@ -65,7 +61,7 @@ fn totals(out: &mut impl Write, totals: &Totals) -> io::Result<()> {
         (
             "invocations",
             count(totals.invocations),
-            format!("in {} environments, {} of them let die", totals.environments, totals.sabotaged),
+            format!("in {} environments, {} ended by injected faults", totals.environments, totals.sabotaged),
         ),
         ("received", count(totals.received), format!("{} left in the queue", totals.reported)),
         ("requests", count(totals.requests), by_end(&totals.requests_by_end)),

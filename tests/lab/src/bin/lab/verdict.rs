@@ -1,4 +1,4 @@
-//! What became of an event's messages, and what went wrong.
+//! The result of one event: what happened to its messages, and what went wrong.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,7 +20,7 @@ pub(crate) struct Run {
     pub(crate) seen: Excerpt,
 }
 
-/// What became of the messages of one run.
+/// What happened to the messages of one event.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Verdict {
     pub(crate) acknowledged: usize,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_lambda_would_trip_over_are_violations() {
+    fn ids_that_fail_the_batch_on_lambda_are_violations() {
         let verdict = Verdict::of(&event(&["a"]), &run(failed(&["a", "a", "", "x"]), &[]));
         assert_eq!(verdict.violations.len(), 3);
     }

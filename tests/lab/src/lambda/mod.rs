@@ -1,0 +1,7 @@
+//! AWS Lambda: the execution environments, the event source mapping, and the function that runs in them.
+
+pub mod environment;
+pub(crate) mod fleet;
+pub mod function;
+pub(crate) mod mapping;
+pub(crate) mod trace;

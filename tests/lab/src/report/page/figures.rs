@@ -1,0 +1,87 @@
+//! The figures of the whole run, side by side.
+
+use maud::{Markup, html};
+
+use super::palette::Role;
+use crate::{
+    report::{
+        Totals,
+        units::{count, counted, time},
+    },
+    run::invariants::Causes,
+};
+
+struct Figure {
+    name: &'static str,
+    value: String,
+    note: String,
+    /// The role of its colour, if it means something good or bad.
+    role: Option<Role>,
+}
+
+/// Renders the figures.
+pub(super) fn grid(totals: &Totals) -> Markup {
+    html! {
+        dl.figures {
+            @for figure in messages(totals).into_iter().chain(work(totals)) {
+                div {
+                    dt { (figure.name) }
+                    dd {
+                        b class=[figure.role.map(Role::name)] { (figure.value) }
+                        @if !figure.note.is_empty() { span { (figure.note) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn figure(name: &'static str, value: String, note: impl Into<String>, role: Option<Role>) -> Figure {
+    Figure { name, value, note: note.into(), role }
+}
+
+fn messages(totals: &Totals) -> [Figure; 5] {
+    let Totals { messages, delivered, lost, dead_letters, healthy_dead_letters, left, .. } = *totals;
+    let Causes { redelivered, reply_lost, cut_off, other } = totals.duplicates;
+    let bad = |number: u64| (number > 0).then_some(Role::Failure);
+    let sent = format!("of {} sent", count(messages));
+    let healthy = format!("{} of them not poison", count(healthy_dead_letters));
+    let causes = format!(
+        "{} reply lost, {} cut off, {} redelivered, {} other",
+        count(reply_lost),
+        count(cut_off),
+        count(redelivered),
+        count(other)
+    );
+    [
+        figure("Delivered", count(delivered), sent, Some(Role::Delivered)),
+        figure("Lost", count(lost), "deleted and not committed", bad(lost)),
+        figure("Dead letters", count(dead_letters), healthy, bad(dead_letters)),
+        figure("Still in the queue", count(left), "when the run ended", None),
+        figure("Duplicates", count(redelivered + reply_lost + cut_off + other), causes, None),
+    ]
+}
+
+fn work(totals: &Totals) -> [Figure; 5] {
+    let known = |age: Option<f64>| age.map_or_else(|| "none".to_owned(), time);
+    let retries: u64 = totals.retries_by_end.values().copied().map(u64::from).sum();
+    let at_once = format!("at most {} at once", totals.requests_at_once);
+    let invoked = format!(
+        "in {}, {} ended by injected faults; {} messages received, {} left in the queue",
+        counted(totals.environments, "environment"),
+        count(totals.sabotaged),
+        count(totals.received),
+        count(totals.reported)
+    );
+    let [half, most, nearly_all] = [totals.age_p50_ms, totals.age_p95_ms, totals.age_p99_ms].map(known);
+    let younger = format!("half were younger; 95\u{a0}%: {most}; 99\u{a0}%: {nearly_all}");
+    let headroom = known(totals.worst_headroom_ms.map(f64::from));
+    let too_late = (totals.worst_headroom_ms == Some(0)).then_some(Role::Failure);
+    [
+        figure("Requests", count(totals.requests), at_once, None),
+        figure("Retries", count(retries), "attempts after a first", (retries > 0).then_some(Role::Retries)),
+        figure("Invocations", count(totals.invocations), invoked, None),
+        figure("Age at delivery", half, younger, None),
+        figure("Worst headroom", headroom, "left before a deadline", too_late),
+    ]
+}

@@ -1,0 +1,146 @@
+//! What a page must be.
+
+use super::*;
+use crate::{
+    report::Setting,
+    scenario::{Options, Scenario},
+    simulation::simulate,
+};
+
+const HOSTILE: &str = "<script>alert(\"1\")</script>&'";
+const ESCAPED: &str = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;";
+
+fn report() -> Report {
+    let options = Options { messages: Some(200), ..Options::default() };
+    simulate(Scenario::Flaky, 1, &options).expect("the function starts").report
+}
+
+/// The report of a run that lost messages. No seed should produce one.
+fn broken() -> Report {
+    let mut report = report();
+    report.totals.lost = 3;
+    report.invariants[0].holds = false;
+    report.invariants[0].breaches = vec!["message 7 was deleted and never committed".to_owned()];
+    report
+}
+
+#[test]
+fn every_text_is_escaped() {
+    let mut report = broken();
+    report.replay = format!("replay {HOSTILE}");
+    report.configuration.push(Setting {
+        part: HOSTILE,
+        name: format!("name {HOSTILE}"),
+        value: format!("value {HOSTILE}"),
+    });
+    report.invariants[0].evidence = format!("evidence {HOSTILE}");
+    report.invariants[0].breaches = vec![format!("breach {HOSTILE}")];
+    // Both are also names of lines in charts.
+    report.totals.requests_by_end.insert(format!("end {HOSTILE}"), 1);
+    report.totals.retries_by_end.insert(format!("retry {HOSTILE}"), 1_000_000);
+    let page = render(&report);
+    assert!(!page.contains("<script"));
+    for told in ["replay", "name", "value", "evidence", "breach", "end", "retry"] {
+        assert!(page.contains(&format!("{told} {ESCAPED}")), "{told}");
+    }
+}
+
+#[test]
+fn nothing_is_loaded_and_nothing_runs() {
+    // A namespace is a name that no browser loads.
+    let page = render(&report()).replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    for reference in ["http://", "https://", "src=", "href=", "<script", "<link", "url(", "@import", "onload"]
+    {
+        assert!(!page.contains(reference), "{reference}");
+    }
+}
+
+#[test]
+fn every_invariant_is_named_with_its_evidence() {
+    let report = report();
+    let page = render(&report);
+    for invariant in &report.invariants {
+        for text in [invariant.name, invariant.promise, &invariant.evidence] {
+            assert!(page.contains(text), "{text}");
+        }
+    }
+    assert_eq!(page.matches(">holds<").count(), report.invariants.len());
+}
+
+#[test]
+fn every_setting_is_shown() {
+    let report = report();
+    let page = render(&report);
+    for Setting { part, name, value } in &report.configuration {
+        assert!(page.contains(part) && page.contains(name) && page.contains(value), "{part} {name}");
+    }
+}
+
+#[test]
+fn a_clean_run_says_so() {
+    let report = report();
+    let page = render(&report);
+    assert!(report.is_clean() && page.contains(">Nothing lost<") && !page.contains(">broken<"));
+    assert!(page.contains(&report.replay));
+}
+
+#[test]
+fn a_lost_message_is_the_headline() {
+    let page = render(&broken());
+    assert!(
+        page.contains("<h1 class=\"failure\">3\u{a0}messages lost</h1>") && !page.contains("Nothing lost")
+    );
+    assert!(page.contains(">broken<") && page.contains("message 7 was deleted and never committed"));
+}
+
+#[test]
+fn a_broken_invariant_is_the_headline_when_nothing_is_lost() {
+    let mut report = broken();
+    report.totals.lost = 0;
+    let page = render(&report);
+    assert!(page.contains("<h1 class=\"failure\">Broken: deleted is committed</h1>"));
+}
+
+#[test]
+fn every_chart_has_a_description_in_words() {
+    let page = render(&report());
+    for title in [
+        "Queue depth",
+        "Deliveries",
+        "Age at delivery",
+        "Requests in flight",
+        "Requests",
+        "Retries",
+        "Headroom",
+        "Duplicates",
+        "Dead letters",
+    ] {
+        assert!(page.contains(&format!("<h3>{title}</h3>")), "{title}");
+    }
+    assert_eq!(page.matches("role=\"img\"").count(), 9);
+    assert_eq!(page.matches("<desc ").count(), 9);
+}
+
+#[test]
+fn the_same_report_is_the_same_page() {
+    let report = report();
+    assert_eq!(render(&report), render(&report));
+}
+
+#[test]
+fn a_run_without_intervals_has_a_page() {
+    let mut report = report();
+    report.series.points.clear();
+    assert!(render(&report).ends_with("</html>"));
+}
+
+#[test]
+fn a_day_with_an_interval_for_every_second_stays_small() {
+    let mut report = report();
+    let points = report.series.points.iter().cycle().take(86_400).cloned().enumerate();
+    let points = points.map(|(number, point)| crate::run::Point { at_s: number as f64 + 1.0, ..point });
+    report.series.points = points.collect();
+    report.series.interval_s = 1.0;
+    let size = render(&report).len();
+    assert!(size < 1_500_000, "{size} bytes");
+}

@@ -1,0 +1,71 @@
+//! Why messages were committed more than once.
+
+use serde::Serialize;
+
+use crate::{
+    clock::Ms,
+    run::history::{End, History},
+    simulated_perseus::{ClientView, Exchange, Repeat},
+};
+
+/// Why a message was committed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The queue delivered it although it was deleted or in flight.
+    Redelivered,
+    /// The reply to the first commit was lost, or did not say what was committed.
+    ReplyLost,
+    /// The function stopped waiting for the reply (a time-out, the cutoff), or its environment died.
+    CutOff,
+    /// None of these: the function knew of the commit and sent it again.
+    Other,
+}
+
+/// How many messages were committed again, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Causes {
+    /// See [`Cause::Redelivered`].
+    pub redelivered: u64,
+    /// See [`Cause::ReplyLost`].
+    pub reply_lost: u64,
+    /// See [`Cause::CutOff`].
+    pub cut_off: u64,
+    /// See [`Cause::Other`].
+    pub other: u64,
+}
+
+/// Counts the repeated commits of a run by cause.
+pub fn causes(history: &History) -> Causes {
+    let mut causes = Causes::default();
+    for repeat in &history.repeats {
+        *match cause(history, repeat) {
+            Cause::Redelivered => &mut causes.redelivered,
+            Cause::ReplyLost => &mut causes.reply_lost,
+            Cause::CutOff => &mut causes.cut_off,
+            Cause::Other => &mut causes.other,
+        } += 1;
+    }
+    causes
+}
+
+/// Why a message was committed again: what kept the function from knowing of the earlier commit.
+pub fn cause(history: &History, repeat: &Repeat) -> Cause {
+    let earlier = history.exchanges[repeat.exchanges.0 as usize];
+    match earlier.client_view {
+        ClientView::Uninformed => Cause::ReplyLost,
+        ClientView::HungUp | ClientView::Waiting => Cause::CutOff,
+        ClientView::Informed if was_cut_off(history, &earlier) => Cause::CutOff,
+        ClientView::Informed if history.messages[repeat.message as usize].redelivered => Cause::Redelivered,
+        ClientView::Informed => Cause::Other,
+    }
+}
+
+/// Whether the reply may have come too late, or to an environment that died before it answered.
+fn was_cut_off(history: &History, exchange: &Exchange) -> bool {
+    let rules = history.rules;
+    let took: Ms = exchange.ended - exchange.arrived;
+    let Some(invocation) = history.invocations.get(exchange.invocation as usize) else { return false };
+    let cutoff = invocation.started + rules.timeout.saturating_sub(rules.reserve);
+    let has_died = matches!(invocation.end, End::Crashed | End::Stalled | End::TimedOut);
+    has_died || took + rules.slack >= rules.request_timeout || exchange.ended + rules.slack >= cutoff
+}

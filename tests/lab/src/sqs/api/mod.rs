@@ -1,0 +1,165 @@
+//! SQS' API in front of the model queue: the calls that the function makes. It checks them strictly and injects faults.
+//!
+//! It does not own the queue: it sends each call to the run's loop and waits for the result.
+
+mod call;
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    sync::Arc,
+};
+
+use axum::{
+    Extension, Router,
+    body::Bytes,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header, request::Parts};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use self::call::Entry;
+use self::call::{Action, Call};
+use crate::{
+    clock::span,
+    faults::{CallOutcome, SqsFaults},
+    seeded_rng::SeededRng,
+    server::{ConnectionHandle, Cut, Server},
+    sqs::queue::Refusal,
+};
+
+/// The server.
+#[derive(Debug)]
+pub(crate) struct SqsApi {
+    server: Server,
+}
+
+/// What the API asks of the run's loop.
+#[derive(Debug)]
+pub(crate) enum SqsRequest {
+    /// Do what the entries of a call say, and send the result of each.
+    Apply(Vec<Entry>, oneshot::Sender<Vec<Result<(), Refusal>>>),
+    /// Note that a call breaks the API, in words.
+    Violation(String),
+}
+
+/// What the connections share.
+#[derive(Debug)]
+struct Shared {
+    seeded: SeededRng,
+    faults: SqsFaults,
+    sqs_requests: mpsc::UnboundedSender<SqsRequest>,
+}
+
+impl SqsApi {
+    /// Starts on a free port. The receiver gets every call.
+    pub(crate) async fn start(
+        seeded: SeededRng,
+        faults: SqsFaults,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<SqsRequest>)> {
+        let (sqs_requests, asked) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared { seeded, faults, sqs_requests });
+        let routes = Router::new().fallback(serve).with_state(shared);
+        Ok((Self { server: Server::start(routes).await? }, asked))
+    }
+
+    /// What to set `AWS_ENDPOINT_URL_SQS` to.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+}
+
+impl Shared {
+    fn ask(&self, request: SqsRequest) {
+        // It fails only when the run is over.
+        let _ = self.sqs_requests.send(request);
+    }
+
+    /// Does the first `asked` entries of a call, and fails the others as retryable.
+    async fn answer(&self, mut call: Call, asked: usize) -> Response {
+        let (sender, answer) = oneshot::channel();
+        call.entries.truncate(asked);
+        let (action, ids) = (call.action, call.ids);
+        self.ask(SqsRequest::Apply(call.entries, sender));
+        match answer.await {
+            Ok(outcomes) => reply(action, &ids, &outcomes),
+            Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        }
+    }
+
+    /// Draws the outcome of a call. Its name is its body.
+    fn outcome(&self, body: &Bytes) -> CallOutcome {
+        let mut digest = DefaultHasher::new();
+        body.hash(&mut digest);
+        self.faults.outcome(&mut self.seeded.fork(digest.finish()).rng())
+    }
+}
+
+async fn serve(
+    State(shared): State<Arc<Shared>>,
+    Extension(handle): Extension<ConnectionHandle>,
+    request: Request,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let call = match Call::read(&head, &body) {
+        Ok(call) => call,
+        Err(what) => return refuse(&shared, &head, &what),
+    };
+    let entries = call.entries.len();
+    match shared.outcome(&body) {
+        CallOutcome::Well => shared.answer(call, entries).await,
+        CallOutcome::Slow(delay) => {
+            tokio::time::sleep(span(delay)).await;
+            shared.answer(call, entries).await
+        }
+        CallOutcome::Down => error(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        CallOutcome::Silent => std::future::pending().await,
+        CallOutcome::Deaf => {
+            shared.answer(call, entries).await;
+            handle.cut(Cut::Reset);
+            std::future::pending().await
+        }
+        CallOutcome::Partial => shared.answer(call, entries / 2).await,
+        // A proxy's page, or the reply to another call: nothing is done.
+        CallOutcome::Absurd(false) => (StatusCode::OK, "<html>Welcome</html>").into_response(),
+        CallOutcome::Absurd(true) => json_reply(StatusCode::OK, &json!({"Successful": [{"Id": "stranger"}]})),
+    }
+}
+
+fn refuse(shared: &Shared, head: &Parts, what: &str) -> Response {
+    shared.ask(SqsRequest::Violation(format!("{} {} to SQS: {what}", head.method, head.uri.path())));
+    error(StatusCode::BAD_REQUEST, "InvalidParameterValue")
+}
+
+fn error(status: StatusCode, kind: &str) -> Response {
+    json_reply(status, &json!({"__type": format!("com.amazonaws.sqs#{kind}"), "message": "no"}))
+}
+
+fn reply(action: Action, ids: &[String], outcomes: &[Result<(), Refusal>]) -> Response {
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (id, outcome) in ids.iter().zip(outcomes) {
+        match outcome {
+            Ok(()) if action == Action::SendMessageBatch => {
+                successful.push(json!({"Id": id, "MessageId": format!("new-{id}"), "MD5OfMessageBody": ""}));
+            }
+            Ok(()) => successful.push(json!({"Id": id})),
+            Err(refusal) => failed.push(failure(id, refusal.code(), true, &refusal.to_string())),
+        }
+    }
+    let unasked = ids.iter().skip(outcomes.len());
+    failed.extend(unasked.map(|id| failure(id, "InternalError", false, "not now")));
+    json_reply(StatusCode::OK, &json!({"Successful": successful, "Failed": failed}))
+}
+
+fn failure(id: &str, code: &str, sender_fault: bool, message: &str) -> Value {
+    json!({"Id": id, "Code": code, "SenderFault": sender_fault, "Message": message})
+}
+
+fn json_reply(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], body.to_string()).into_response()
+}
