@@ -25,8 +25,8 @@ pub(super) fn requests_after_streak(
 ) -> HashMap<u32, u32> {
     let mut events: Vec<(Ms, bool, usize)> = Vec::with_capacity(2 * history.exchanges.len());
     for (index, exchange) in history.exchanges.iter().enumerate() {
-        events.push((exchange.arrived, false, index));
-        events.push((exchange.ended, true, index));
+        events.push((exchange.arrived, true, index));
+        events.push((exchange.ended, false, index));
     }
     // In the same millisecond a reply comes first: the requests that arrive then were sent because of it.
     events.sort_unstable();
