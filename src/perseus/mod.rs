@@ -3,7 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod client;
 pub(crate) mod hint;
-pub(crate) mod redact;
+pub mod redact;
 pub mod reply;
 pub mod retry_after;
 pub(crate) mod status;

@@ -4,15 +4,15 @@
 //! search for it again, and on a FIFO queue it blocks its group. With this, it causes those requests once. The record
 //! counts as done only after SQS has confirmed the message, because Lambda deletes records that are done.
 //!
-//! **The message.** The body is unchanged. Five attributes say why the record was rejected: [`STATUS`], [`REASON`],
-//! [`RECEIVE_COUNT`], [`SOURCE_QUEUE`], [`MESSAGE_ID`]. SQS allows ten attributes, and these five come first. The record's
+//! **The message.** The body is unchanged. Five attributes say why the record was rejected: `STATUS`, `REASON`,
+//! `RECEIVE_COUNT`, `SOURCE_QUEUE`, `MESSAGE_ID`. SQS allows ten attributes, and these five come first. The record's
 //! own attributes follow in order of their names while there is room. If the body leaves no room for the five within SQS'
 //! limit of 1 MiB, the record is not sent: the source queue's redrive policy then moves it unchanged.
 //!
 //! **FIFO.** On a FIFO target the message keeps its group, and its message id is the deduplication id. So a message whose
 //! confirmation was lost is not doubled when it is sent again within SQS' deduplication window of five minutes. The
 //! records behind it in its group were withheld in this invocation and come back. Only the first failed record of a group
-//! is sent: see [`Ledger::dead_letters`].
+//! is sent: see `Ledger::dead_letters`.
 
 use std::{
     borrow::Cow,

@@ -2,7 +2,7 @@
 
 pub mod action;
 pub(crate) mod client;
-pub(crate) mod dead_letter;
+pub mod dead_letter;
 pub(crate) mod queue;
 pub mod reply;
 pub(crate) mod sigv4;
