@@ -8,7 +8,7 @@ use crate::run::history::{History, MessageHistory, ReplyKind};
 /// After this many refusals in a row the records are no longer blamed.
 const NOTICED: u32 = 50;
 
-/// After [`NOTICED`] refusals in a row an environment only probes. It sends no more good messages to the dead-letter
+/// After `NOTICED` refusals in a row an environment only probes. It sends no more good messages to the dead-letter
 /// queue than these refusals cost.
 pub fn refusals_noticed(history: &History) -> Finding {
     let probes = requests_after_streak(history, ReplyKind::Refused, NOTICED, 0);
