@@ -106,7 +106,7 @@ impl<'a> Ledger<'a> {
         self.note(slot, Outcome::Errored);
     }
 
-    /// Notes that Perseus has a record. Only this and [`dead_letter`](Self::dead_letter) take a record out of the answer.
+    /// Notes that Perseus has a record. Only this and `dead_letter` take a record out of the answer.
     pub fn acknowledge(&self, slot: usize) {
         self.note(slot, Outcome::Acknowledged);
     }
