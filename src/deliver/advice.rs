@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use reqwest::header::HeaderValue;
-use tracing::error;
 
 use crate::{
     deliver::{answer::HTML_PAGE, context::DeliveryContext, outstanding::Outstanding},
     perseus::{client::Reply, reply::WITHOUT_FAILURES, status::Misconfigured},
+    telemetry::messages::{self, log_line},
     value::format::Ack,
 };
 
@@ -15,12 +15,12 @@ impl DeliveryContext<'_> {
     /// The set-up is wrong: ends all sending in this invocation.
     pub(super) fn stop_misconfigured(&self, misconfigured: Misconfigured, said: &str) {
         if self.stop.set("the set-up is wrong") {
-            error!(
+            log_line!(
+                messages::SET_UP_WRONG,
                 requestId = self.request_id,
                 status = misconfigured.status(),
                 reply = said,
-                lookAt = misconfigured.look_at(&self.config.credentials()),
-                "Perseus does not take what this set-up sends; nothing more is sent in this invocation"
+                lookAt = misconfigured.look_at(&self.config.credentials())
             );
         }
     }
@@ -35,12 +35,12 @@ impl DeliveryContext<'_> {
             _ => return,
         };
         if !self.advice.not_perseus.swap(true, Relaxed) {
-            error!(
+            log_line!(
+                messages::NOT_PERSEUS,
                 requestId = self.request_id,
                 status,
                 reason = what,
-                lookAt = look_at,
-                "a reply that is not Perseus': nothing in it counts as acknowledged"
+                lookAt = look_at
             );
         }
     }
@@ -57,12 +57,12 @@ impl DeliveryContext<'_> {
             }
         };
         if !self.advice.refuses_all.swap(true, Relaxed) {
-            error!(
+            log_line!(
+                messages::REFUSES_EVERYTHING,
                 requestId = self.request_id,
                 status,
                 reason,
-                lookAt = look_at,
-                "Perseus refuses everything: no record is rejected, and one batch is tried in each invocation"
+                lookAt = look_at
             );
         }
     }

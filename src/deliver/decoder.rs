@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use tracing::warn;
-
 use crate::{
     decode::{
         event::Event,
         record::{Encoded, Record, Unreadable, encode},
     },
     settle::{ledger::Ledger, rejection::Rejection},
-    telemetry::logs::first_ids,
+    telemetry::{
+        logs::first_ids,
+        messages::{self, log_line},
+    },
     value::format::BatchFormat,
 };
 
@@ -62,13 +63,13 @@ impl Iterator for Decoder<'_> {
 impl Drop for Decoder<'_> {
     fn drop(&mut self) {
         for (unreadable, ids) in &self.unreadable {
-            warn!(
+            log_line!(
+                messages::RECORDS_UNREADABLE,
                 requestId = self.request_id,
                 outcome = "rejected",
                 reason = unreadable.to_string(),
                 records = ids.len(),
-                messageIds = first_ids(ids),
-                "records cannot be read"
+                messageIds = first_ids(ids)
             );
         }
     }

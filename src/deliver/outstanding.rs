@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tracing::warn;
-
 use crate::{
     batch::batcher::{Batch, Member},
     perseus::redact::{excerpt, occurs, tells, without},
     settle::{ledger::Ledger, rejection::Rejection},
-    telemetry::{counters::Counters, logs::first_ids},
+    telemetry::{
+        counters::Counters,
+        logs::first_ids,
+        messages::{self, log_line},
+    },
 };
 
 /// The records of one batch that have no final outcome yet.
@@ -152,14 +154,14 @@ impl<'a> Outstanding<'a> {
         }
         let message_ids = first_ids(&ids(self.ledger, records));
         let request_id = self.request_id;
-        warn!(
+        log_line!(
+            messages::BATCH_FAILED,
             requestId = request_id,
             outcome,
             status,
             reason,
             records = records.len(),
-            messageIds = message_ids,
-            "batch failed"
+            messageIds = message_ids
         );
     }
 }

@@ -9,7 +9,6 @@ use futures_util::{
     stream::{iter, unfold},
 };
 use tokio::{task::yield_now, time::Instant};
-use tracing::error;
 
 use crate::{
     batch::{
@@ -19,6 +18,7 @@ use crate::{
     core_time::AT_A_TIME,
     decode::{event::Event, record::Record},
     deliver::{context::DeliveryContext, decoder::Decoder},
+    telemetry::messages::{self, log_line},
 };
 
 /// Delivers the records of an event until all are settled, or until this is dropped.
@@ -144,7 +144,7 @@ async fn probe(Sequence(mut batches): Sequence, delivery: &DeliveryContext<'_>) 
 /// Keeps a panic within its own delivery. The records of that delivery stay outstanding and are reported.
 async fn contained(delivery: impl Future<Output = ()>, request_id: &str) {
     if AssertUnwindSafe(delivery).catch_unwind().await.is_err() {
-        error!(requestId = request_id, "a delivery panicked; its records are reported");
+        log_line!(messages::A_DELIVERY_PANICKED, requestId = request_id);
     }
 }
 

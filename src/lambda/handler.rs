@@ -10,7 +10,6 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
 use lambda_runtime::Context;
 use tokio::time::timeout_at;
-use tracing::{error, warn};
 
 use crate::{
     config::Config,
@@ -37,6 +36,7 @@ use crate::{
     },
     telemetry::{
         counters::{Counters, Stats, millis},
+        messages::{self, log_line},
         trace::TraceContext,
     },
 };
@@ -96,7 +96,7 @@ impl Handler {
     pub async fn handle(&self, payload: &[u8], context: &Context) -> Result<SqsBatchResponse, EventError> {
         let deadline = self.deadline(context);
         let event = Event::open(payload).await.inspect_err(|refusal| {
-            error!(requestId = context.request_id, reason = refusal.to_string(), "event refused");
+            log_line!(messages::EVENT_REFUSED, requestId = context.request_id, reason = refusal.to_string());
         })?;
         let ledger = self.ledger(&event);
         let delivery = self.delivery_context(&ledger, deadline, context);
@@ -123,7 +123,7 @@ impl Handler {
         let running = AssertUnwindSafe(pipeline::run(event, delivery)).catch_unwind();
         // At the cutoff this drops all requests in flight. The outcomes so far are in the ledger.
         if let Ok(Err(_panic)) = timeout_at(delivery.deadline.cutoff(), running).await {
-            error!(requestId = delivery.request_id, "the delivery panicked; its records are reported");
+            log_line!(messages::THE_DELIVERY_PANICKED, requestId = delivery.request_id);
         }
         if self.refusals.refuses_all() {
             delivery.ledger.reconsider();
@@ -146,7 +146,7 @@ impl Handler {
         };
         // The ledger has only what SQS confirmed, even after a panic.
         if AssertUnwindSafe(calls).catch_unwind().await.is_err() {
-            error!(requestId = delivery.request_id, "a request to SQS panicked; its records are reported");
+            log_line!(messages::SQS_PANICKED, requestId = delivery.request_id);
         }
     }
 
@@ -179,22 +179,22 @@ impl Handler {
 
     fn deadline(&self, context: &Context) -> Deadline {
         if !is_date(context.deadline) && !self.warned_of_duration.swap(true, Relaxed) {
-            warn!(
+            log_line!(
+                messages::DEADLINE_IS_NO_DATE,
                 requestId = context.request_id,
-                deadline = context.deadline,
-                "the deadline is no date; read as milliseconds from now (local tools send that)"
+                deadline = context.deadline
             );
         }
         let deadline = Deadline::new(context.deadline, wall_clock(), self.config.cutoff_reserve);
         // Lambda does not tell the function's time-out, only the time that is left. In the first invocation that is nearly all
         // of it. A later one may have lost time in a freeze.
         if !self.invoked.swap(true, Relaxed) && deadline.has_passed() {
-            error!(
+            log_line!(
+                messages::NO_TIME_TO_SEND,
                 requestId = context.request_id,
                 timeLeftMs = millis(deadline.remaining()),
                 reserveMs = millis(self.config.cutoff_reserve),
-                lookAt = "the function's Timeout and CUTOFF_RESERVE",
-                "no time to send anything: the invocation began with no more than CUTOFF_RESERVE"
+                lookAt = "the function's Timeout and CUTOFF_RESERVE"
             );
         }
         deadline

@@ -3,12 +3,17 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
-use tracing::{Level, debug, enabled, info, warn};
+use tracing::{Level, enabled};
 
 use crate::{
     deliver::{concurrency::limit::ConcurrencyLimit, context::DeliveryContext},
     settle::ledger::{Counts, Outcome},
-    telemetry::{counters::millis, emf::Metrics, logs::first_ids},
+    telemetry::{
+        counters::millis,
+        emf::Metrics,
+        logs::first_ids,
+        messages::{self, log_line},
+    },
 };
 
 /// The ids of all outstanding records.
@@ -22,7 +27,8 @@ pub(super) fn batch_response(outstanding: Vec<&str>) -> SqsBatchResponse {
 pub(super) fn log_outcome(delivery: &DeliveryContext<'_>, counts: &Counts, outstanding: &[&str]) {
     log_unattempted(delivery);
     log_reported(delivery.request_id, outstanding);
-    info!(
+    log_line!(
+        messages::SETTLED,
         requestId = delivery.request_id,
         received = counts.received,
         acknowledged = counts.acknowledged,
@@ -35,21 +41,20 @@ pub(super) fn log_outcome(delivery: &DeliveryContext<'_>, counts: &Counts, outst
         retries = delivery.counters.retries.load(Relaxed),
         splits = delivery.counters.splits.load(Relaxed),
         timeLeftMs = millis(delivery.deadline.remaining()),
-        version = env!("CARGO_PKG_VERSION"),
-        "invocation settled"
+        version = env!("CARGO_PKG_VERSION")
     );
 }
 
 fn log_unattempted(delivery: &DeliveryContext<'_>) {
     let unattempted = delivery.ledger.ids_of(Outcome::Unattempted);
     if !unattempted.is_empty() {
-        warn!(
+        log_line!(
+            messages::RECORDS_NOT_SENT,
             requestId = delivery.request_id,
             outcome = "unattempted",
             reason = why_unattempted(delivery),
             records = unattempted.len(),
-            messageIds = first_ids(&unattempted),
-            "records not sent"
+            messageIds = first_ids(&unattempted)
         );
     }
 }
@@ -80,11 +85,11 @@ fn log_reported(request_id: &str, ids: &[&str]) {
     const IDS_PER_LINE: usize = 500;
     if enabled!(Level::DEBUG) {
         for ids in ids.chunks(IDS_PER_LINE) {
-            debug!(
+            log_line!(
+                messages::RECORDS_REPORTED,
                 requestId = request_id,
                 records = ids.len(),
-                messageIds = ids.join(" "),
-                "records reported"
+                messageIds = ids.join(" ")
             );
         }
     }
@@ -110,6 +115,10 @@ pub(super) fn publish_metrics(
         headroom_ms: millis(delivery.deadline.remaining()),
     };
     if let Err(error) = metrics.publish(stats) {
-        warn!(requestId = delivery.request_id, reason = error.kind().to_string(), "metrics not written");
+        log_line!(
+            messages::METRICS_NOT_WRITTEN,
+            requestId = delivery.request_id,
+            reason = error.kind().to_string()
+        );
     }
 }

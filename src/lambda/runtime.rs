@@ -13,11 +13,11 @@ use lambda_runtime::{Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime, 
 use serde::de::IgnoredAny;
 use tokio::task_local;
 use tower::{Service, layer::layer_fn};
-use tracing::error;
 
 use crate::{
     http::{client_builder, root_cause},
     lambda::handler::Handler,
+    telemetry::messages::{self, log_line},
 };
 
 /// How long the runtime API may take to accept the report that the function does not start. Lambda ends an
@@ -78,7 +78,7 @@ pub async fn report_init_error(runtime_api: &str, error_type: &str, error_messag
             .await
     };
     if let Err(failure) = report.await {
-        error!(reason = root_cause(&failure).to_string(), "Lambda could not be told");
+        log_line!(messages::LAMBDA_NOT_TOLD, reason = root_cause(&failure).to_string());
     }
 }
 

@@ -355,9 +355,11 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_for_records_that_cannot_be_sent_is_explained_in_the_documents() {
+    fn the_reasons_for_records_that_are_not_sent_are_explained_in_the_documents() {
         let page = include_str!("../../docs/log-lines.md");
-        assert!(page.contains(&format!("`{UNSENDABLE}`")));
+        for reason in [UNSENDABLE, LOOP] {
+            assert!(page.contains(&format!("`{reason}`")), "{reason}");
+        }
     }
 
     #[test]
