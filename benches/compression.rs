@@ -13,11 +13,11 @@ use std::{error::Error, hint::black_box, time::Duration};
 use nix::time::{ClockId, clock_gettime};
 use perseus_forwarder::{
     batch::{batcher::Batch, request::Request},
-    core_time::CoreTime,
     decode::event::Event,
     deliver::decoder::Decoder,
     settle::ledger::Ledger,
     value::format::Compression,
+    yield_budget::YieldBudget,
 };
 use tokio::runtime::Builder;
 
@@ -80,7 +80,7 @@ fn requests(batches: &[Batch], compression: Compression) -> Result<(Duration, us
     let tokio = Builder::new_current_thread().build()?;
     let began = cpu()?;
     let bytes = batches.iter().map(|batch| {
-        let request = tokio.block_on(Request::new(batch, &[], FORMAT, compression, &CoreTime::default()));
+        let request = tokio.block_on(Request::new(batch, &[], FORMAT, compression, &YieldBudget::default()));
         black_box(request.body).len()
     });
     let bytes = bytes.sum();

@@ -9,12 +9,12 @@ use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use futures_util::FutureExt;
 use perseus_forwarder::{
     batch::{batcher::Batch, request::Request},
-    core_time::CoreTime,
     decode::{event::Event, record::Record},
     deliver::decoder::Decoder,
     perseus::reply::verdict,
     settle::ledger::Ledger,
     value::format::Compression,
+    yield_budget::YieldBudget,
 };
 
 use self::{
@@ -63,7 +63,7 @@ fn request(bencher: Bencher<'_, '_>, case: Case) {
     let event = parsed(&payload);
     let ledger = Ledger::open(&event);
     let batches = batches(records(&event, &ledger));
-    let core = CoreTime::default();
+    let core = YieldBudget::default();
     bencher.counter(ItemsCount::new(case.records)).bench(|| {
         for batch in &batches {
             let ids = ids(&ledger, batch);

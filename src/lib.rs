@@ -36,7 +36,7 @@
 //!
 //! - [`config`]: every setting, read from the environment once.
 //! - [`deadline`]: when sending ends.
-//! - [`core_time`]: the CPU time that all deliveries of an invocation share.
+//! - [`yield_budget`]: the CPU time that all deliveries of an invocation share.
 //! - `http`: what all HTTP clients have in common: TLS roots, no redirects, bounded reading.
 //! - [`telemetry`]: logs, counters, metrics, traces.
 //! - [`value`]: small types that many modules share.
@@ -71,8 +71,8 @@ pub mod settle;
 pub mod sqs;
 
 pub mod config;
-pub mod core_time;
 pub mod deadline;
 pub(crate) mod http;
 pub mod telemetry;
 pub mod value;
+pub mod yield_budget;

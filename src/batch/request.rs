@@ -10,8 +10,8 @@ use twox_hash::xxhash3_128;
 
 use crate::{
     batch::batcher::Batch,
-    core_time::{AT_A_TIME, CoreTime},
     value::format::{BatchFormat, Compression},
+    yield_budget::{AT_A_TIME, YieldBudget},
 };
 
 /// The request of a batch. It is the same for each attempt.
@@ -34,10 +34,10 @@ impl Request {
         ids: &[&str],
         format: BatchFormat,
         compression: Compression,
-        core: &CoreTime,
+        budget: &YieldBudget,
     ) -> Self {
         let is_compressed = compression != Compression::None;
-        let body = compressed(batch.body(), compression, core).await;
+        let body = compressed(batch.body(), compression, budget).await;
         Request {
             idempotency_key: idempotency_key(ids, &body),
             body,
@@ -57,30 +57,30 @@ const ENCODER: usize = 16 << 10;
 ///
 /// It compresses one part at a time and yields in between: a function with 128 MB of memory has a fourteenth of a core, and
 /// takes a third of a second for 6 MiB.
-async fn compressed(body: Bytes, compression: Compression, core: &CoreTime) -> Bytes {
+async fn compressed(body: Bytes, compression: Compression, budget: &YieldBudget) -> Bytes {
     if compression == Compression::None {
         return body;
     }
-    core.for_bytes(ENCODER).await;
+    budget.spend(ENCODER).await;
     let compressed = match compression {
         Compression::None => return body,
         Compression::Gzip => {
             let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            write_all(&body, &mut encoder, core).await.and_then(|()| encoder.finish())
+            write_all(&body, &mut encoder, budget).await.and_then(|()| encoder.finish())
         }
         Compression::Zstd => {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("level 1 exists");
             // The length is then in the frame, as when a body is compressed in one call.
             encoder.set_pledged_src_size(Some(body.len() as u64)).expect("nothing is written yet");
-            write_all(&body, &mut encoder, core).await.and_then(|()| encoder.finish())
+            write_all(&body, &mut encoder, budget).await.and_then(|()| encoder.finish())
         }
     };
     compressed.expect("a vector takes any bytes").into()
 }
 
-async fn write_all(body: &[u8], encoder: &mut impl io::Write, core: &CoreTime) -> io::Result<()> {
+async fn write_all(body: &[u8], encoder: &mut impl io::Write, budget: &YieldBudget) -> io::Result<()> {
     for part in body.chunks(AT_A_TIME) {
-        core.for_bytes(part.len()).await;
+        budget.spend(part.len()).await;
         encoder.write_all(part)?;
     }
     Ok(())
@@ -125,7 +125,7 @@ mod tests {
             batcher.push(Record { slot: 0, group: None, sent: None, wire: wire.as_bytes().to_vec() });
         }
         let batch = batcher.finish().unwrap();
-        Request::new(&batch, wires, format, Compression::None, &CoreTime::default()).await
+        Request::new(&batch, wires, format, Compression::None, &YieldBudget::default()).await
     }
 
     #[tokio::test]
@@ -165,15 +165,15 @@ mod tests {
 
     /// A request with one record of this many bytes.
     async fn large(bytes: usize, compression: Compression) -> Request {
-        large_with(&CoreTime::default(), bytes, compression).await
+        large_with(&YieldBudget::default(), bytes, compression).await
     }
 
-    async fn large_with(core: &CoreTime, bytes: usize, compression: Compression) -> Request {
+    async fn large_with(budget: &YieldBudget, bytes: usize, compression: Compression) -> Request {
         let mut batcher =
             Batcher::new(BatchLimits { max_records: 9, max_bytes: 1 << 20 }, BatchFormat::Array);
         let wire = (0..bytes).map(|n| b'0' + (n * n / 7 % 10) as u8).collect();
         batcher.push(Record { slot: 0, group: None, sent: None, wire });
-        Request::new(&batcher.finish().unwrap(), &["a"], BatchFormat::Array, compression, core).await
+        Request::new(&batcher.finish().unwrap(), &["a"], BatchFormat::Array, compression, budget).await
     }
 
     #[tokio::test]
@@ -217,8 +217,8 @@ mod tests {
     #[tokio::test]
     async fn other_tasks_run_while_many_bodies_are_compressed() {
         for (bodies, bytes, least) in [(6, AT_A_TIME / 2, 3), (600, 1, 30)] {
-            let core = CoreTime::default();
-            let requests = (0..bodies).map(|_| large_with(&core, bytes, Compression::Gzip));
+            let budget = YieldBudget::default();
+            let requests = (0..bodies).map(|_| large_with(&budget, bytes, Compression::Gzip));
             let mut requests = std::pin::pin!(futures_util::future::join_all(requests));
             let mut turns = 0;
             std::future::poll_fn(|context| {

@@ -74,7 +74,7 @@ impl DeliveryContext<'_> {
     ) -> (Result<Reply, Failure>, bool) {
         let (ids, config) = (outstanding.ids(), self.config);
         let batch = outstanding.batch();
-        let request = Request::new(batch, &ids, config.format, config.compression, &self.core_time).await;
+        let request = Request::new(batch, &ids, config.format, config.compression, &self.yield_budget).await;
         outstanding.attempt();
         self.counters.attempt(request.body.len());
         let start = Instant::now();

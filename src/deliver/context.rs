@@ -4,7 +4,6 @@ use std::sync::atomic::AtomicBool;
 
 use crate::{
     config::Config,
-    core_time::CoreTime,
     deadline::Deadline,
     deliver::{
         concurrency::invocation::InvocationLimit, latency::LatencyEstimate, refusal_streak::RefusalStreak,
@@ -13,6 +12,7 @@ use crate::{
     perseus::{auth::Authentication, client::Perseus},
     settle::ledger::Ledger,
     telemetry::{counters::Counters, trace::TraceContext},
+    yield_budget::YieldBudget,
 };
 
 /// What all deliveries of one invocation share.
@@ -31,7 +31,7 @@ pub(crate) struct DeliveryContext<'a> {
     /// The configuration.
     pub(crate) config: &'a Config,
     /// The CPU time that all deliveries of this invocation share.
-    pub(crate) core_time: CoreTime,
+    pub(crate) yield_budget: YieldBudget,
     /// The outcome of each record.
     pub(crate) ledger: &'a Ledger<'a>,
     /// When sending ends.

@@ -66,7 +66,7 @@ impl DeliveryContext<'_> {
             let EndedAttempt { result, permit, had_expected_time } = ended;
             let reply = result.as_ref().ok();
             if let Some(long) = reply.filter(|reply| reply.body.len() > LONG_REPLY) {
-                self.core_time.for_bytes(long.body.len()).await;
+                self.yield_budget.spend(long.body.len()).await;
             }
             let answer = Answer::read(&result, &outstanding, self.config);
             // No `.await` until the permit is given back: the next request must know this answer.

@@ -15,10 +15,10 @@ use crate::{
         batcher::{Batch, Batcher},
         fifo::{Sequence, sequences},
     },
-    core_time::AT_A_TIME,
     decode::{event::Event, record::Record},
     deliver::{context::DeliveryContext, decoder::Decoder},
     telemetry::messages::{self, log_line},
+    yield_budget::AT_A_TIME,
 };
 
 /// Delivers the records of an event until all are settled, or until this is dropped.

@@ -13,7 +13,6 @@ use tokio::time::timeout_at;
 
 use crate::{
     config::Config,
-    core_time::CoreTime,
     deadline::{Deadline, is_date},
     decode::event::{Event, EventError},
     deliver::{
@@ -39,6 +38,7 @@ use crate::{
         messages::{self, log_line},
         trace::TraceContext,
     },
+    yield_budget::YieldBudget,
 };
 
 /// Handles invocations, and keeps what they learn and share. On Managed Instances several run at the same time.
@@ -163,7 +163,7 @@ impl Handler {
             refusals: &self.refusals,
             latency: &self.latency,
             config: &self.config,
-            core_time: CoreTime::default(),
+            yield_budget: YieldBudget::default(),
             ledger,
             deadline,
             trace: TraceContext::new(context.xray_trace_id.as_deref()),

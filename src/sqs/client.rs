@@ -19,7 +19,6 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    core_time::{AT_A_TIME, CoreTime},
     deadline::Deadline,
     http::{NAME_AND_VERSION, POOL_IDLE, client_builder},
     sqs::{
@@ -29,6 +28,7 @@ use crate::{
         sigv4::{Scope, authorization, timestamp},
     },
     value::{aws::Settings, text::sensitive},
+    yield_budget::{AT_A_TIME, YieldBudget},
 };
 
 /// Each use of SQS may take the time left before the deadline, divided by this.
@@ -94,10 +94,10 @@ impl Sqs {
         mut done: impl FnMut(usize),
     ) -> Option<Failure> {
         let is_over = &AtomicBool::new(false);
-        let (core, entry) = (&CoreTime::default(), &entry);
+        let (budget, entry) = (&YieldBudget::default(), &entry);
         let ask = async |call: usize| {
             // Encoding and signing a call of 1 MiB takes milliseconds.
-            core.for_bytes(AT_A_TIME).await;
+            budget.spend(AT_A_TIME).await;
             if is_over.load(Relaxed) {
                 return None;
             }

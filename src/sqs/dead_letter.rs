@@ -25,7 +25,6 @@ use serde_json::value::RawValue;
 use tokio::{task::yield_now, time::Instant};
 
 use crate::{
-    core_time::AT_A_TIME,
     decode::{
         event::{Envelope, Event},
         field::text,
@@ -39,6 +38,7 @@ use crate::{
         reply::Failure,
     },
     telemetry::messages::{self, log_line},
+    yield_budget::AT_A_TIME,
 };
 
 /// The status with which Perseus refused the record. Absent if the function could not read the record.

@@ -12,12 +12,12 @@ pub const AT_A_TIME: usize = 256 << 10;
 
 /// Counts the bytes that all deliveries of an invocation have worked on since the task last yielded.
 #[derive(Debug, Default)]
-pub struct CoreTime(Mutex<usize>);
+pub struct YieldBudget(Mutex<usize>);
 
-impl CoreTime {
+impl YieldBudget {
     /// Call this before work on `bytes` bytes. If the budget is used up, it yields: connections and the cutoff have their turn
     /// first.
-    pub async fn for_bytes(&self, bytes: usize) {
+    pub async fn spend(&self, bytes: usize) {
         let mut done = self.0.lock().await;
         if *done > 0 && *done + bytes > AT_A_TIME {
             yield_now().await;
@@ -37,16 +37,16 @@ mod tests {
 
     #[tokio::test]
     async fn work_within_the_budget_does_not_yield() {
-        let core = CoreTime::default();
-        let work = || core.for_bytes(AT_A_TIME / 4);
+        let budget = YieldBudget::default();
+        let work = || budget.spend(AT_A_TIME / 4);
         assert!(join_all([work(), work(), work(), work()]).now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn work_beyond_the_budget_yields_before_each_piece() {
-        let core = CoreTime::default();
+        let budget = YieldBudget::default();
         for bytes in [AT_A_TIME, 4 * AT_A_TIME] {
-            let mut works = pin!(join_all((0..5).map(|_| core.for_bytes(bytes))));
+            let mut works = pin!(join_all((0..5).map(|_| budget.spend(bytes))));
             let mut turns = 0;
             poll_fn(|context| {
                 turns += 1;
