@@ -63,11 +63,11 @@ fn request(bencher: Bencher<'_, '_>, case: Case) {
     let event = parsed(&payload);
     let ledger = Ledger::open(&event);
     let batches = batches(records(&event, &ledger));
-    let core = YieldBudget::default();
+    let budget = YieldBudget::default();
     bencher.counter(ItemsCount::new(case.records)).bench(|| {
         for batch in &batches {
             let ids = ids(&ledger, batch);
-            let request = Request::new(batch, &ids, FORMAT, Compression::None, &core);
+            let request = Request::new(batch, &ids, FORMAT, Compression::None, &budget);
             black_box(request.now_or_never().expect("nothing is waited for without compression"));
         }
     });

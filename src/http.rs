@@ -1,4 +1,4 @@
-//! The HTTP client that all parts of the function share.
+//! What all HTTP clients of the function have in common.
 
 use std::{error, sync::Arc, time::Duration};
 

@@ -36,7 +36,7 @@
 //!
 //! - [`config`]: every setting, read from the environment once.
 //! - [`deadline`]: when sending ends.
-//! - [`yield_budget`]: the CPU time that all deliveries of an invocation share.
+//! - [`yield_budget`]: how much work may be done before the task yields.
 //! - `http`: what all HTTP clients have in common: TLS roots, no redirects, bounded reading.
 //! - [`telemetry`]: logs, counters, metrics, traces.
 //! - [`value`]: small types that many modules share.

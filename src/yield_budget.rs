@@ -1,4 +1,4 @@
-//! The CPU time that all deliveries of an invocation share: a budget, after which the task yields.
+//! How many bytes all deliveries of an invocation may work on before the task yields.
 //!
 //! All deliveries run in one task, and each poll of that task polls every delivery that is ready. So many short pieces of
 //! work can add up to a long one, during which no connection is served and the cutoff is not noticed. 24 requests that are

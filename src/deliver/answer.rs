@@ -75,7 +75,7 @@ impl<'r> Answer<'r> {
         }
     }
 
-    /// If Perseus refused the batch: how many of its records were refused on their own. That is a record that was alone in
+    /// How many records this refusal proves bad one by one. That is a record that was alone in
     /// the request, or was named as one that must not be sent again.
     pub(super) fn refused_on_their_own(&self, outstanding: &Outstanding<'_>) -> Option<usize> {
         match self {

@@ -19,15 +19,16 @@ use crate::{
 
 /// The attempts that a batch has had so far, and how the next one is made.
 pub(super) struct Attempts {
-    /// Attempts that count against `MAX_ATTEMPTS`: all except one that found a dead connection in the pool.
+    /// Attempts that count against `MAX_ATTEMPTS`: all except one that found a dead connection in the
+    /// pool, and one that was repeated with a new token.
     counted: u32,
-    /// The connection of the next one.
+    /// Which connection the next attempt uses.
     connection: Connection,
     /// The `authorization` header of the last one.
     authorization: Option<HeaderValue>,
     /// Whether one was repeated with a new token.
     has_new_token: bool,
-    /// Whether they find out if Perseus still refuses everything.
+    /// Whether these attempts are the probe that finds out if Perseus still refuses everything.
     is_probe: bool,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct DeliveryContext<'a> {
     pub(crate) latency: &'a LatencyEstimate,
     /// The configuration.
     pub(crate) config: &'a Config,
-    /// The CPU time that all deliveries of this invocation share.
+    /// How much work all deliveries of this invocation may do before the task yields.
     pub(crate) yield_budget: YieldBudget,
     /// The outcome of each record.
     pub(crate) ledger: &'a Ledger<'a>,

@@ -19,7 +19,7 @@ use crate::{
     perseus::client::Reply,
 };
 
-/// To read a shorter reply takes no time that would matter. A longer one names records that were not accepted.
+/// Longer replies count as work. A reply is only this long if it names many records.
 const LONG_REPLY: usize = 16 << 10;
 
 impl DeliveryContext<'_> {
@@ -106,7 +106,7 @@ impl DeliveryContext<'_> {
         }
     }
 
-    /// Searches a batch for a record that Perseus accepts, while it may refuse everything. The smallest part goes first, so
+    /// While Perseus seems to refuse everything: searches a batch for a record that it accepts. The smallest part goes first, so
     /// a bad record in each batch does not hide that others are good. A probe goes down one path only.
     ///
     /// Returns the parts of the batch that are left to deliver, in order.

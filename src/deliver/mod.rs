@@ -1,6 +1,6 @@
 //! Delivers batches to Perseus: stages, attempts, retries, splits, limits.
 
-pub(crate) mod advice;
+mod advice;
 mod answer;
 mod attempt;
 mod backoff;

@@ -22,12 +22,12 @@ pub(super) enum NextStep {
         /// Whether to try once without a wait.
         at_once: bool,
     },
-    /// Bisect them to find the records at fault.
+    /// Bisect them to find the records at fault. A record that is alone is rejected, for this reason.
     Split(Rejection),
 }
 
 impl DeliveryContext<'_> {
-    /// Notes the outcomes that an answer decides.
+    /// Notes the outcomes that an answer decides. Returns how to go on with the other records.
     pub(super) fn apply(
         &self,
         answer: &Answer<'_>,

@@ -47,7 +47,7 @@ pub(crate) async fn run(event: &Event<'_>, delivery: &DeliveryContext<'_>) {
     sequences
         .take_while(|_| ready(delivery.may_deliver()))
         .then(|sequence| delivery.limit.ready().map(|()| sequence))
-        // `ready` bounds this: a batch that waits for a retry holds no permit.
+        // `ready` is the bound: a batch begins when a permit is free. Batches that wait for a retry hold none.
         .for_each_concurrent(None, |sequence| {
             contained(delivery.deliver_in_order(sequence.0), delivery.request_id)
         })

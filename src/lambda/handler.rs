@@ -27,7 +27,7 @@ use crate::{
     perseus::{auth::Authentication, client::Perseus, token::Token},
     settle::ledger::Ledger,
     sqs::{
-        client as sqs,
+        client as sqs_client,
         client::Sqs,
         dead_letter,
         queue::Queue,
@@ -76,14 +76,15 @@ impl Handler {
         })
     }
 
-    /// A handler without adaptive concurrency: always up to `MAX_IN_FLIGHT` requests at once. No setting turns this on. The
+    /// A handler that adapts to nothing: always up to `MAX_IN_FLIGHT` requests at once, and no check whether Perseus
+    /// refuses everything. No setting turns this on. The
     /// lab compares the adaptive limit with it.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
     #[doc(hidden)]
-    pub fn ungoverned(config: Config) -> Result<Self, reqwest::Error> {
+    pub fn with_fixed_limit(config: Config) -> Result<Self, reqwest::Error> {
         let concurrency = ConcurrencyLimit::fixed(config.max_in_flight);
         Ok(Handler { concurrency, refusals: RefusalStreak::disabled(), ..Handler::new(config)? })
     }
@@ -128,7 +129,7 @@ impl Handler {
         if self.refusals.refuses_all() {
             delivery.ledger.reconsider();
         }
-        // Sending was neither stopped nor paused, and still nothing was sent: the latency estimate did not fit in. (In an outage
+        // Sending was neither stopped nor paused, and still nothing was sent: an attempt of the expected length did not fit. (In an outage
         // a probe was sent, so the estimate stays.)
         let could_send = !delivery.stop.is_set() && delivery.limit.pause().is_zero();
         let had_no_time = could_send && delivery.counters.requests.load(Relaxed) == 0;
@@ -212,7 +213,7 @@ fn wall_clock() -> SystemTime {
 async fn send_dead_letters(sqs: &Sqs, event: &Event<'_>, delivery: &DeliveryContext<'_>) {
     let Some(url) = &sqs.settings.rejected_queue else { return };
     let target = Queue::of_url(url, &sqs.settings);
-    let until = sqs::until(&delivery.deadline);
+    let until = sqs_client::until(&delivery.deadline);
     dead_letter::send(sqs, &target, event, delivery.ledger, delivery.request_id, until).await;
 }
 
@@ -229,6 +230,6 @@ async fn change_visibility(sqs: &Sqs, payload: &[u8], event: &Event<'_>, deliver
         outage: delivery.refusals.refuses_all() || !is_up && is_down,
         retry_after: delivery.limit.retry_after_left(),
     };
-    let until = sqs::until(&delivery.deadline);
+    let until = sqs_client::until(&delivery.deadline);
     visibility::change(sqs, payload, event, delivery.ledger, circumstances, delivery.request_id, until).await;
 }

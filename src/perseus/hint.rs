@@ -4,12 +4,12 @@ use std::{error::Error, io};
 
 use rustls::{AlertDescription, CertificateError};
 
-const CA_AS_SERVER: &str = "the certificate is that of an authority, as `openssl req -x509` makes it, and no server may have \
-                            such a one: make it with basicConstraints=CA:FALSE";
+const CA_AS_SERVER: &str = "the server's certificate is that of an authority, which is not allowed (`openssl req -x509` makes \
+                            such ones): make it with basicConstraints=CA:FALSE";
 const ALGORITHM: &str = "its signature is of a kind that is not supported: use RSA, P-256, P-384 or Ed25519";
 const HANDSHAKE: &str = "the server may have a key of a kind that is not supported (P-521: use RSA, P-256, P-384 or Ed25519), \
-                         know no TLS 1.2 or 1.3 suite of today, or demand a client certificate, which the function has not";
-const CLIENT_CERTIFICATE: &str = "the server demands a client certificate, which the function has not";
+                         support no current cipher suite of TLS 1.2 or 1.3, or demand a client certificate, which the function does not have";
+const CLIENT_CERTIFICATE: &str = "the server demands a client certificate, which the function does not have";
 const VERSION: &str = "the server knows neither TLS 1.2 nor TLS 1.3";
 const HTTP2: &str = "what answers speaks no HTTP/1.1: perhaps HTTP/2 alone, or no HTTP at all";
 

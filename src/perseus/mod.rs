@@ -2,7 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod client;
-pub(crate) mod hint;
+mod hint;
 pub mod redact;
 pub mod reply;
 pub mod retry_after;

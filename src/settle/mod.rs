@@ -1,4 +1,4 @@
-//! The outcome of each record, and the answer to Lambda.
+//! The outcome of each record, and which records are reported.
 
 pub mod ledger;
 pub(crate) mod rejection;

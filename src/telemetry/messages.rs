@@ -44,7 +44,7 @@ log_lines! {
     SET_UP_WRONG: ERROR, "Perseus does not take what this set-up sends; nothing more is sent in this invocation";
     REFUSES_EVERYTHING: ERROR,
         "Perseus refuses everything: no record is rejected, and one batch is tried in each invocation";
-    NOT_PERSEUS: ERROR, "a reply that is not Perseus': nothing in it counts as acknowledged";
+    NOT_PERSEUS: ERROR, "a reply that does not come from Perseus: nothing in it counts as acknowledged";
     NO_TOKEN: ERROR, "there is no token for Perseus; nothing is sent in this invocation";
     TOKEN_RENEWED: INFO, "the token was refused; there is another one";
     TOKEN_NOT_RENEWED: WARN, "the token was refused, and could not be read again";
@@ -56,7 +56,7 @@ log_lines! {
 
     // SQS.
     VISIBILITY_NOT_CHANGED: WARN,
-        "visibility timeouts not changed: these records come back when the queue's own ends";
+        "visibility timeouts not changed: these records come back when the queue's own timeout ends";
     DEAD_LETTERS_NOT_SENT: WARN, "rejected records not sent to REJECTED_QUEUE_URL: they come back";
     ATTRIBUTES_OMITTED: WARN,
         "attributes of rejected records not sent to REJECTED_QUEUE_URL: SQS takes ten of a message";

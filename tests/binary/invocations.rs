@@ -131,7 +131,9 @@ async fn the_answer_comes_before_the_deadline_whatever_sqs_does() {
         };
         assert_eq!(counts("rejected records not sent to REJECTED_QUEUE_URL: they come back"), [1]);
         assert_eq!(
-            counts("visibility timeouts not changed: these records come back when the queue's own ends"),
+            counts(
+                "visibility timeouts not changed: these records come back when the queue's own timeout ends"
+            ),
             [2]
         );
     }

@@ -1,4 +1,4 @@
-//! Contract, section 5: what is logged, and what is never logged.
+//! What is logged, and what is never logged.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,8 @@ async fn a_reply_that_is_not_from_perseus_is_an_error_that_names_the_setting() {
     let environment = environment(&perseus, &[("MAX_ATTEMPTS", "2"), ("BATCH_MAX_RECORDS", "1")]).await;
     let answer = environment.invoke(event("a b").to_string()).await.answer;
     assert_eq!(answer.failed_ids(), ["a", "b"]);
-    let errors = lines(&environment, "a reply that is not Perseus': nothing in it counts as acknowledged");
+    let errors =
+        lines(&environment, "a reply that does not come from Perseus: nothing in it counts as acknowledged");
     let [error] = &errors[..] else { panic!("{errors:?}") };
     assert_eq!((&error["level"], &error["status"]), (&json!("ERROR"), &json!(200)));
     assert_eq!(error["reason"], "an HTML page");
@@ -91,7 +92,8 @@ async fn in_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() {
     let environment = environment(&perseus, &[("MAX_ATTEMPTS", "1"), ("PERSEUS_ACK", "body")]).await;
     let answer = environment.invoke(event("a b").to_string()).await.answer;
     assert_eq!(answer.failed_ids(), ["a", "b"]);
-    let errors = lines(&environment, "a reply that is not Perseus': nothing in it counts as acknowledged");
+    let errors =
+        lines(&environment, "a reply that does not come from Perseus: nothing in it counts as acknowledged");
     assert!(errors[0]["lookAt"].as_str().unwrap().contains("PERSEUS_ACK"), "{errors:?}");
 }
 

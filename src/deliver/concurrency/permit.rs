@@ -13,7 +13,7 @@ pub(crate) struct Permit<'a> {
     #[expect(dead_code, reason = "held until the request has ended")]
     permit: ShrinkablePermit<'a>,
     began: Instant,
-    /// The probe that this request is.
+    /// The invocation's probe, if this request is it.
     probe: Option<&'a Probe>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Waits until the request may be sent. The invocation's limit tells how long that is.
+    /// Waits until the request may be sent. `InvocationLimit::pause` tells how long that is.
     pub(crate) async fn pause(&mut self) {
         self.limit.wait().await;
         self.began = Instant::now();

@@ -1,4 +1,4 @@
-//! Contract, section 2: the function's answer to Lambda.
+//! The function's answer to Lambda.
 
 use lab::perseus::Reply;
 use serde_json::json;

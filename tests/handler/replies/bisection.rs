@@ -1,4 +1,4 @@
-//! Contract, section 3: a refused batch is bisected until its bad records are alone.
+//! A refused batch is bisected until its bad records are alone.
 
 use lab::perseus::Reply;
 

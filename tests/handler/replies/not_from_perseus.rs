@@ -1,4 +1,4 @@
-//! Contract, section 3: replies of another server, such as HTML pages, and the strict mode (`PERSEUS_ACK=body`).
+//! Replies of another server, such as HTML pages, and the strict mode (`PERSEUS_ACK=body`).
 
 use lab::perseus::Reply;
 

@@ -1,4 +1,4 @@
-//! Contract, section 3: Perseus fails every request (outage), and short failures that are no outage.
+//! Perseus fails every request (outage), and short failures that are no outage.
 
 use lab::perseus::{Perseus, Reply};
 use perseus_forwarder::lambda::handler::Handler;

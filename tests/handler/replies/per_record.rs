@@ -1,4 +1,4 @@
-//! Contract, section 3: replies that name records, and replies that cannot be read.
+//! Replies that name records, and replies that cannot be read.
 
 use lab::perseus::Reply;
 

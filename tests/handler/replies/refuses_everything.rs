@@ -1,4 +1,4 @@
-//! Contract, section 3: Perseus refuses everything, and Perseus refuses many records but not all.
+//! Perseus refuses everything, and Perseus refuses many records but not all.
 
 use std::sync::{
     Arc,

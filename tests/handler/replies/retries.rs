@@ -1,4 +1,4 @@
-//! Contract, section 3: which requests are retried, how often and when.
+//! Which requests are retried, how often and when.
 
 use std::time::UNIX_EPOCH;
 

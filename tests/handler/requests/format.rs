@@ -1,4 +1,4 @@
-//! Contract, section 3: the headers and the body of a request.
+//! The headers and the body of a request.
 
 use lab::perseus::Reply;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use crate::{commands::Command, faults::Fault};
 const EXAMPLES: &str = "\
 Examples:
   lab                                        every event in events/
-  lab events/fifo.json --logs                one event, with the function's own log lines
+  lab events/fifo-two-groups.json --logs     one event, with the function's own log lines
   lab --records 5000 --bytes 400             one generated event of 5,000 messages
   lab --records 100 --groups 7               the same from a FIFO queue with seven groups
   lab --records 500 --fail 503:20 --fail 400:1 --latency 20ms

@@ -92,7 +92,7 @@ impl Launcher {
     pub(crate) async fn start(&self, endpoints: &Endpoints) -> Result<Worker, LaunchError> {
         match self {
             Self::Library(variables) => library(Handler::new(config(variables, endpoints)?)),
-            Self::FixedLimit(variables) => library(Handler::ungoverned(config(variables, endpoints)?)),
+            Self::FixedLimit(variables) => library(Handler::with_fixed_limit(config(variables, endpoints)?)),
             Self::Binary(builder) => {
                 let set = |builder: Builder, (name, value): (&str, &str)| builder.env(name, value);
                 let builder = endpoints.variables().into_iter().fold(builder.clone(), set);
