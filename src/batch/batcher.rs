@@ -89,11 +89,6 @@ impl Batch {
         Batch { records, body: self.body.clone(), ..*self }
     }
 
-    /// Whether the records come from a FIFO queue and must keep their order.
-    pub(crate) fn has_groups(&self) -> bool {
-        self.records.iter().any(|record| record.group.is_some())
-    }
-
     /// Whether the two halves of a split have a message group in common.
     pub(crate) fn shares_a_group_with(&self, later: &Batch) -> bool {
         let last = self.records.last().and_then(|record| record.group);

@@ -75,12 +75,13 @@ impl<'r> Answer<'r> {
         }
     }
 
-    /// How many records this refusal proves bad one by one. That is a record that was alone in
-    /// the request, or was named as one that must not be sent again.
+    /// How many records this refuses on their own: a record that was alone in the request, or records that are named as
+    /// ones that must not be sent again. None if it is no refusal.
     pub(super) fn refused_on_their_own(&self, outstanding: &Outstanding<'_>) -> Option<usize> {
         match self {
-            Answer::AcceptedExcept { refused, .. } if refused.values().all(|may_retry| !may_retry) => {
-                Some(refused.len())
+            Answer::AcceptedExcept { refused, .. } => {
+                let bad = refused.values().filter(|may_retry| !**may_retry).count();
+                (bad > 0).then_some(bad)
             }
             Answer::Refused(_) => Some(usize::from(outstanding.batch().records.len() == 1)),
             _ => None,

@@ -45,6 +45,11 @@ impl Attempts {
         let connection = Connection::Any;
         Attempts { counted: 0, connection, authorization: None, has_new_token: false, is_probe }
     }
+
+    /// Makes the next attempts on new connections.
+    pub(super) fn use_new_connection(&mut self) {
+        self.connection = Connection::New;
+    }
 }
 
 impl DeliveryContext<'_> {
@@ -55,28 +60,34 @@ impl DeliveryContext<'_> {
         attempts: &mut Attempts,
     ) -> Option<EndedAttempt<'_>> {
         let mut permit = self.limit.acquire().await?;
-        if !self.may_attempt(attempts.is_probe) {
+        if !self.may_attempt_soon(attempts.is_probe).await {
             return None;
         }
-        permit.pause().await;
-        attempts.authorization = self.authentication.header().await;
-        if !self.may_attempt(attempts.is_probe) {
-            return None;
+        let request = self.request(outstanding).await;
+        loop {
+            permit.pause().await;
+            attempts.authorization = self.authentication.header().await;
+            // All of that takes time, and other requests were answered in it.
+            if !self.may_attempt_soon(attempts.is_probe).await || !self.limit.admits(&mut permit) {
+                return None;
+            }
+            if self.limit.pause().is_zero() {
+                break;
+            }
         }
-        let (result, had_expected_time) = self.send(outstanding, attempts).await;
+        permit.begin();
+        outstanding.attempt();
+        let (result, had_expected_time) = self.send(request, attempts).await;
         Some(EndedAttempt { result, permit, had_expected_time })
     }
 
-    /// Posts the records and measures how long that takes. Also returns whether it took at least as long as expected.
-    async fn send(
-        &self,
-        outstanding: &mut Outstanding<'_>,
-        attempts: &Attempts,
-    ) -> (Result<Reply, Failure>, bool) {
+    async fn request(&self, outstanding: &Outstanding<'_>) -> Request {
         let (ids, config) = (outstanding.ids(), self.config);
-        let batch = outstanding.batch();
-        let request = Request::new(batch, &ids, config.format, config.compression, &self.yield_budget).await;
-        outstanding.attempt();
+        Request::new(outstanding.batch(), &ids, config.format, config.compression, &self.yield_budget).await
+    }
+
+    /// Posts a request and measures how long that takes. Also returns whether it took at least as long as expected.
+    async fn send(&self, request: Request, attempts: &Attempts) -> (Result<Reply, Failure>, bool) {
         self.counters.attempt(request.body.len());
         let start = Instant::now();
         let begun = self.latency.begin();
@@ -119,7 +130,7 @@ impl DeliveryContext<'_> {
         at_once: bool,
     ) -> Option<()> {
         if at_once && attempts.connection == Connection::Any {
-            attempts.connection = Connection::New;
+            attempts.use_new_connection();
         } else {
             let backoff = Backoff { base: self.config.retry_base, cap: self.config.retry_cap };
             let delay = backoff.delay(attempts.counted, at_least);

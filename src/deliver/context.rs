@@ -1,6 +1,6 @@
 //! What all deliveries of one invocation share.
 
-use std::sync::atomic::AtomicBool;
+use std::{sync::atomic::AtomicBool, time::Duration};
 
 use crate::{
     config::Config,
@@ -65,18 +65,31 @@ impl DeliveryContext<'_> {
         is_given
     }
 
-    /// Whether a delivery may begin now.
-    pub(super) fn may_deliver(&self) -> bool {
-        self.may_attempt(false)
+    /// Whether an attempt may begin: it would end before the cutoff, and might succeed. If Perseus refuses everything, only
+    /// a probe may.
+    pub(super) fn may_attempt(&self, is_probe: bool) -> bool {
+        self.allows(self.limit.pause(), is_probe)
     }
 
-    /// Whether an attempt may begin now: it would end before the cutoff, and might succeed. If Perseus refuses everything,
-    /// only a probe may.
-    pub(super) fn may_attempt(&self, is_probe: bool) -> bool {
-        let takes = self.limit.pause().saturating_add(self.latency.expected());
+    /// Like [`may_attempt`](Self::may_attempt). But if a `Retry-After` is too long, this waits for the requests in flight,
+    /// because a success ends it.
+    pub(super) async fn may_attempt_soon(&self, is_probe: bool) -> bool {
+        loop {
+            let settled = self.limit.settled();
+            if self.may_attempt(is_probe) {
+                return true;
+            }
+            if !self.allows(self.limit.least_pause(), is_probe) {
+                return false;
+            }
+            settled.await;
+        }
+    }
+
+    fn allows(&self, pause: Duration, is_probe: bool) -> bool {
         !self.stop.is_set()
             && (is_probe || !self.refusals.refuses_all())
-            && self.deadline.allows(takes)
+            && self.deadline.allows(pause.saturating_add(self.latency.expected()))
             && self.limit.allows()
     }
 }

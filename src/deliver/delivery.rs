@@ -81,6 +81,10 @@ impl DeliveryContext<'_> {
                 NextStep::Finish => break,
                 NextStep::Retry { at_least, at_once } => {
                     self.backoff(&mut attempts, at_least, at_once).await?;
+                    if result.is_err() {
+                        // The pool may hold more connections that are as dead as this one was.
+                        attempts.use_new_connection();
+                    }
                 }
                 NextStep::Split(rejection) => {
                     let halves = outstanding.split(&rejection)?;
@@ -116,11 +120,12 @@ impl DeliveryContext<'_> {
         while self.refusals.may_refuse_all()
             && let Some(part) = parts.pop()
         {
-            // A FIFO queue's order must be kept. Elsewhere a random half goes first: otherwise the same bad record could
-            // decide the search each time.
-            let keeps_order = part.has_groups();
             match self.settle(part, is_probe).await {
-                Some((left, right)) if keeps_order || fastrand::bool() => parts.extend([right, left]),
+                // The order within a message group must be kept. Otherwise a random half goes first: else the same bad
+                // record could decide the search each time.
+                Some((left, right)) if left.shares_a_group_with(&right) || fastrand::bool() => {
+                    parts.extend([right, left]);
+                }
                 Some((left, right)) => parts.extend([left, right]),
                 None if is_probe => break,
                 None => {}

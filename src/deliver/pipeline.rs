@@ -2,7 +2,7 @@
 //!
 //! All stages run in the invocation's own task. At the cutoff it is dropped, and with it every request in flight.
 
-use std::{future::ready, panic::AssertUnwindSafe, pin::pin, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use futures_util::{
     FutureExt, Stream, StreamExt,
@@ -31,7 +31,7 @@ pub(crate) async fn run(event: &Event<'_>, delivery: &DeliveryContext<'_>) {
     let records = Decoder::new(event, delivery.ledger, format, delivery.request_id);
     let batcher = Batcher::new(delivery.config.batch, format);
     let fill_until = || {
-        let attempt = delivery.limit.pause().saturating_add(delivery.latency.expected());
+        let attempt = delivery.limit.least_pause().saturating_add(delivery.latency.expected());
         fill_until(delivery.deadline.cutoff(), attempt)
     };
     let sequences = if event.fifo {
@@ -45,7 +45,7 @@ pub(crate) async fn run(event: &Event<'_>, delivery: &DeliveryContext<'_>) {
         contained(probe(sequence, delivery), delivery.request_id).await;
     }
     sequences
-        .take_while(|_| ready(delivery.may_deliver()))
+        .take_while(|_| delivery.may_attempt_soon(false))
         .then(|sequence| delivery.limit.ready().map(|()| sequence))
         // `ready` is the bound: a batch begins when a permit is free. Batches that wait for a retry hold none.
         .for_each_concurrent(None, |sequence| {

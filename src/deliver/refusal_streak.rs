@@ -22,7 +22,7 @@ const CONCLUSIVE: u32 = 50;
 /// record is enough for the refusal of a large batch, so refusals of large batches alone prove nothing.
 const CONCLUSIVE_RECORDS: usize = 8;
 
-/// The refused requests since the last acceptance.
+/// The refusals since the last acceptance.
 #[derive(Debug)]
 pub(crate) struct RefusalStreak {
     is_enabled: bool,
@@ -53,9 +53,13 @@ impl RefusalStreak {
     }
 
     /// A request was refused and none of its records accepted. `on_their_own` records of it were refused on their own.
+    ///
+    /// Each record that a reply names counts like a request that had only this record. Otherwise thousands could be
+    /// rejected before there were enough requests.
     pub(crate) fn refused(&self, on_their_own: usize) {
         let mut state = self.state();
-        state.requests = state.requests.saturating_add(1);
+        let named = u32::try_from(on_their_own).unwrap_or(u32::MAX);
+        state.requests = state.requests.saturating_add(named.max(1));
         state.records = state.records.saturating_add(on_their_own);
     }
 
@@ -131,6 +135,15 @@ mod tests {
         streak.accepted();
         refuse(&streak, 50, 0);
         assert!(!streak.refuses_all());
+    }
+
+    #[test]
+    fn each_record_refused_by_name_counts_like_a_request() {
+        let streak = RefusalStreak::new();
+        refuse(&streak, 1, 49);
+        assert!(streak.may_refuse_all() && !streak.refuses_all());
+        refuse(&streak, 1, 1);
+        assert!(streak.refuses_all());
     }
 
     #[test]

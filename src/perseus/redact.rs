@@ -3,7 +3,7 @@
 //! Servers often quote the data they refuse. So each word of the reply that also occurs in the request is replaced by
 //! `~`. Field names of the contract and message ids are not secret and stay.
 
-use std::{borrow::Cow, cmp::Reverse};
+use std::{borrow::Cow, cmp::Reverse, ops::Range};
 
 use memchr::memmem;
 
@@ -30,14 +30,18 @@ const FIELDS: &[&str] = &[
     "body",
 ];
 
-/// The beginning of `reply` as visible ASCII. A word is replaced by `~` if `private` holds for it (in lower case) and it
-/// does not occur in `public`.
-pub(crate) fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public: &[&'a str]) -> String {
+/// The beginning of `reply` as visible ASCII. A word is replaced by `~` if `private` holds for it (in lower case), except in
+/// a whole id of `ids`.
+pub(crate) fn excerpt(reply: &[u8], private: impl Fn(&[u8]) -> bool, ids: &[&str]) -> String {
     let is_word = |b: &u8| b.is_ascii_alphanumeric();
     let mut excerpt = String::new();
     // The cut may split a word. Its first part still occurs in the request, so it is found and replaced.
     let reply = without_escapes(&reply[..reply.len().min(LONGEST)]);
+    let known = whole_ids(&reply, ids);
+    let mut end = 0;
     for run in reply.chunk_by(|a, b| is_word(a) == is_word(b)) {
+        let start = end;
+        end += run.len();
         let text = std::str::from_utf8(run).unwrap_or_default();
         let word = run.to_ascii_lowercase();
         if !run.first().is_some_and(is_word) {
@@ -45,7 +49,7 @@ pub(crate) fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public:
         } else if (run.len() >= SHORTEST_WORD || run.iter().any(u8::is_ascii_digit))
             && private(&word)
             && !FIELDS.iter().any(|field| occurs(&word, field.as_bytes()))
-            && !public.iter().any(|known: &&'a str| known.contains(text))
+            && !known.iter().any(|id| id.start <= start && end <= id.end)
         {
             excerpt.push('~');
         } else {
@@ -53,6 +57,19 @@ pub(crate) fn excerpt<'a>(reply: &[u8], private: impl Fn(&[u8]) -> bool, public:
         }
     }
     excerpt.trim().to_owned()
+}
+
+/// Where an id stands in the text. Only a whole one: almost any short number is a part of some id.
+fn whole_ids(text: &[u8], ids: &[&str]) -> Vec<Range<usize>> {
+    let is_bounded = |place: &Range<usize>| {
+        let before = place.start.checked_sub(1).and_then(|before| text.get(before));
+        ![before, text.get(place.end)].into_iter().flatten().any(u8::is_ascii_alphanumeric)
+    };
+    let find = |id: &&str| {
+        let length = id.len();
+        memmem::find_iter(text, id.as_bytes()).map(move |start| start..start + length).collect::<Vec<_>>()
+    };
+    ids.iter().filter(|id| !id.is_empty()).flat_map(find).filter(is_bounded).collect()
 }
 
 /// Whether `word` occurs in `text`.
@@ -132,6 +149,13 @@ mod tests {
         let sent = r#"{"messageId":"059f36b4-87a3","body":{"card":"4111 1111","name":"caf\u00e9 Müller"}}"#;
         let reply = r#"cannot take "4111 1111" of café Müller (059f36b4-87a3)"#;
         assert_eq!(of(reply, sent), r#"cannot take "~ ~" of ~   M  ~ (059f36b4-87a3)"#);
+    }
+
+    #[test]
+    fn a_number_that_is_part_of_an_id_is_not_shown() {
+        let sent = r#"{"messageId":"059f36b4-87a3","body":{"pin":"059","cvv":"87"}}"#;
+        let reply = "pin 059 and cvv 87 of 059f36b4-87a3, 059f36b4-87a3x";
+        assert_eq!(of(reply, sent), "~ ~ and ~ ~ of 059f36b4-87a3, ~-87a3x");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use crate::decode::json::scan::Object;
 
@@ -63,10 +63,17 @@ fn refused(failures: Vec<Object<Failure>>, ids: &[&str]) -> Verdict {
     Verdict::Refused(refused)
 }
 
+const FIELD: &[u8] = b"batchItemFailures";
+
 #[derive(Deserialize)]
 struct Reply {
-    #[serde(rename = "batchItemFailures")]
-    failures: Option<Vec<Object<Failure>>>,
+    /// None if the reply does not have the field, `Some(None)` if it is null.
+    #[serde(default, rename = "batchItemFailures", deserialize_with = "present")]
+    failures: Option<Option<Vec<Object<Failure>>>>,
+}
+
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -78,13 +85,16 @@ struct Failure {
 
 /// The failures that a reply lists: `Some(None)` if it has no such list, `None` if it may have one but cannot be read.
 fn failures(body: &[u8]) -> Option<Option<Vec<Object<Failure>>>> {
-    match body.first() {
+    let failures = match body.first() {
         // Only an object: serde would also read a struct from an array.
-        Some(b'{') => serde_json::from_slice(body).map(|Reply { failures }| failures).ok(),
-        Some(b'[') => serde_json::from_slice(body).map(|IgnoredAny| None).ok(),
+        Some(b'{') => serde_json::from_slice(body).map(|Reply { failures }| failures).ok()?,
+        Some(b'[') => serde_json::from_slice(body).map(|IgnoredAny| None).ok()?,
         // "OK", an HTML page, an empty body.
-        _ => (memchr::memmem::find(body, b"batchItemFailures").is_none()).then_some(None),
-    }
+        _ => None,
+    };
+    // A gateway may put Perseus' reply into one of its own. The list is then in there, where this does not read it.
+    let is_hidden = || memchr::memmem::find(body, FIELD).is_some();
+    if failures.is_none() && is_hidden() { None } else { Some(failures.flatten()) }
 }
 
 #[cfg(test)]
@@ -169,6 +179,9 @@ mod tests {
             r#"{"a":1"#,
             "[1,",
             r#"HTTP/1.1 {"batchItemFailures":[]}"#,
+            r#"{"statusCode":207,"body":"{\"batchItemFailures\":[{\"itemIdentifier\":\"a\"}]}"}"#,
+            r#"{"data":{"batchItemFailures":[{"itemIdentifier":"a"}]}}"#,
+            r#"[{"batchItemFailures":[{"itemIdentifier":"a"}]}]"#,
         ] {
             for must_tell in [false, true] {
                 assert!(matches!(verdict(body.as_bytes(), IDS, must_tell), Verdict::Unknown(_)), "{body}");

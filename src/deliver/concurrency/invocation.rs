@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::{sync::futures::Notified, time::Instant};
 
 use crate::deliver::concurrency::{
     limit::ConcurrencyLimit,
@@ -40,6 +40,16 @@ impl InvocationLimit<'_> {
         self.limit.wait_until().saturating_duration_since(Instant::now())
     }
 
+    /// How long the next request has to wait at least: a request in flight may end a `Retry-After`.
+    pub(crate) fn least_pause(&self) -> Duration {
+        self.limit.least_wait_until().saturating_duration_since(Instant::now())
+    }
+
+    /// Waits until a request has ended. Counts from this call on, not from the first poll.
+    pub(crate) fn settled(&self) -> Notified<'_> {
+        self.limit.settled()
+    }
+
     /// Whether a `Retry-After` keeps the next request waiting.
     pub(crate) fn is_held(&self) -> bool {
         self.limit.is_held()
@@ -72,5 +82,17 @@ impl InvocationLimit<'_> {
             return Some(Permit::new(self.limit, permit, None));
         }
         self.probe.begin().then(|| Permit::new(self.limit, permit, Some(&self.probe)))
+    }
+
+    /// Whether the request of a permit may still be sent. If an outage has begun since, it has to be the probe.
+    pub(crate) fn admits<'a>(&'a self, permit: &mut Permit<'a>) -> bool {
+        if !self.limit.is_outage() || permit.is_probe() {
+            return true;
+        }
+        let is_free = self.probe.begin();
+        if is_free {
+            permit.set_probe(&self.probe);
+        }
+        is_free
     }
 }

@@ -1,13 +1,16 @@
 //! The concurrency limit of this process.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use tokio::{
     select,
-    sync::Notify,
+    sync::{Notify, futures::Notified},
     time::{Instant, sleep_until},
 };
 
@@ -28,6 +31,9 @@ pub(crate) struct ConcurrencyLimit {
     state: Mutex<State>,
     /// Wakes requests that wait when their wait may have become shorter.
     wait_changed: Notify,
+    in_flight: AtomicUsize,
+    /// Wakes those that wait for the end of a request.
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -52,6 +58,8 @@ impl ConcurrencyLimit {
                 retry_after_until: None,
             }),
             wait_changed: Notify::new(),
+            in_flight: AtomicUsize::new(0),
+            ended: Notify::new(),
         }
     }
 
@@ -112,6 +120,29 @@ impl ConcurrencyLimit {
     pub(super) fn wait_until(&self) -> Instant {
         let state = self.state();
         state.controller.wait_until().max(state.hold_until).unwrap_or_else(Instant::now)
+    }
+
+    /// Like [`wait_until`](Self::wait_until), but without a `Retry-After` that a request in flight may end.
+    pub(super) fn least_wait_until(&self) -> Instant {
+        let state = self.state();
+        let hold_until = if self.in_flight.load(Relaxed) > 0 { None } else { state.hold_until };
+        state.controller.wait_until().max(hold_until).unwrap_or_else(Instant::now)
+    }
+
+    /// A request is sent.
+    pub(super) fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// A request has ended.
+    pub(super) fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until a request has ended.
+    pub(super) fn settled(&self) -> Notified<'_> {
+        self.ended.notified()
     }
 
     /// Waits until the next request may be sent.

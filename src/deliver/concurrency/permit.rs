@@ -15,6 +15,7 @@ pub(crate) struct Permit<'a> {
     began: Instant,
     /// The invocation's probe, if this request is it.
     probe: Option<&'a Probe>,
+    is_in_flight: bool,
 }
 
 /// The one request that an invocation may send in an outage.
@@ -51,7 +52,15 @@ impl<'a> Permit<'a> {
         permit: ShrinkablePermit<'a>,
         probe: Option<&'a Probe>,
     ) -> Self {
-        Permit { limit, permit, began: Instant::now(), probe }
+        Permit { limit, permit, began: Instant::now(), probe, is_in_flight: false }
+    }
+
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    pub(super) fn set_probe(&mut self, probe: &'a Probe) {
+        self.probe = Some(probe);
     }
 }
 
@@ -59,7 +68,13 @@ impl Permit<'_> {
     /// Waits until the request may be sent. `InvocationLimit::pause` tells how long that is.
     pub(crate) async fn pause(&mut self) {
         self.limit.wait().await;
+    }
+
+    /// The request is sent now.
+    pub(crate) fn begin(&mut self) {
         self.began = Instant::now();
+        self.is_in_flight = true;
+        self.limit.begin();
     }
 
     /// Gives the permit back and tells the limit how the request ended. A permit that is dropped instead tells nothing.
@@ -75,6 +90,9 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if let Some(probe) = self.probe {
             probe.is_in_flight.store(false, Relaxed);
+        }
+        if self.is_in_flight {
+            self.limit.end();
         }
     }
 }

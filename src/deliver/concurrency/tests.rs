@@ -81,6 +81,7 @@ async fn rounds_without_a_usable_reply_for_two_seconds_are_an_outage() {
             let invocation = limit.invocation_limit();
             let mut permit = invocation.acquire().await.unwrap();
             permit.pause().await;
+            permit.begin();
             advance(MS).await;
             permit.settle(signal);
             requests += 1;
@@ -99,6 +100,7 @@ async fn half_a_second_of_failures_is_not_an_outage_however_fast_requests_fail()
         let invocation = limit.invocation_limit();
         let mut permit = invocation.acquire().await.unwrap();
         permit.pause().await;
+        permit.begin();
         advance(MS).await;
         permit.settle(Signal::Overloaded);
         requests += 1;
@@ -325,6 +327,7 @@ async fn request(limit: &ConcurrencyLimit, signal: Signal) -> Duration {
     let invocation = limit.invocation_limit();
     let mut permit = invocation.acquire().await.unwrap();
     permit.pause().await;
+    permit.begin();
     let pause = start.elapsed();
     advance(100 * MS).await;
     permit.settle(signal);

@@ -72,17 +72,40 @@ async fn records_rejected_before_the_run_was_noticed_are_not_dead_lettered() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_by_name_of_all_records_count() {
-    let sqs = Sqs::start(|_| Answer::Confirm).await;
-    let all = |request: &Received| {
-        let ids: Vec<_> = request.message_ids.iter().map(|id| (id.as_str(), Some(false))).collect();
-        Reply::refuse(207, &ids)
-    };
-    let (perseus, handler) = between(&sqs, &[TO, ("BATCH_MAX_RECORDS", "10")], all).await;
-    let (first, _) = requests(&perseus, &handler, 1_000).await;
-    assert!((50..=60).contains(&first), "{first} requests");
-    assert_eq!(sqs.messages().len(), 0);
-    assert_eq!(requests(&perseus, &handler, 1_000).await.0, 1);
-    assert_eq!(sqs.messages().len(), 0);
+    for batch in ["1", "10", "100", "1000"] {
+        // The second time, one record of each request may be sent again.
+        for first_may_retry in [false, batch != "1"] {
+            let sqs = Sqs::start(|_| Answer::Confirm).await;
+            let all = move |request: &Received| {
+                let ids = request.message_ids.iter().enumerate();
+                let ids: Vec<_> = ids.map(|(n, id)| (id.as_str(), Some(first_may_retry && n == 0))).collect();
+                Reply::refuse(207, &ids)
+            };
+            let (perseus, handler) = between(&sqs, &[TO, ("BATCH_MAX_RECORDS", batch)], all).await;
+            let (first, reported) = requests(&perseus, &handler, 1_000).await;
+            assert!(first <= 60, "{first} requests");
+            assert_eq!(reported.len(), 1_000);
+            assert_eq!(requests(&perseus, &handler, 1_000).await, (1, reported));
+            assert_eq!(sqs.messages().len(), 0, "{batch}, {first_may_retry}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_record_at_the_head_of_a_fifo_queue_does_not_keep_it_alive() {
+    let (perseus, handler, refuses_all) = refusing(|number| number == 0, &[]).await;
+    let event = fifo("a0 b1 c2 d3 e4 f5 g6 h7 i8");
+    for _ in 0..10 {
+        report(&handler, &event).await;
+    }
+    let before = perseus.received().len();
+    report(&handler, &event).await;
+    assert!(perseus.received().len() - before <= 5, "a probe goes down one path");
+    refuses_all.store(false, Relaxed);
+    for _ in 0..40 {
+        report(&handler, &event).await;
+    }
+    assert_eq!(report(&handler, &event).await, ["a0"]);
 }
 
 /// Refuses all requests while the flag is set, then only those with a bad record.

@@ -104,6 +104,27 @@ async fn retry_after_is_kept_across_invocations() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_that_is_too_long_waits_for_the_requests_in_flight() {
+    let answer = |request: &lab::perseus::Received| match request.number {
+        0 => Reply::status(503).header("retry-after", "40"),
+        _ => Reply::ok().after(50 * MS),
+    };
+    let (_perseus, handler) = forwarder(&[("BATCH_MAX_RECORDS", "10")], answer).await;
+    let start = Instant::now();
+    assert_eq!(report(&handler, &numbered(1_000)).await.len(), 10, "the batch of the 503 alone");
+    assert!(start.elapsed() < 2 * SECOND, "{:?}", start.elapsed());
+    // If they fail as well, nothing ends the wait.
+    let answer = |request: &lab::perseus::Received| match request.number {
+        0 => Reply::status(503).header("retry-after", "40"),
+        _ => Reply::status(500).after(50 * MS),
+    };
+    let (perseus, handler) = forwarder(&[("BATCH_MAX_RECORDS", "10")], answer).await;
+    assert_eq!(report(&handler, &numbered(1_000)).await.len(), 1_000);
+    assert!(perseus.received().len() <= 10);
+    assert!(start.elapsed() < 4 * SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_malformed_retry_after_is_ignored() {
     for value in ["soon", "-5", "Sun, 06 Nov 1994 08:49:37 GMT"] {
         let (_perseus, handler) = forwarder(&[], move |request| {
