@@ -46,20 +46,20 @@ fn model(body: &[u8]) -> Option<[Verdict; 2]> {
     let text = trimmed(body);
     let unreadable = || Verdict::Unknown("a reply that cannot be read");
     let untold = || Verdict::Unknown("a reply without batchItemFailures");
+    let might_name = text.windows(17).any(|part| part == b"batchItemFailures");
     let Ok(value) = serde_json::from_slice::<Value>(text) else {
         // It may be cut short, nested too deeply, or not JSON.
-        let might_name = text.windows(17).any(|part| part == b"batchItemFailures");
         let is_json = matches!(text.first(), Some(b'{' | b'['));
         return (!is_json)
             .then(|| if might_name { [unreadable(), unreadable()] } else { [Verdict::Accepted, untold()] });
     };
     let Value::Object(_) = value else {
-        // A list says nothing. A string says nothing unless it contains the name.
-        let might_name = !value.is_array() && text.windows(17).any(|part| part == b"batchItemFailures");
+        // A list or a string says nothing unless it contains the name.
         return Some(if might_name { [unreadable(), unreadable()] } else { [Verdict::Accepted, untold()] });
     };
     let fields = entries(std::str::from_utf8(text).ok()?)?;
     Some(match field(&fields, "batchItemFailures") {
+        Some(None) if might_name => [unreadable(), unreadable()],
         Some(None | Some("null")) => [Verdict::Accepted, untold()],
         failures => {
             let verdict = || failures.flatten().and_then(refused).unwrap_or_else(unreadable);
