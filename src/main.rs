@@ -4,7 +4,7 @@ use std::{env, ffi::OsString, hint::black_box, io, process::ExitCode};
 
 use lambda_runtime::Error;
 use perseus_forwarder::{
-    config::{Config, Platform, warn_of_removed},
+    config::{Config, Platform, has_removed},
     lambda::{
         handler::Handler,
         runtime::{report_init_error, run},
@@ -12,7 +12,6 @@ use perseus_forwarder::{
     telemetry::logs,
 };
 use tokio::runtime::{Builder, Runtime};
-use tracing::error;
 
 /// In bytes: larger than any buffer of the function. glibc accepts up to twice as much.
 const LARGEST_BUFFER: usize = 16 << 20;
@@ -22,9 +21,7 @@ fn main() -> ExitCode {
     let platform = Platform::from_lookup(environment);
     logs::init(&platform);
     let Some(runtime_api) = &platform.runtime_api else {
-        error!(
-            "this is an AWS Lambda function: it runs in Lambda or an emulator of it (AWS_LAMBDA_RUNTIME_API is not set)"
-        );
+        logs::not_in_lambda();
         return ExitCode::FAILURE;
     };
     let served =
@@ -32,7 +29,7 @@ fn main() -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error!(reason = error.to_string(), "the function ends");
+            logs::function_ends(&error.to_string());
             ExitCode::FAILURE
         }
     }
@@ -58,7 +55,9 @@ async fn serve(runtime_api: &str) -> Result<(), Error> {
 }
 
 fn start() -> Result<Handler, Error> {
-    warn_of_removed(environment);
+    if has_removed(environment) {
+        logs::batch_max_wait_is_set();
+    }
     Ok(Handler::new(Config::from_lookup(environment)?)?)
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use perseus_forwarder::telemetry::messages;
+use perseus_forwarder::telemetry::{messages, reasons};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -143,80 +143,11 @@ fn each_log_line_is_explained_with_its_level() {
     assert!(gone.is_empty(), "the function does not write {gone:#?}");
 }
 
-/// The messages that are written as literals, which is where `log_line!` is not used yet.
-fn literal_messages() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for path in files(&root().join("src"), "rs") {
-        let source = read(&path);
-        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-        for name in ["trace!(", "debug!(", "info!(", "warn!(", "error!("] {
-            for arguments in source.split(name).skip(1) {
-                found.extend(last_literal(arguments));
-            }
-        }
-    }
-    found
-}
-
-/// The last string in a macro's arguments, which is its message.
-fn last_literal(arguments: &str) -> Option<String> {
-    let mut last = None;
-    let mut depth = 1;
-    let mut rest = arguments.chars();
-    while let Some(c) = rest.next() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            '"' => {
-                let literal: String = rest.by_ref().take_while(|c| *c != '"').collect();
-                last = (depth == 1).then_some(literal).or(last);
-            }
-            _ => {}
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    last
-}
-
-#[test]
-fn a_message_that_is_a_literal_is_in_the_list_too() {
-    let known: BTreeSet<_> = messages::ALL.iter().map(|line| line.message.to_owned()).collect();
-    let unknown: Vec<_> = literal_messages().difference(&known).cloned().collect();
-    assert!(unknown.is_empty(), "src/telemetry/messages.rs does not have {unknown:#?}");
-}
-
-/// The strings behind `opening` in the source of a module.
-fn literals(module: &str, opening: &str) -> Vec<String> {
-    let source = read(&root().join("src").join(module));
-    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let statements = source.split(opening).skip(1).filter_map(|rest| rest.split(';').next());
-    let literals = statements.filter_map(|statement| statement.split('"').nth(1));
-    // Of a format string, the words before its first argument.
-    literals.map(|literal| literal.split('{').next().unwrap_or_default().to_owned()).collect()
-}
-
-// The reasons that come from src/perseus are compared with the documents in that folder's own tests.
+// The reasons of src/perseus and src/decode are compared with the documents in those folders' own tests.
 #[test]
 fn each_reason_is_explained() {
     let page = read(&root().join("docs/log-lines.md"));
-    let reasons = [
-        literals("decode/record.rs", "Unreadable::Attributes =>"),
-        literals("decode/record.rs", "Unreadable::MessageAttributes =>"),
-        literals("decode/record.rs", "Unreadable::Body =>"),
-        literals("deliver/outstanding.rs", "log(\"errored\","),
-        literals("deliver/delivery.rs", "outstanding.failed("),
-        literals("deliver/next_step.rs", "outstanding.failed("),
-        literals("deliver/advice.rs", "stop.set("),
-        literals("deliver/context.rs", "stop.set("),
-        literals("lambda/response.rs", "is_outage() {"),
-        literals("lambda/response.rs", "refuses_all() {"),
-        literals("lambda/response.rs", "        format!("),
-    ]
-    .concat();
-    assert!(reasons.len() >= 8, "{reasons:?}");
-    for reason in reasons {
+    for reason in reasons::ALL {
         assert!(page.contains(&format!("`{reason}")), "{reason} is not explained");
     }
 }

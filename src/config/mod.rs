@@ -21,7 +21,7 @@ use rustls::pki_types::TrustAnchor;
 pub use self::{
     platform::Platform,
     problem::ConfigError,
-    variables::{VARIABLES, Variable, warn_of_removed},
+    variables::{VARIABLES, Variable, has_removed},
 };
 use self::{
     problem::Problem,

@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 
-use tracing::warn;
-
 /// An environment variable and the value it has when it is unset or empty.
 #[derive(Debug)]
 pub struct Variable {
@@ -69,9 +67,7 @@ const fn without_default(name: &'static str) -> Variable {
 /// A variable of earlier versions. A configuration that still sets it works, and logs a warning.
 const BATCH_MAX_WAIT: &str = "BATCH_MAX_WAIT";
 
-/// Warns if a variable is set that is no longer read.
-pub fn warn_of_removed(lookup: impl Fn(&str) -> Option<OsString>) {
-    if lookup(BATCH_MAX_WAIT).is_some_and(|value| !value.is_empty()) {
-        warn!("BATCH_MAX_WAIT is set and has no effect any more: no batch waits for more records");
-    }
+/// Whether a variable is set that is no longer read.
+pub fn has_removed(lookup: impl Fn(&str) -> Option<OsString>) -> bool {
+    lookup(BATCH_MAX_WAIT).is_some_and(|value| !value.is_empty())
 }

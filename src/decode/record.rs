@@ -320,6 +320,14 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_is_explained_in_the_documents() {
+        let page = include_str!("../../docs/log-lines.md");
+        for reason in [Unreadable::Attributes, Unreadable::MessageAttributes, Unreadable::Body] {
+            assert!(page.contains(&format!("`{reason}`")), "docs/log-lines.md does not have {reason}");
+        }
+    }
+
+    #[test]
     fn a_record_without_a_text_body_is_unreadable() {
         for fields in ["", r#","body":null"#, r#","body":{"a":1}"#, r#","body":7"#, r#","body":"\ud800""#] {
             assert_eq!(encoded(fields), Err(Unreadable::Body), "{fields}");

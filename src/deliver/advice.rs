@@ -7,14 +7,17 @@ use reqwest::header::HeaderValue;
 use crate::{
     deliver::{answer::HTML_PAGE, context::DeliveryContext, outstanding::Outstanding},
     perseus::{client::Reply, reply::WITHOUT_FAILURES, status::Misconfigured},
-    telemetry::messages::{self, log_line},
+    telemetry::{
+        messages::{self, log_line},
+        reasons,
+    },
     value::format::Ack,
 };
 
 impl DeliveryContext<'_> {
     /// The set-up is wrong: ends all sending in this invocation.
     pub(super) fn stop_misconfigured(&self, misconfigured: Misconfigured, said: &str) {
-        if self.stop.set("the set-up is wrong") {
+        if self.stop.set(reasons::SET_UP_WRONG) {
             log_line!(
                 messages::SET_UP_WRONG,
                 requestId = self.request_id,

@@ -11,7 +11,7 @@ use crate::{
     },
     perseus::{auth::Authentication, client::Perseus},
     settle::ledger::Ledger,
-    telemetry::{counters::Counters, trace::TraceContext},
+    telemetry::{counters::Counters, reasons, trace::TraceContext},
     yield_budget::YieldBudget,
 };
 
@@ -60,7 +60,7 @@ impl DeliveryContext<'_> {
     pub(super) async fn has_credentials(&self) -> bool {
         let is_given = self.authentication.is_given(self.deadline.cutoff()).await;
         if !is_given {
-            self.stop.set("there is no token");
+            self.stop.set(reasons::NO_TOKEN);
         }
         is_given
     }

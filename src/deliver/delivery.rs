@@ -17,6 +17,7 @@ use crate::{
         outstanding::Outstanding,
     },
     perseus::client::Reply,
+    telemetry::reasons,
 };
 
 /// Longer replies count as work. A reply is only this long if it names many records.
@@ -73,7 +74,7 @@ impl DeliveryContext<'_> {
             self.learn(&answer, reply, &outstanding);
             permit.settle(answer.signal(had_expected_time));
             if self.has_new_token(&answer, &mut attempts).await {
-                outstanding.failed(Some(401), "its token was refused");
+                outstanding.failed(Some(401), reasons::TOKEN_REFUSED);
                 self.counters.retries.fetch_add(1, Relaxed);
                 continue;
             }

@@ -9,6 +9,7 @@ use crate::{
         reply::is_page,
     },
     settle::rejection::Rejection,
+    telemetry::reasons,
 };
 
 /// How to go on with the records that are still outstanding after an attempt.
@@ -42,9 +43,9 @@ impl DeliveryContext<'_> {
                 NextStep::Finish
             }
             Answer::AcceptedExcept { status, refused } => {
-                outstanding.failed(Some(*status), "refused by name");
+                outstanding.failed(Some(*status), reasons::REFUSED_BY_NAME);
                 if self.refusals.refuses_all() {
-                    self.advise_refuses_all(*status, "refused by name", false);
+                    self.advise_refuses_all(*status, reasons::REFUSED_BY_NAME, false);
                     return NextStep::Finish;
                 }
                 outstanding.accept_except(refused, *status, &self.counters);

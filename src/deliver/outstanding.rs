@@ -10,6 +10,7 @@ use crate::{
         counters::Counters,
         logs::first_ids,
         messages::{self, log_line},
+        reasons,
     },
 };
 
@@ -54,7 +55,7 @@ impl<'a> Outstanding<'a> {
     /// Notes that the records are being sent.
     pub(crate) fn attempt(&mut self) {
         self.attempted = true;
-        self.failed(None, "cut off by the deadline");
+        self.failed(None, reasons::CUT_OFF);
         for record in &self.batch.records {
             self.ledger.attempt(record.slot);
         }
@@ -117,7 +118,7 @@ impl<'a> Outstanding<'a> {
             self.ledger.fail(record.slot);
         }
         self.log("rejected", Some(status), &refusal.to_string(), &rejected);
-        self.log("errored", Some(status), "taken before one that was refused", &overtook);
+        self.log("errored", Some(status), reasons::OVERTOOK, &overtook);
     }
 
     /// Returns the halves of the batch. A batch of one record cannot be split: that record is rejected.

@@ -13,6 +13,7 @@ use crate::{
         emf::Metrics,
         logs::first_ids,
         messages::{self, log_line},
+        reasons,
     },
 };
 
@@ -66,16 +67,16 @@ fn why_unattempted(delivery: &DeliveryContext<'_>) -> String {
     if let Some(reason) = delivery.stop.reason() {
         reason.to_owned()
     } else if delivery.refusals.refuses_all() {
-        "Perseus refuses everything, and is only probed".to_owned()
+        reasons::REFUSES_ALL.to_owned()
     } else if delivery.limit.is_outage() {
-        "Perseus is down, and only probed".to_owned()
+        reasons::DOWN.to_owned()
     } else if delivery.limit.is_held() {
-        format!("Perseus asked to be left alone (Retry-After) for another {}", seconds(pause))
+        format!("{} {}", reasons::HELD, seconds(pause))
     } else if !pause.is_zero() {
-        format!("Perseus is overloaded: the next request has to wait {}", seconds(pause))
+        format!("{} {}", reasons::OVERLOADED, seconds(pause))
     } else {
         let takes = delivery.latency.expected();
-        format!("no time left for an attempt, which is expected to take {}", seconds(takes))
+        format!("{} {}", reasons::NO_TIME, seconds(takes))
     }
 }
 

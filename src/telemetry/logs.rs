@@ -80,6 +80,21 @@ fn level(name: Option<&str>) -> LevelFilter {
     name.parse().map_or(LevelFilter::INFO, |level: Level| LevelFilter::from_level(level))
 }
 
+/// Says that the binary was started outside of Lambda.
+pub fn not_in_lambda() {
+    log_line!(messages::NOT_IN_LAMBDA);
+}
+
+/// Says why the function ends.
+pub fn function_ends(reason: &str) {
+    log_line!(messages::FUNCTION_ENDS, reason);
+}
+
+/// Warns that `BATCH_MAX_WAIT` is set.
+pub fn batch_max_wait_is_set() {
+    log_line!(messages::BATCH_MAX_WAIT_SET);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

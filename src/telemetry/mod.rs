@@ -5,5 +5,6 @@ pub(crate) mod emf;
 pub(crate) mod histogram;
 pub mod logs;
 pub mod messages;
+pub mod reasons;
 pub(crate) mod stdout;
 pub(crate) mod trace;
