@@ -1,4 +1,4 @@
-//! The memory that the function needs for an event is bounded, whatever the event contains. This test has its own binary,
+//! The memory that the function needs for an event is bounded for every kind of event. This test has its own binary,
 //! because the memory of the whole process is measured.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]

@@ -81,7 +81,7 @@ fn prose(bytes: usize) -> &'static str {
     text.leak()
 }
 
-/// Words, each of which the redaction searches in the whole request.
+/// Words. The redaction searches the whole request for each of them.
 const WORDS: &str = "1 2 3 4 5 6 7 8 9 0 abc def ghi jkl mno pqr stu vwx yz0 10 20 30 40 50 60 70 80 90 ";
 
 impl Case {

@@ -122,16 +122,14 @@ impl DeliveryContext<'_> {
 
     /// Waits until the next attempt may be made. None if none may be made.
     ///
-    /// `at_once`: the connection was dead, so the first time there is no wait, and a new connection is used.
+    /// `at_once`: the connection was dead, so the first time there is no wait.
     pub(super) async fn backoff(
         &self,
         attempts: &mut Attempts,
         at_least: Option<Duration>,
         at_once: bool,
     ) -> Option<()> {
-        if at_once && attempts.connection == Connection::Any {
-            attempts.use_new_connection();
-        } else {
+        if !at_once || attempts.connection == Connection::New {
             let backoff = Backoff { base: self.config.retry_base, cap: self.config.retry_cap };
             let delay = backoff.delay(attempts.counted, at_least);
             attempts.counted += 1;

@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn after_a_long_outage_no_message_waits_as_long_as_the_outage_took() {
-        // At whatever time an outage of an hour or more ends: the current timeout is shorter than the outage so far.
+        // An outage of an hour or more may end at any time. The current timeout is always shorter than the outage so far.
         for jitter in [0.0, 0.5, 1.0] {
             let mut elapsed = 0;
             for n in 1..=10 {

@@ -31,7 +31,7 @@ async fn haproxy_takes_one_request_a_connection() {
     few_requests_a_connection(Site::behind(proxy, Uvicorn).await).await;
 }
 
-/// Two workers, each of which ends after about so many requests and is replaced.
+/// Two workers. Each ends after about this many requests, and another one takes its place.
 #[tokio::test]
 #[ignore = "needs servers: run by .ci/run"]
 async fn gunicorn_takes_twenty_requests_a_process() {

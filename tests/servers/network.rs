@@ -10,7 +10,7 @@ use nix::{
 /// Where outgoing connections get their ports.
 const PORT_RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
-/// Moves this thread, and all that it starts from now on, to a network that has nothing but a loopback interface.
+/// Moves this thread to a network that has only a loopback interface. Threads and programs that it starts later are there too.
 /// `None` for anyone but root, after saying so.
 #[expect(clippy::print_stderr, reason = "a test that does not run has to say so")]
 pub(crate) fn isolate() -> Option<Network> {

@@ -101,7 +101,7 @@ impl Site {
         self.deliver_event(function, generate(records, 500, None)).await
     }
 
-    /// Sends an event through the function. What must hold whatever happens: the answer is there before the deadline,
+    /// Sends an event through the function. In every case, the answer must be there before the deadline,
     /// and every record that it acknowledges has been taken.
     pub(crate) async fn deliver_event(&self, function: &Environment, event: String) -> Delivery {
         let sent = ids(&event);
@@ -115,7 +115,7 @@ impl Site {
         Delivery { acknowledged: acknowledged.len(), reported: reported.len() }
     }
 
-    /// Sends 500 records, all of which must arrive.
+    /// Sends 500 records. All must arrive.
     pub(crate) async fn deliver_all(&self, function: &Environment) {
         let delivery = self.deliver(function, 500).await;
         assert_eq!(delivery.reported, 0, "{:#?}", told(function));

@@ -77,14 +77,11 @@ impl InvocationLimit<'_> {
 
     /// Waits for a permit. None in an outage whose probe is spent.
     pub(crate) async fn acquire(&self) -> Option<Permit<'_>> {
-        let permit = self.limit.acquire().await;
-        if !self.limit.is_outage() {
-            return Some(Permit::new(self.limit, permit, None));
-        }
-        self.probe.begin().then(|| Permit::new(self.limit, permit, Some(&self.probe)))
+        let mut permit = Permit::new(self.limit, self.limit.acquire().await);
+        self.admits(&mut permit).then_some(permit)
     }
 
-    /// Whether the request of a permit may still be sent. If an outage has begun since, it has to be the probe.
+    /// Whether the request of a permit may still be sent. In an outage it has to be the probe.
     pub(crate) fn admits<'a>(&'a self, permit: &mut Permit<'a>) -> bool {
         if !self.limit.is_outage() || permit.is_probe() {
             return true;

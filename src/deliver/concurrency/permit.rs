@@ -47,12 +47,8 @@ impl Probe {
 }
 
 impl<'a> Permit<'a> {
-    pub(super) fn new(
-        limit: &'a ConcurrencyLimit,
-        permit: ShrinkablePermit<'a>,
-        probe: Option<&'a Probe>,
-    ) -> Self {
-        Permit { limit, permit, began: Instant::now(), probe, is_in_flight: false }
+    pub(super) fn new(limit: &'a ConcurrencyLimit, permit: ShrinkablePermit<'a>) -> Self {
+        Permit { limit, permit, began: Instant::now(), probe: None, is_in_flight: false }
     }
 
     pub(super) fn is_probe(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The palette: colours by what they mean.
+//! The colours of the report, named by what they mean.
 
 use std::fmt::Write;
 
