@@ -30,10 +30,11 @@
 //! - [`deliver`]: stages, attempts, retries, splits; adaptive concurrency, latency estimate.
 //! - [`perseus`]: the HTTP client, what statuses and replies mean, authentication, redaction.
 //! - [`settle`]: the ledger of outcomes, and which records are reported.
-//! - [`sqs`]: the calls to SQS: dead letters, visibility timeouts, signatures.
+//! - [`sqs`]: the calls to SQS: dead letters, visibility timeouts.
 //!
 //! Used by many:
 //!
+//! - [`aws`]: what all calls to AWS have in common: signatures, sending, failures.
 //! - [`config`]: every setting, read from the environment once.
 //! - [`deadline`]: when sending ends.
 //! - [`yield_budget`]: how much work may be done before the task yields.
@@ -70,6 +71,7 @@ pub mod settle;
 
 pub mod sqs;
 
+pub mod aws;
 pub mod config;
 pub mod deadline;
 pub(crate) mod http;

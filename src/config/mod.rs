@@ -1,6 +1,7 @@
 //! The configuration: read from environment variables in one place, once, at start.
 
 mod authorities;
+mod aws;
 mod headers;
 mod platform;
 mod problem;
@@ -33,7 +34,7 @@ use self::{
     },
 };
 use crate::value::{
-    aws::Settings,
+    aws::SqsSettings,
     format::{Ack, BatchFormat, Compression},
     limits::BatchLimits,
     token::Source,
@@ -71,7 +72,7 @@ pub struct Config {
     /// The time before the deadline that is kept for the answer to reach Lambda.
     pub cutoff_reserve: Duration,
     /// The settings for calls to SQS; `None` if there are no calls.
-    pub sqs: Option<Settings>,
+    pub sqs: Option<SqsSettings>,
     /// Whether each invocation writes metrics.
     pub metrics: bool,
 }

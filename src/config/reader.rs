@@ -126,7 +126,11 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         self.note(variable, None, problem, allowed);
     }
 
+    /// Once for each variable: several settings may need the same.
     fn note(&mut self, variable: &Variable, value: Option<String>, problem: Problem, allowed: &'static str) {
+        if self.wrong.iter().any(|wrong| wrong.variable == variable.name) {
+            return;
+        }
         self.wrong.push(WrongValue { variable: variable.name, value, problem, allowed });
     }
 }

@@ -1,131 +1,75 @@
-//! The settings for calls to SQS. Lambda's own variables are read only if there are such calls.
+//! The settings for calls to SQS.
 
 use std::ffi::OsString;
 
 use reqwest::Url;
 
 use super::{
+    aws::http_url,
     problem::Problem,
-    reader::{Reader, choice},
-    url::has_user_info,
-    variables::{
-        AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_SQS, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS,
-        AWS_REGION, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, REJECTED_QUEUE_URL, SQS_VISIBILITY,
-    },
+    reader::Reader,
+    variables::{AWS_ENDPOINT_URL_SQS, REJECTED_QUEUE_URL, SQS_VISIBILITY, Variable},
 };
 use crate::value::{
-    aws::{Credentials, Settings, is_localstack, is_queue_url, is_region},
-    host::{is_loopback, names_a_host},
-    text::is_visible,
+    aws::{SqsSettings, is_localstack, is_queue_url},
+    host::is_loopback,
 };
 
 const QUEUE_URL_ALLOWED: &str = "the URL of an SQS queue, https://sqs.<region>.amazonaws.com/<account>/<name>; \
                                  plain http to a loopback host or LocalStack alone, or to that of \
                                  AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL";
-const ENDPOINT_ALLOWED: &str = "an https or http URL without user info, query and fragment, and of its path \
-                                only letters, digits, slashes and ._~-";
-const CREDENTIAL_ALLOWED: &str = "what Lambda sets, for SQS_VISIBILITY=on and REJECTED_QUEUE_URL; credentials \
-                                  from AWS_CONTAINER_CREDENTIALS_FULL_URI are not supported";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     /// The settings for calls to SQS; `Some(None)` if there are no calls.
-    pub(super) fn sqs(&mut self) -> Option<Option<Settings>> {
+    pub(super) fn sqs(&mut self) -> Option<Option<SqsSettings>> {
         let visibility = self.choice(&SQS_VISIBILITY, "off or on", &[("off", false), ("on", true)]);
-        let rejected_queue = self.read_optional_secret(&REJECTED_QUEUE_URL, QUEUE_URL_ALLOWED, queue_url);
+        let rejected_queue = self.queue_url(&REJECTED_QUEUE_URL);
         if visibility != Some(true) && !matches!(rejected_queue, Some(Some(_))) {
             return visibility.and(rejected_queue).map(|_| None);
         }
-
-        let region = self.read_secret(&AWS_REGION, "a region, as Lambda sets it", region);
-        let credentials = self.aws_credentials();
-        let endpoint = self.endpoint();
-        if let (Some(Some(queue)), Some(endpoint)) = (&rejected_queue, &endpoint)
-            && !is_safe(queue, endpoint.as_ref())
-        {
-            self.note_secret(&REJECTED_QUEUE_URL, Problem::PlainHttp, QUEUE_URL_ALLOWED);
-        }
-        Some(Some(Settings {
+        let caller = self.caller();
+        let endpoint = self.sqs_endpoint(&REJECTED_QUEUE_URL, rejected_queue.as_ref());
+        Some(Some(SqsSettings {
             visibility: visibility?,
             rejected_queue: rejected_queue?,
             endpoint: endpoint?,
-            region: region?,
-            credentials: credentials?,
+            caller: caller?,
         }))
     }
 
-    fn aws_credentials(&mut self) -> Option<Credentials> {
-        let access_key_id = self.read_secret(&AWS_ACCESS_KEY_ID, CREDENTIAL_ALLOWED, credential);
-        let secret_access_key = self.read_secret(&AWS_SECRET_ACCESS_KEY, CREDENTIAL_ALLOWED, credential);
-        let session_token = self.read_optional_secret(&AWS_SESSION_TOKEN, CREDENTIAL_ALLOWED, credential);
-        Some(Credentials {
-            access_key_id: access_key_id?,
-            secret_access_key: secret_access_key?,
-            session_token: session_token?,
-        })
+    /// The URL of a queue; `Some(None)` if it is not set.
+    pub(super) fn queue_url(&mut self, variable: &Variable) -> Option<Option<Url>> {
+        self.read_optional_secret(variable, QUEUE_URL_ALLOWED, queue_url)
     }
 
-    /// A custom endpoint, found in the order in which the SDKs look for it; `Some(None)` if there is none.
-    fn endpoint(&mut self) -> Option<Option<Url>> {
-        let ignore =
-            self.read_optional_secret(&AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, "true or false", |value| {
-                choice(value, &[("true", true), ("false", false)])
-            });
-        if ignore? == Some(true) {
-            return Some(None);
+    /// The custom endpoint of SQS; `Some(None)` if there is none. Notes a problem if calls to the queue that this variable
+    /// names would be in plain text.
+    pub(super) fn sqs_endpoint(
+        &mut self,
+        variable: &Variable,
+        queue: Option<&Option<Url>>,
+    ) -> Option<Option<Url>> {
+        let endpoint = self.endpoint(&AWS_ENDPOINT_URL_SQS);
+        if let (Some(Some(queue)), Some(endpoint)) = (queue, &endpoint)
+            && !is_safe(queue, endpoint.as_ref())
+        {
+            self.note_secret(variable, Problem::PlainHttp, QUEUE_URL_ALLOWED);
         }
-        let of_sqs = self.read_optional_secret(&AWS_ENDPOINT_URL_SQS, ENDPOINT_ALLOWED, endpoint_url)?;
-        if of_sqs.is_some() {
-            return Some(of_sqs);
-        }
-        self.read_optional_secret(&AWS_ENDPOINT_URL, ENDPOINT_ALLOWED, endpoint_url)
+        endpoint
     }
 }
 
-/// Whether rejected messages may be sent to this URL: not in plain text, except to hosts that are known to be local.
+/// Whether messages may be sent to this URL: not in plain text, except to hosts that are known to be local.
 fn is_safe(queue: &Url, endpoint: Option<&Url>) -> bool {
     let is_local =
         |host| is_loopback(host) || is_localstack(host) || endpoint.and_then(Url::host_str) == Some(host);
     queue.scheme() != "http" || queue.host_str().is_some_and(is_local)
 }
 
-fn region(value: &str) -> Result<String, Problem> {
-    is_region(value).then(|| value.to_owned()).ok_or(Problem::NotARegion)
-}
-
-pub(super) fn credential(value: &str) -> Result<String, Problem> {
-    is_visible(value).then(|| value.to_owned()).ok_or(Problem::NotACredential)
-}
-
 fn queue_url(value: &str) -> Result<Url, Problem> {
     let url = http_url(value)?;
     if !is_queue_url(&url) {
         return Err(Problem::NotAQueueUrl);
-    }
-    Ok(url)
-}
-
-fn endpoint_url(value: &str) -> Result<Url, Problem> {
-    let url = http_url(value)?;
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'_' | b'~' | b'-');
-    if !url.path().bytes().all(is_plain) {
-        return Err(Problem::UnsignablePath);
-    }
-    Ok(url)
-}
-
-fn http_url(value: &str) -> Result<Url, Problem> {
-    let url = Url::parse(value).map_err(Problem::NotAUrl)?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(Problem::NotHttp);
-    }
-    if !names_a_host(value, &url) {
-        return Err(Problem::NoHost);
-    }
-    if has_user_info(&url) {
-        return Err(Problem::UserInfo);
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Problem::QueryOrFragment);
     }
     Ok(url)
 }
@@ -143,11 +87,11 @@ mod tests {
         ("AWS_SESSION_TOKEN", "hunter2"),
     ];
 
-    fn read(variables: &[(&str, &str)]) -> Result<Option<Settings>, String> {
+    fn read(variables: &[(&str, &str)]) -> Result<Option<SqsSettings>, String> {
         testing::read(variables).map(|config| config.sqs).map_err(|error| error.to_string())
     }
 
-    fn with_lambda(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    fn with_lambda(variables: &[(&str, &str)]) -> Result<SqsSettings, String> {
         read(&[&LAMBDA, variables].concat()).map(Option::unwrap)
     }
 
@@ -167,8 +111,8 @@ mod tests {
     fn each_setting_turns_on_its_own_calls() {
         let settings = with_lambda(&[("SQS_VISIBILITY", "on")]).unwrap();
         assert_eq!((settings.visibility, settings.rejected_queue), (true, None));
-        assert_eq!(settings.region, "eu-west-1");
-        assert_eq!(settings.credentials.session_token.as_deref(), Some("hunter2"));
+        assert_eq!(settings.caller.region, "eu-west-1");
+        assert_eq!(settings.caller.credentials.session_token.as_deref(), Some("hunter2"));
         let settings = with_lambda(&[("REJECTED_QUEUE_URL", QUEUE)]).unwrap();
         assert_eq!((settings.visibility, settings.rejected_queue.unwrap().as_str()), (false, QUEUE));
     }

@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 
 use super::{
+    aws::credential,
     problem::Problem,
     reader::Reader,
-    sqs::credential,
     variables::{
         AWS_SESSION_TOKEN, PARAMETERS_SECRETS_EXTENSION_HTTP_PORT, PERSEUS_TOKEN, PERSEUS_TOKEN_PARAMETER,
         PERSEUS_TOKEN_SECRET,

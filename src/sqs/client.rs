@@ -1,33 +1,32 @@
 //! The client for SQS: batch calls of its JSON protocol
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html>).
 //!
-//! It exists only if a setting needs it, and its HTTP client is built at the first call. Each caller passes the time
-//! at which calls must end, so that SQS cannot delay the function's answer.
+//! It exists only if a setting needs it. Each caller passes the time at which calls must end, so that SQS cannot delay the
+//! function's answer.
 
 use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::{Duration, SystemTime},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::iter};
-use reqwest::{Client, Response, Url, header::USER_AGENT};
+use reqwest::Method;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    aws::{
+        client::{AT_ONCE, AwsClient, Call},
+        failure::Failure,
+    },
     deadline::Deadline,
-    http::{NAME_AND_VERSION, POOL_IDLE, client_builder},
     sqs::{
         action::Action,
         queue::Queue,
-        reply::{Confirmed, Failure, read},
-        sigv4::{Scope, authorization, timestamp},
+        reply::{Confirmed, read},
     },
-    value::{aws::Settings, text::sensitive},
+    value::aws::SqsSettings,
     yield_budget::{AT_A_TIME, YieldBudget},
 };
 
@@ -37,9 +36,6 @@ const SHARE: u32 = 2;
 /// The most time for one use of SQS. SQS normally answers in milliseconds; waiting longer does not help.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Calls in flight at once, and connections kept for them.
-pub(crate) const AT_ONCE: usize = 8;
-
 /// When the next use of SQS must end, so that time remains for the answer.
 pub(crate) fn until(deadline: &Deadline) -> Instant {
     Instant::now() + (deadline.remaining() / SHARE).min(PATIENCE)
@@ -48,7 +44,7 @@ pub(crate) fn until(deadline: &Deadline) -> Instant {
 /// The body of a batch call.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Call<'a, E> {
+struct Batch<'a, E> {
     queue_url: &'a str,
     entries: Vec<Entry<E>>,
 }
@@ -64,22 +60,22 @@ struct Entry<E> {
 
 fn encode<E: Serialize>(queue_url: &str, entries: impl Iterator<Item = E>) -> Bytes {
     let entries = entries.enumerate().map(|(index, entry)| Entry { id: index.to_string(), entry });
-    let call = Call { queue_url, entries: entries.collect() };
-    serde_json::to_vec(&call).expect("strings, numbers and raw JSON always encode").into()
+    let batch = Batch { queue_url, entries: entries.collect() };
+    serde_json::to_vec(&batch).expect("strings, numbers and raw JSON always encode").into()
 }
 
 /// The client for SQS.
 #[derive(Debug)]
 pub struct Sqs {
-    /// Endpoint, region and credentials.
-    pub settings: Settings,
-    client: OnceLock<Client>,
+    /// Which calls are made, and where.
+    pub settings: SqsSettings,
+    aws: AwsClient,
 }
 
 impl Sqs {
     /// A client with these settings. It does not connect yet.
-    pub fn new(settings: Settings) -> Self {
-        Sqs { settings, client: OnceLock::new() }
+    pub fn new(settings: SqsSettings) -> Self {
+        Sqs { aws: AwsClient::new(settings.caller.clone()), settings }
     }
 
     /// Makes all `calls`, [`AT_ONCE`] at a time, until `until`. A call is a list of slots; `entry` makes the entry for a slot
@@ -134,50 +130,15 @@ impl Sqs {
         body: Bytes,
         entries: usize,
     ) -> Result<Confirmed, Failure> {
-        let reply = match self.post(queue, action, body.clone()).await {
-            // The connection may have died while the environment was frozen. Both actions can be repeated.
-            Err(error) if !error.is_connect() => self.post(queue, action, body).await,
-            reply => reply,
+        let call = Call {
+            service: "sqs",
+            region: &queue.region,
+            method: Method::POST,
+            url: queue.endpoint.clone(),
+            headers: &[("content-type", "application/x-amz-json-1.0"), ("x-amz-target", action.target())],
+            body,
         };
-        read(reply.map_err(Failure::from)?, action, entries).await
+        // Both actions can be repeated.
+        read(self.aws.send(&call).await.map_err(Failure::from)?, action, entries).await
     }
-
-    async fn post(&self, queue: &Queue, action: Action, body: Bytes) -> Result<Response, reqwest::Error> {
-        const SIGNED_TYPE: &str = "application/x-amz-json-1.0";
-
-        let credentials = &self.settings.credentials;
-        #[expect(clippy::disallowed_methods, reason = "a signature is valid for minutes of the wall clock")]
-        let timestamp = timestamp(SystemTime::now());
-        let host = host(&queue.endpoint);
-        let mut headers = vec![
-            ("content-type", SIGNED_TYPE),
-            ("host", host.as_str()),
-            ("x-amz-date", timestamp.as_str()),
-            ("x-amz-target", action.target()),
-        ];
-        headers.extend(credentials.session_token.as_deref().map(|token| ("x-amz-security-token", token)));
-        let scope = Scope { region: &queue.region, service: "sqs", timestamp: &timestamp };
-        let authorization = authorization(credentials, scope, queue.endpoint.path(), &headers, &body);
-
-        let mut post = self.client()?.post(queue.endpoint.clone()).body(body);
-        headers.push(("authorization", &authorization));
-        for (name, value) in headers.into_iter().filter(|(name, _)| *name != "host") {
-            post = post.header(name, sensitive(value));
-        }
-        post.header(USER_AGENT, NAME_AND_VERSION).send().await
-    }
-
-    fn client(&self) -> Result<&Client, reqwest::Error> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let client = client_builder().pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(AT_ONCE).build()?;
-        Ok(self.client.get_or_init(|| client))
-    }
-}
-
-/// The `host` header of a request to this URL.
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -25,6 +25,7 @@ use serde_json::value::RawValue;
 use tokio::{task::yield_now, time::Instant};
 
 use crate::{
+    aws::failure::Failure,
     decode::{
         event::{Envelope, Event},
         field::text,
@@ -35,7 +36,6 @@ use crate::{
         action::{Action, MOST_ENTRIES},
         client::Sqs,
         queue::Queue,
-        reply::Failure,
     },
     telemetry::messages::{self, log_line},
     yield_budget::AT_A_TIME,

@@ -5,5 +5,4 @@ pub(crate) mod client;
 pub mod dead_letter;
 pub(crate) mod queue;
 pub mod reply;
-pub(crate) mod sigv4;
 pub mod visibility;

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use crate::value::aws::{Settings, is_account, is_queue_name, is_region};
+use crate::value::aws::{SqsSettings, domain, is_account, is_queue_name, is_region};
 
 /// An SQS queue.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl Queue {
     ///
     /// None if the ARN is malformed or its partition is unknown. The host name that follows from the ARN receives
     /// credentials, so it is never guessed.
-    pub fn of_arn(arn: &str, settings: &Settings) -> Option<Self> {
+    pub fn of_arn(arn: &str, settings: &SqsSettings) -> Option<Self> {
         let parts: Vec<&str> = arn.split(':').collect();
         let ["arn", partition, "sqs", region, account, name] = parts[..] else { return None };
         if !is_region(region) || !is_account(account) || !is_queue_name(name) {
@@ -35,13 +35,13 @@ impl Queue {
     }
 
     /// The queue with this URL. The caller has checked it with [`is_queue_url`](crate::value::aws::is_queue_url).
-    pub fn of_url(url: &Url, settings: &Settings) -> Self {
+    pub fn of_url(url: &Url, settings: &SqsSettings) -> Self {
         let mut root = url.clone();
         root.set_path("/");
         Queue {
             endpoint: settings.endpoint.clone().unwrap_or(root),
             url: url.as_str().to_owned(),
-            region: region_of(url).unwrap_or(&settings.region).to_owned(),
+            region: region_of(url).unwrap_or(&settings.caller.region).to_owned(),
         }
     }
 
@@ -68,38 +68,22 @@ fn region_of(url: &Url) -> Option<&str> {
     labels.next().filter(|label| is_region(label) && label.contains('-'))
 }
 
-/// The domain of a partition's endpoints
-/// (<https://github.com/boto/botocore/blob/develop/botocore/data/partitions.json>).
-fn domain(partition: &str) -> Option<&'static str> {
-    Some(match partition {
-        "aws" | "aws-us-gov" => "amazonaws.com",
-        "aws-cn" => "amazonaws.com.cn",
-        "aws-eusc" => "amazonaws.eu",
-        "aws-iso" => "c2s.ic.gov",
-        "aws-iso-b" => "sc2s.sgov.gov",
-        "aws-iso-e" => "cloud.adc-e.uk",
-        "aws-iso-f" => "csp.hci.ic.gov",
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::aws::{Credentials, is_localstack, is_queue_url};
+    use crate::value::aws::{Caller, Credentials, is_localstack, is_queue_url};
 
-    fn settings(endpoint: Option<&str>) -> Settings {
+    fn settings(endpoint: Option<&str>) -> SqsSettings {
         let credentials = Credentials {
             access_key_id: String::new(),
             secret_access_key: String::new(),
             session_token: None,
         };
-        Settings {
+        SqsSettings {
             visibility: true,
             rejected_queue: None,
             endpoint: endpoint.map(|url| url.parse().unwrap()),
-            region: "eu-west-1".to_owned(),
-            credentials,
+            caller: Caller { region: "eu-west-1".to_owned(), credentials },
         }
     }
 

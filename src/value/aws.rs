@@ -1,22 +1,29 @@
-//! AWS names and the settings for calls to SQS.
+//! AWS names, and the settings for calls to AWS.
 
 use std::fmt;
 
 use reqwest::Url;
 
+/// Who calls AWS: the function's role, in its region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The function's region.
+    pub region: String,
+    /// The keys that sign requests.
+    pub credentials: Credentials,
+}
+
 /// The settings for calls to SQS.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SqsSettings {
     /// Whether the visibility timeout of returned messages is changed.
     pub visibility: bool,
     /// The queue that rejected records are moved to.
     pub rejected_queue: Option<Url>,
     /// A custom endpoint for all requests.
     pub endpoint: Option<Url>,
-    /// The function's region.
-    pub region: String,
-    /// The keys that sign requests.
-    pub credentials: Credentials,
+    /// Who calls.
+    pub caller: Caller,
 }
 
 /// The keys of the function's role, from the environment that Lambda sets.
@@ -71,4 +78,19 @@ pub(crate) fn is_account(account: &str) -> bool {
 /// Whether the characters are those of a region. The region becomes a part of a host name, so nothing else is allowed.
 pub(crate) fn is_region(region: &str) -> bool {
     !region.is_empty() && region.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// The domain of a partition's endpoints
+/// (<https://github.com/boto/botocore/blob/develop/botocore/data/partitions.json>).
+pub(crate) fn domain(partition: &str) -> Option<&'static str> {
+    Some(match partition {
+        "aws" | "aws-us-gov" => "amazonaws.com",
+        "aws-cn" => "amazonaws.com.cn",
+        "aws-eusc" => "amazonaws.eu",
+        "aws-iso" => "c2s.ic.gov",
+        "aws-iso-b" => "sc2s.sgov.gov",
+        "aws-iso-e" => "cloud.adc-e.uk",
+        "aws-iso-f" => "csp.hci.ic.gov",
+        _ => return None,
+    })
 }

@@ -1,8 +1,9 @@
-//! AWS Signature Version 4, for POST requests without a query string
+//! AWS Signature Version 4
 //! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 
 use std::{fmt::Write as _, time::SystemTime};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::{
     digest::{SHA256, digest},
     hmac,
@@ -11,6 +12,11 @@ use ring::{
 use crate::value::aws::Credentials;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// What is encoded in a query: all but the unreserved characters.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What is encoded in a path.
+const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// Where and when a signature is valid.
 #[derive(Debug, Clone, Copy)]
@@ -23,30 +29,38 @@ pub(crate) struct Scope<'a> {
     pub timestamp: &'a str,
 }
 
-/// The `authorization` header for a POST of `body` to `path`. `path` may contain only unreserved characters and slashes:
-/// it is not percent-encoded here.
-///
-/// `headers` are the headers to sign, with names in lower case; `host` and `x-amz-date` must be among them.
-pub(crate) fn authorization(
-    credentials: &Credentials,
-    scope: Scope<'_>,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> String {
-    let mut headers = headers.to_vec();
+/// What is signed of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// The method, in upper case.
+    pub method: &'a str,
+    /// The path, as it is sent.
+    pub path: &'a str,
+    /// The query without its question mark, as it is sent.
+    pub query: &'a str,
+    /// The headers to sign, with names in lower case; `host` and `x-amz-date` must be among them.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// The `authorization` header of a request. Not for S3, which does not encode the path a second time.
+pub(crate) fn authorization(credentials: &Credentials, scope: Scope<'_>, request: Request<'_>) -> String {
+    let mut headers = request.headers.to_vec();
     headers.sort_unstable();
     let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-    let mut request = format!("POST\n{path}\n\n");
+    let path = utf8_percent_encode(request.path, PATH);
+    let mut canonical = format!("{}\n{path}\n{}\n", request.method, canonical_query(request.query));
     for (name, value) in headers {
-        writeln!(request, "{name}:{}", value.trim()).expect("a string takes any text");
+        writeln!(canonical, "{name}:{}", value.trim()).expect("a string takes any text");
     }
-    write!(request, "\n{names}\n{}", hex(digest(&SHA256, body))).expect("a string takes any text");
+    write!(canonical, "\n{names}\n{}", hex(digest(&SHA256, request.body))).expect("a string takes any text");
 
     let Scope { region, service, timestamp } = scope;
     let day = timestamp.get(..8).unwrap_or_default();
     let scope = format!("{day}/{region}/{service}/aws4_request");
-    let to_sign = format!("{ALGORITHM}\n{timestamp}\n{scope}\n{}", hex(digest(&SHA256, request.as_bytes())));
+    let to_sign =
+        format!("{ALGORITHM}\n{timestamp}\n{scope}\n{}", hex(digest(&SHA256, canonical.as_bytes())));
     let secret = format!("AWS4{}", credentials.secret_access_key);
     let key = [day, region, service, "aws4_request"]
         .iter()
@@ -54,6 +68,18 @@ pub(crate) fn authorization(
     let signature = hex(hmac::sign(&key, to_sign.as_bytes()));
     let id = &credentials.access_key_id;
     format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}")
+}
+
+/// The query's parameters, encoded in one way and sorted.
+fn canonical_query(query: &str) -> String {
+    let encode = |text| utf8_percent_encode(&percent_decode_str(text).decode_utf8_lossy(), QUERY).to_string();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<_> = pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(n, v)| (encode(n), encode(v)))
+        .collect();
+    pairs.sort_unstable();
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
 /// The `x-amz-date` header: `20150830T123600Z`.
@@ -88,7 +114,7 @@ mod tests {
 
     /// The signature for a request of AWS' test suite
     /// (<https://docs.aws.amazon.com/general/latest/gr/signature-v4-test-suite.html>).
-    fn signature(headers: &[(&str, &str)], body: &str) -> String {
+    fn signature(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
         let credentials = Credentials {
             access_key_id: "AKIDEXAMPLE".to_owned(),
             secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
@@ -97,7 +123,9 @@ mod tests {
         let scope = Scope { region: "us-east-1", service: "service", timestamp: "20150830T123600Z" };
         let mut all = vec![("x-amz-date", "20150830T123600Z"), ("host", "example.amazonaws.com")];
         all.extend_from_slice(headers);
-        let header = authorization(&credentials, scope, "/", &all, body.as_bytes());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let request = Request { method, path, query, headers: &all, body: body.as_bytes() };
+        let header = authorization(&credentials, scope, request);
         let (start, signature) = header.split_once(", Signature=").unwrap();
         let scope = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, ";
         assert!(start.starts_with(scope), "{start}");
@@ -133,7 +161,37 @@ mod tests {
                 "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead",
             ),
         ] {
-            assert_eq!(signature(headers, body), expected, "{name}");
+            assert_eq!(signature("POST", "/", headers, body), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_methods_paths_and_queries_match_it_too() {
+        for (method, target, expected) in [
+            ("POST", "/?Param1=value1", "28038455d6de14eafc1f9222cf5aa6f1a96197d7deb8263271d420d138af7f11"),
+            (
+                "GET",
+                "/?Param2=value2&Param1=value1",
+                "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+            ),
+            (
+                "GET",
+                "/?Param-3=Value3&Param=Value2&%E1%88%B4=Value1",
+                "371d3713e185cc334048618a97f809c9ffe339c62934c032af5a0e595648fcac",
+            ),
+        ] {
+            assert_eq!(signature(method, target, &[], ""), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_encoded_once_more() {
+        // From `double-encode-path` and `double-url-encode` of the test suite.
+        for (path, canonical) in [
+            ("/test/@connections/JBDvjfGEIAMCERw%3D", "/test/%40connections/JBDvjfGEIAMCERw%253D"),
+            ("/2015-03-31/functions/arn%3Aaws%3Alambda", "/2015-03-31/functions/arn%253Aaws%253Alambda"),
+        ] {
+            assert_eq!(utf8_percent_encode(path, PATH).to_string(), canonical);
         }
     }
 
