@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use perseus_forwarder::telemetry::{messages, reasons};
+use perseus_forwarder::{
+    config::{PROBER_VARIABLES, VARIABLES},
+    telemetry::{messages, reasons},
+};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -167,8 +170,9 @@ fn settings(document: &str) -> Vec<(String, String)> {
 #[test]
 fn the_configuration_page_has_each_variable_with_its_default() {
     let mut explained = settings("docs/configuration.md");
-    let mut read_by_the_code: Vec<_> = perseus_forwarder::config::VARIABLES
+    let mut read_by_the_code: Vec<_> = VARIABLES
         .iter()
+        .chain(PROBER_VARIABLES)
         .map(|variable| (variable.name.to_owned(), default_in_words(variable.name, variable.default)))
         .collect();
     explained.sort();
@@ -179,7 +183,7 @@ fn the_configuration_page_has_each_variable_with_its_default() {
 fn default_in_words(name: &str, default: Option<&str>) -> String {
     match (name, default) {
         (_, Some(default)) => default.to_owned(),
-        ("PERSEUS_URL", None) => "required".to_owned(),
+        ("PERSEUS_URL" | "PROBE_MAPPING" | "PROBE_QUEUE_URL", None) => "required".to_owned(),
         (_, None) => "none".to_owned(),
     }
 }

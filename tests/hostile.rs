@@ -165,17 +165,18 @@ proptest! {
 
     #[test]
     fn no_configuration_causes_a_panic_or_shows_a_secret(
-        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 29),
+        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 32),
         visibility in "on|off|",
     ) {
         const SECRET: &str = "hunter2";
-        const LAMBDA_VARIABLES: [&str; 8] = [
+        const LAMBDA_VARIABLES: [&str; 9] = [
             "AWS_REGION",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",
             "AWS_ENDPOINT_URL",
             "AWS_ENDPOINT_URL_SQS",
+            "AWS_ENDPOINT_URL_LAMBDA",
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
             "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
         ];

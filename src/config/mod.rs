@@ -2,8 +2,10 @@
 
 mod authorities;
 mod aws;
+mod breaker;
 mod headers;
 mod platform;
+mod prober;
 mod problem;
 mod quantity;
 mod reader;
@@ -21,8 +23,9 @@ use rustls::pki_types::TrustAnchor;
 
 pub use self::{
     platform::Platform,
+    prober::ProberConfig,
     problem::ConfigError,
-    variables::{VARIABLES, Variable, has_removed},
+    variables::{PROBER_VARIABLES, VARIABLES, Variable, has_removed},
 };
 use self::{
     problem::Problem,
@@ -35,6 +38,7 @@ use self::{
 };
 use crate::value::{
     aws::SqsSettings,
+    breaker::BreakerSettings,
     format::{Ack, BatchFormat, Compression},
     limits::BatchLimits,
     token::Source,
@@ -73,6 +77,8 @@ pub struct Config {
     pub cutoff_reserve: Duration,
     /// The settings for calls to SQS; `None` if there are no calls.
     pub sqs: Option<SqsSettings>,
+    /// The settings of the circuit breaker; `None` if it is off.
+    pub circuit_breaker: Option<BreakerSettings>,
     /// Whether each invocation writes metrics.
     pub metrics: bool,
 }
@@ -85,6 +91,12 @@ impl Config {
     /// If any value is missing or wrong; the error lists all of them.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
+        let config = Config::read(&mut reader);
+        reader.finish(config)
+    }
+
+    /// Reads the variables. None if any is wrong.
+    fn read(reader: &mut Reader<impl Fn(&str) -> Option<OsString>>) -> Option<Self> {
         let url = reader.perseus_url();
         let token = reader.token();
         let headers = reader.headers(!matches!(token, Some(Source::Nowhere)));
@@ -102,29 +114,28 @@ impl Config {
         let request_timeout = reader.duration(&REQUEST_TIMEOUT, "10ms to 900s", 10..=900_000);
         let cutoff_reserve = reader.duration(&CUTOFF_RESERVE, "50ms to 300s", 50..=300_000);
         let sqs = reader.sqs();
+        let circuit_breaker = reader.circuit_breaker();
         let metrics = reader.choice(&METRICS, "off or on", &[("off", false), ("on", true)]);
-        let config = || {
-            let (retry_base, retry_cap) = backoff?;
-            Some(Config {
-                url: url?,
-                token: token?,
-                headers: headers?,
-                authorities: authorities?,
-                ack: ack?,
-                compression: compression?,
-                format: format?,
-                batch: batch?,
-                max_in_flight: max_in_flight?,
-                max_attempts: max_attempts?,
-                retry_base,
-                retry_cap,
-                request_timeout: request_timeout?,
-                cutoff_reserve: cutoff_reserve?,
-                sqs: sqs?,
-                metrics: metrics?,
-            })
-        };
-        reader.finish(config())
+        let (retry_base, retry_cap) = backoff?;
+        Some(Config {
+            url: url?,
+            token: token?,
+            headers: headers?,
+            authorities: authorities?,
+            ack: ack?,
+            compression: compression?,
+            format: format?,
+            batch: batch?,
+            max_in_flight: max_in_flight?,
+            max_attempts: max_attempts?,
+            retry_base,
+            retry_cap,
+            request_timeout: request_timeout?,
+            cutoff_reserve: cutoff_reserve?,
+            sqs: sqs?,
+            circuit_breaker: circuit_breaker?,
+            metrics: metrics?,
+        })
     }
 
     /// The variables to look at if Perseus rejects the credentials.
@@ -177,7 +188,7 @@ mod tests {
         assert_eq!(config.retry_cap, Duration::from_secs(5));
         assert_eq!(config.request_timeout, Duration::from_secs(10));
         assert_eq!(config.cutoff_reserve, Duration::from_secs(1));
-        assert!(config.sqs.is_none() && !config.metrics);
+        assert!(config.sqs.is_none() && config.circuit_breaker.is_none() && !config.metrics);
 
         let error = Config::from_lookup(|_| None).unwrap_err().to_string();
         assert!(error.contains("PERSEUS_URL: is required"), "{error}");
@@ -206,6 +217,8 @@ mod tests {
             ("CUTOFF_RESERVE", "-1s"),
             ("SQS_VISIBILITY", "yes"),
             ("REJECTED_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/"),
+            ("CIRCUIT_BREAKER", "yes"),
+            ("CIRCUIT_BREAKER_AFTER", "901s"),
             ("METRICS", "yes"),
         ];
         assert_eq!(wrong.len(), VARIABLES.len());

@@ -60,6 +60,8 @@ pub(super) enum Problem {
     NotAQueueUrl,
     #[error("has a path that requests are not signed for here")]
     UnsignablePath,
+    #[error("is no UUID")]
+    NotAUuid,
 
     #[error("is no region")]
     NotARegion,

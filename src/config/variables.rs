@@ -41,8 +41,16 @@ variables! {
     CUTOFF_RESERVE = Some("1s");
     SQS_VISIBILITY = Some("off");
     REJECTED_QUEUE_URL = None;
+    CIRCUIT_BREAKER = Some("off");
+    CIRCUIT_BREAKER_AFTER = Some("60s");
     METRICS = Some("off");
 }
+
+pub(super) const PROBE_MAPPING: Variable = without_default("PROBE_MAPPING");
+pub(super) const PROBE_QUEUE_URL: Variable = without_default("PROBE_QUEUE_URL");
+
+/// The variables that only the prober reads.
+pub const PROBER_VARIABLES: &[Variable] = &[PROBE_MAPPING, PROBE_QUEUE_URL];
 
 // Lambda sets these for every AWS client in the function. SnapStart sets AWS_CONTAINER_CREDENTIALS_FULL_URI instead of
 // the keys; it is not available to custom runtimes, so it is not supported here.
@@ -55,6 +63,7 @@ pub(super) const AWS_SESSION_TOKEN: Variable = without_default("AWS_SESSION_TOKE
 pub(super) const AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: Variable =
     without_default("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
 pub(super) const AWS_ENDPOINT_URL_SQS: Variable = without_default("AWS_ENDPOINT_URL_SQS");
+pub(super) const AWS_ENDPOINT_URL_LAMBDA: Variable = without_default("AWS_ENDPOINT_URL_LAMBDA");
 pub(super) const AWS_ENDPOINT_URL: Variable = without_default("AWS_ENDPOINT_URL");
 
 pub(super) const PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: Variable =

@@ -26,6 +26,15 @@ pub struct SqsSettings {
     pub caller: Caller,
 }
 
+/// The settings for calls to Lambda's API.
+#[derive(Debug, Clone)]
+pub struct LambdaSettings {
+    /// A custom endpoint for all requests.
+    pub endpoint: Option<Url>,
+    /// Who calls.
+    pub caller: Caller,
+}
+
 /// The keys of the function's role, from the environment that Lambda sets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -73,6 +82,12 @@ pub(crate) fn is_queue_name(name: &str) -> bool {
 
 pub(crate) fn is_account(account: &str) -> bool {
     account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether the text has the form of a UUID, as the names of event source mappings have it.
+pub(crate) fn is_uuid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
 /// Whether the characters are those of a region. The region becomes a part of a host name, so nothing else is allowed.
