@@ -29,9 +29,14 @@ impl Deadline {
             given.saturating_sub(wall.duration_since(UNIX_EPOCH).unwrap_or_default())
         } else {
             given
-        }
-        .min(LONGEST);
+        };
+        Deadline::within(left, reserve)
+    }
+
+    /// A deadline that is `left` from now.
+    pub fn within(left: Duration, reserve: Duration) -> Self {
         let now = Instant::now();
+        let left = left.min(LONGEST);
         Deadline { at: now + left, cutoff: now + left.saturating_sub(reserve) }
     }
 

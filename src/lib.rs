@@ -35,6 +35,7 @@
 //! Used by many:
 //!
 //! - [`aws`]: what all calls to AWS have in common: signatures, sending, failures.
+//! - [`breaker`]: the circuit breaker: pauses delivery while Perseus is down, tries one message a minute, resumes.
 //! - [`config`]: every setting, read from the environment once.
 //! - [`deadline`]: when sending ends.
 //! - [`yield_budget`]: how much work may be done before the task yields.
@@ -55,6 +56,8 @@
 //! - **Deadline**: when Lambda ends the invocation. The **reserve** lies before it. The **cutoff**, where the reserve begins, is
 //!   when sending ends.
 //! - **Outage**: Perseus gives no usable reply to any request. Then each invocation sends one request, the **probe**.
+//! - **Pause**: the event source mapping is disabled. The circuit breaker **marks** a mapping that it pauses. Its **prober** tries
+//!   one message a minute.
 //! - **Permit**: the permission to have one request in flight. The concurrency limit says how many there are.
 
 pub mod lambda;
@@ -72,6 +75,7 @@ pub mod settle;
 pub mod sqs;
 
 pub mod aws;
+pub mod breaker;
 pub mod config;
 pub mod deadline;
 pub(crate) mod http;

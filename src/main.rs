@@ -4,10 +4,11 @@ use std::{env, ffi::OsString, hint::black_box, io, process::ExitCode};
 
 use lambda_runtime::Error;
 use perseus_forwarder::{
-    config::{Config, Platform, has_removed},
+    breaker::prober::Prober,
+    config::{Config, Platform, ProberConfig, has_removed},
     lambda::{
         handler::Handler,
-        runtime::{report_init_error, run},
+        runtime::{report_init_error, run, run_prober},
     },
     telemetry::logs,
 };
@@ -24,8 +25,9 @@ fn main() -> ExitCode {
         logs::not_in_lambda();
         return ExitCode::FAILURE;
     };
-    let served =
-        tokio_runtime(&platform).map_err(Error::from).and_then(|tokio| tokio.block_on(serve(runtime_api)));
+    let served = tokio_runtime(&platform)
+        .map_err(Error::from)
+        .and_then(|tokio| tokio.block_on(serve(&platform, runtime_api)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -44,21 +46,31 @@ fn keep_memory() {
     drop(black_box(Vec::<u8>::with_capacity(LARGEST_BUFFER)));
 }
 
-async fn serve(runtime_api: &str) -> Result<(), Error> {
-    match start() {
-        Ok(handler) => run(handler).await,
-        Err(error) => {
-            report_init_error(runtime_api, "Runtime.InvalidConfiguration", &error.to_string()).await;
-            Err(error)
+async fn serve(platform: &Platform, runtime_api: &str) -> Result<(), Error> {
+    let refused = if platform.is_prober {
+        match prober() {
+            Ok(prober) => return run_prober(prober).await,
+            Err(refused) => refused,
         }
-    }
+    } else {
+        match forwarder() {
+            Ok(handler) => return run(handler).await,
+            Err(refused) => refused,
+        }
+    };
+    report_init_error(runtime_api, "Runtime.InvalidConfiguration", &refused.to_string()).await;
+    Err(refused)
 }
 
-fn start() -> Result<Handler, Error> {
+fn forwarder() -> Result<Handler, Error> {
     if has_removed(environment) {
         logs::batch_max_wait_is_set();
     }
     Ok(Handler::new(Config::from_lookup(environment)?)?)
+}
+
+fn prober() -> Result<Prober, Error> {
+    Ok(Prober::new(ProberConfig::from_lookup(environment)?)?)
 }
 
 /// One thread: a single invocation is bound by the network. Several threads if several invocations share the process.

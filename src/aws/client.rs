@@ -8,7 +8,10 @@ use bytes::Bytes;
 use reqwest::{Client, Method, Response, Url, header::USER_AGENT};
 
 use crate::{
-    aws::sigv4::{Request, Scope, authorization, timestamp},
+    aws::{
+        date::timestamp,
+        sigv4::{Request, Scope, authorization},
+    },
     http::{NAME_AND_VERSION, POOL_IDLE, client_builder},
     value::{aws::Caller, text::sensitive},
 };

@@ -1,10 +1,26 @@
 //! Why a call to AWS is not known to be done.
 
+use std::time::Duration;
+
 use reqwest::{Response, StatusCode, header::HeaderMap};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::http::{read_at_most, root_cause};
+
+/// The most time for a single call. AWS normally answers within 100 ms; waiting longer does not help.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A call that failed.
+#[derive(Debug, Error)]
+#[error("{action}: {failure}")]
+pub struct CallError {
+    /// The action's name, which is also that of its permission.
+    pub(crate) action: &'static str,
+    /// Why it is not known to be done.
+    #[source]
+    pub(crate) failure: Failure,
+}
 
 /// Why a call, or an entry of a batch call, is not known to be done.
 #[derive(Debug, Error)]
@@ -33,12 +49,25 @@ pub enum Failure {
     /// The reply contradicts itself or the call.
     #[error("a reply that names an entry twice, or one that was not sent")]
     WrongEntry,
+    /// The reply is about another event source mapping, or about none.
+    #[error("a reply that does not name the mapping of this function and queue")]
+    OtherMapping,
+    /// The reply does not say that the change is made.
+    #[error("a reply that does not confirm the change")]
+    NotConfirmed,
     /// The reply neither confirms nor refuses an entry.
     #[error("a reply that does not confirm every message")]
     Unconfirmed,
 }
 
 impl Failure {
+    /// Whether the service is too busy for the call, or busy with another one for the same thing.
+    pub(crate) fn is_busy(&self) -> bool {
+        // ResourceConflictException, ResourceInUseException, TooManyRequestsException.
+        matches!(self, Failure::Refused(409 | 429, _))
+            || matches!(self, Failure::Refused(400, code) if code == "ResourceInUseException")
+    }
+
     /// Whether other calls will fail likewise: wrong names, missing permissions, throttling.
     pub(crate) fn is_for_all(&self) -> bool {
         matches!(self, Failure::Refused(400..500, _) | Failure::Unreachable(_))
@@ -113,7 +142,9 @@ mod tests {
             Failure::TooLong => Some(Failure::Unreadable),
             Failure::Unreadable => Some(Failure::WrongEntry),
             Failure::WrongEntry => Some(Failure::Unconfirmed),
-            Failure::Unconfirmed => None,
+            Failure::Unconfirmed => Some(Failure::OtherMapping),
+            Failure::OtherMapping => Some(Failure::NotConfirmed),
+            Failure::NotConfirmed => None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! AWS Signature Version 4
 //! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::{
@@ -14,7 +14,7 @@ use crate::value::aws::Credentials;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// What is encoded in a query: all but the unreserved characters.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// What is encoded in a path.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
@@ -25,7 +25,7 @@ pub(crate) struct Scope<'a> {
     pub region: &'a str,
     /// The service.
     pub service: &'a str,
-    /// The time of the request, see [`timestamp`].
+    /// The time of the request, see [`timestamp`](crate::aws::date::timestamp).
     pub timestamp: &'a str,
 }
 
@@ -82,17 +82,6 @@ fn canonical_query(query: &str) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-/// The `x-amz-date` header: `20150830T123600Z`.
-pub(crate) fn timestamp(now: SystemTime) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    // "Sun, 06 Nov 1994 08:49:37 GMT" has all parts, so no calendar code is needed here.
-    let date = httpdate::fmt_http_date(now);
-    let (day, month, year) = (&date[5..7], &date[8..11], &date[12..16]);
-    let month = MONTHS.iter().position(|name| *name == month).map_or(0, |index| index + 1);
-    format!("{year}{month:02}{day}T{}Z", date[17..25].replace(':', ""))
-}
-
 fn key(value: &[u8]) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, value)
 }
@@ -106,8 +95,6 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
     use super::*;
 
     const TOKEN: &str = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==";
@@ -193,14 +180,6 @@ mod tests {
         ] {
             assert_eq!(utf8_percent_encode(path, PATH).to_string(), canonical);
         }
-    }
-
-    #[test]
-    fn a_timestamp_is_compact_and_in_utc() {
-        let at = |seconds| timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(1_440_938_160), "20150830T123600Z");
-        assert_eq!(at(1_709_164_799), "20240228T235959Z");
-        assert_eq!(at(1_709_164_800), "20240229T000000Z");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Platform {
     pub(crate) log_level: Option<String>,
     /// `JSON` if the function is configured to log JSON.
     pub(crate) log_format: Option<String>,
+    /// Whether this function is the prober of the circuit breaker, by the name of its handler.
+    pub is_prober: bool,
     /// Whether several invocations may run in this process at once.
     pub concurrent: bool,
 }
@@ -24,6 +26,7 @@ impl Platform {
             // `RUST_LOG` is set by Rust's local tools.
             log_level: text("AWS_LAMBDA_LOG_LEVEL").or_else(|| text("RUST_LOG")),
             log_format: text("AWS_LAMBDA_LOG_FORMAT"),
+            is_prober: text("_HANDLER").is_some_and(|handler| handler == "prober"),
             concurrent: text("AWS_LAMBDA_MAX_CONCURRENCY")
                 .and_then(|most| most.parse::<u32>().ok())
                 .is_some_and(|most| most > 1),
@@ -41,6 +44,16 @@ mod tests {
         assert_eq!(Platform::from_lookup(both).log_level.as_deref(), Some("WARN"));
         let one = |name: &str| (name == "RUST_LOG").then(|| "debug".into());
         assert_eq!(Platform::from_lookup(one).log_level.as_deref(), Some("debug"));
+    }
+
+    #[test]
+    fn the_prober_has_a_handler_of_its_own() {
+        let handler =
+            |name: &'static str| move |variable: &str| (variable == "_HANDLER").then(|| OsString::from(name));
+        assert!(Platform::from_lookup(handler("prober")).is_prober);
+        for name in ["bootstrap", "probers", ""] {
+            assert!(!Platform::from_lookup(handler(name)).is_prober, "{name}");
+        }
     }
 
     #[test]

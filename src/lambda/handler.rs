@@ -9,9 +9,14 @@ use std::{
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use futures_util::FutureExt;
 use lambda_runtime::Context;
-use tokio::time::timeout_at;
+use tokio::{join, time::timeout_at};
 
 use crate::{
+    aws::failure::CallError,
+    breaker::{
+        mark::Cause,
+        pause::{CircuitBreaker, Delivery, Seen},
+    },
     config::Config,
     deadline::{Deadline, is_date},
     decode::event::{Event, EventError},
@@ -25,7 +30,7 @@ use crate::{
     },
     lambda::response::{batch_response, log_outcome, publish_metrics},
     perseus::{auth::Authentication, client::Perseus, token::Token},
-    settle::ledger::Ledger,
+    settle::ledger::{Counts, Ledger},
     sqs::{
         client as sqs_client,
         client::Sqs,
@@ -41,6 +46,15 @@ use crate::{
     yield_budget::YieldBudget,
 };
 
+/// What became of an event.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// The answer to Lambda.
+    pub(crate) response: SqsBatchResponse,
+    /// How many records had which outcome.
+    pub(crate) counts: Counts,
+}
+
 /// Handles invocations, and keeps what they learn and share. On Managed Instances several run at the same time.
 #[derive(Debug)]
 pub struct Handler {
@@ -51,6 +65,7 @@ pub struct Handler {
     refusals: RefusalStreak,
     latency: LatencyEstimate,
     sqs: Option<Sqs>,
+    breaker: Option<CircuitBreaker>,
     warned_of_duration: AtomicBool,
     /// Whether this environment has had an invocation.
     invoked: AtomicBool,
@@ -70,6 +85,7 @@ impl Handler {
             refusals: RefusalStreak::new(),
             latency: LatencyEstimate::new(config.request_timeout),
             sqs: config.sqs.clone().map(Sqs::new),
+            breaker: config.circuit_breaker.clone().map(CircuitBreaker::new),
             warned_of_duration: AtomicBool::new(false),
             invoked: AtomicBool::new(false),
             config,
@@ -95,7 +111,20 @@ impl Handler {
     ///
     /// If the payload is not an SQS event. Lambda then returns the whole batch to the queue.
     pub async fn handle(&self, payload: &[u8], context: &Context) -> Result<SqsBatchResponse, EventError> {
-        let deadline = self.deadline(context);
+        Ok(self.settle(payload, context, self.deadline(context)).await?.response)
+    }
+
+    /// As [`handle`](Self::handle), with this deadline. Also returns how many records had which outcome.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle`](Self::handle).
+    pub(crate) async fn settle(
+        &self,
+        payload: &[u8],
+        context: &Context,
+        deadline: Deadline,
+    ) -> Result<Settled, EventError> {
         let event = Event::open(payload).await.inspect_err(|refusal| {
             log_line!(messages::EVENT_REFUSED, requestId = context.request_id, reason = refusal.to_string());
         })?;
@@ -104,11 +133,11 @@ impl Handler {
         if !event.envelopes.is_empty() && !deadline.has_passed() {
             self.deliver(&event, &delivery).await;
         }
-        self.call_sqs(payload, &event, &delivery).await;
+        join!(self.call_sqs(payload, &event, &delivery), self.pause(&event, &delivery, context));
         let (counts, outstanding) = (ledger.counts(), ledger.outstanding());
         publish_metrics(&delivery, &counts, &self.concurrency, &context.env_config.function_name);
         log_outcome(&delivery, &counts, &outstanding);
-        Ok(batch_response(outstanding))
+        Ok(Settled { response: batch_response(outstanding), counts })
     }
 
     fn ledger<'a>(&self, event: &Event<'a>) -> Ledger<'a> {
@@ -151,6 +180,26 @@ impl Handler {
         }
     }
 
+    /// Pauses delivery if Perseus has been down for long enough. It too has half of the time that is left.
+    async fn pause(&self, event: &Event<'_>, delivery: &DeliveryContext<'_>, context: &Context) {
+        let (Some(breaker), Some(queue)) = (&self.breaker, &event.queue) else { return };
+        let seen = Seen {
+            has_acknowledged: delivery.ledger.counts().acknowledged > 0,
+            is_misconfigured: delivery.stop.is_set(),
+            refuses_all: self.refusals.refuses_all(),
+            outage: self.concurrency.outage(),
+        };
+        let Some(cause) = breaker.learn(seen) else { return };
+        let of = Delivery {
+            function_arn: &context.invoked_function_arn,
+            function: &context.env_config.function_name,
+            queue,
+        };
+        let pausing = breaker.pause(of, cause, wall_clock(), sqs_client::until(&delivery.deadline));
+        let paused = AssertUnwindSafe(pausing).catch_unwind().await;
+        log_pause(cause, paused.ok(), delivery.request_id);
+    }
+
     fn delivery_context<'a>(
         &'a self,
         ledger: &'a Ledger<'a>,
@@ -178,7 +227,8 @@ impl Handler {
         }
     }
 
-    fn deadline(&self, context: &Context) -> Deadline {
+    /// When this invocation ends.
+    pub(crate) fn deadline(&self, context: &Context) -> Deadline {
         if !is_date(context.deadline) && !self.warned_of_duration.swap(true, Relaxed) {
             log_line!(
                 messages::DEADLINE_IS_NO_DATE,
@@ -204,8 +254,23 @@ impl Handler {
 
 /// The time of day. Lambda's deadlines and SQS' timestamps are in it.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock for them")]
-fn wall_clock() -> SystemTime {
+pub(crate) fn wall_clock() -> SystemTime {
     SystemTime::now()
+}
+
+/// Says whether delivery is paused now. `paused` is none after a panic.
+fn log_pause(cause: Cause, paused: Option<Result<bool, CallError>>, request_id: &str) {
+    match paused {
+        Some(Ok(true)) => {
+            log_line!(messages::DELIVERY_PAUSED, requestId = request_id, pausedFor = cause.name());
+        }
+        // It was paused already, or is about to change.
+        Some(Ok(false)) => {}
+        Some(Err(error)) => {
+            log_line!(messages::DELIVERY_NOT_PAUSED, requestId = request_id, reason = error.to_string());
+        }
+        None => log_line!(messages::PAUSE_PANICKED, requestId = request_id),
+    }
 }
 
 /// Sends rejected records to the queue for them. It has half of the time that is left, so the answer is in time even if SQS

@@ -1,6 +1,7 @@
 //! The adapter to `lambda_runtime`.
 
 use std::{
+    fmt::Display,
     panic::AssertUnwindSafe,
     sync::Arc,
     task::{self, Poll},
@@ -15,6 +16,7 @@ use tokio::task_local;
 use tower::{Service, layer::layer_fn};
 
 use crate::{
+    breaker::prober::Prober,
     http::{client_builder, root_cause},
     lambda::handler::Handler,
     telemetry::messages::{self, log_line},
@@ -43,15 +45,39 @@ pub async fn run(handler: Handler) -> Result<(), Error> {
     let service = service_fn(move |event: LambdaEvent<IgnoredAny>| {
         let payload = PAYLOAD.get();
         let handler = Arc::clone(&handler);
-        async move {
-            // The runtime crate would report the panic's message, which can contain a part of the event.
-            AssertUnwindSafe(handler.handle(&payload, &event.context)).catch_unwind().await.map_or_else(
-                |_panic| Err(diagnostic("Panic", "the invocation panicked")),
-                |answer| answer.map_err(|refusal| diagnostic("EventError", &refusal.to_string())),
-            )
-        }
+        contained("EventError", async move { handler.handle(&payload, &event.context).await })
     });
     Runtime::new(service).layer(layer_fn(TakePayload)).run_concurrent().await
+}
+
+/// Serves the invocations of the prober. Their payload is not read.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Panics
+///
+/// As [`run`].
+pub async fn run_prober(prober: Prober) -> Result<(), Error> {
+    let prober = Arc::new(prober);
+    let service = service_fn(move |event: LambdaEvent<IgnoredAny>| {
+        let prober = Arc::clone(&prober);
+        contained("ProbeError", async move { prober.run(&event.context).await })
+    });
+    Runtime::new(service).layer(layer_fn(TakePayload)).run_concurrent().await
+}
+
+/// The answer of an invocation. The runtime crate would report the message of a panic, which can contain a part of the
+/// event.
+async fn contained<T, E: Display>(
+    error_type: &str,
+    invocation: impl Future<Output = Result<T, E>>,
+) -> Result<T, Diagnostic> {
+    AssertUnwindSafe(invocation).catch_unwind().await.map_or_else(
+        |_panic| Err(diagnostic("Panic", "the invocation panicked")),
+        |answer| answer.map_err(|error| diagnostic(error_type, &error.to_string())),
+    )
 }
 
 fn diagnostic(error_type: &str, error_message: &str) -> Diagnostic {

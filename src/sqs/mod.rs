@@ -3,6 +3,7 @@
 pub mod action;
 pub(crate) mod client;
 pub mod dead_letter;
+pub(crate) mod message;
 pub(crate) mod queue;
 pub mod reply;
 pub mod visibility;

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use crate::value::aws::{SqsSettings, domain, is_account, is_queue_name, is_region};
+use crate::value::aws::{SqsSettings, domain, is_account, is_queue_name, is_region, partition};
 
 /// An SQS queue.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +45,17 @@ impl Queue {
         }
     }
 
+    /// Its ARN.
+    pub(crate) fn arn(&self) -> String {
+        let (account, name) = account_and_name(&self.url, '/');
+        format!("arn:{}:sqs:{}:{account}:{name}", partition(&self.region), self.region)
+    }
+
+    /// Whether this is its ARN, as far as account and name tell.
+    pub(crate) fn has_arn(&self, arn: &str) -> bool {
+        account_and_name(arn, ':') == account_and_name(&self.url, '/')
+    }
+
     /// Whether it is a FIFO queue.
     pub fn is_fifo(&self) -> bool {
         self.url.ends_with(".fifo")
@@ -52,9 +63,14 @@ impl Queue {
 
     /// Whether both are the same queue. Compares region, account and name, because an endpoint has several host names.
     pub fn is(&self, other: &Queue) -> bool {
-        let account_and_name = |url: &str| url.rsplit('/').take(2).map(str::to_owned).collect::<Vec<_>>();
-        self.region == other.region && account_and_name(&self.url) == account_and_name(&other.url)
+        self.region == other.region && account_and_name(&self.url, '/') == account_and_name(&other.url, '/')
     }
+}
+
+/// The account and the name at the end of a queue's URL or ARN.
+fn account_and_name(text: &str, separator: char) -> (&str, &str) {
+    let (rest, name) = text.rsplit_once(separator).unwrap_or_default();
+    (rest.rsplit(separator).next().unwrap_or_default(), name)
 }
 
 /// The region in a queue's URL: in the host (`sqs.eu-west-1.amazonaws.com`, also behind a VPC endpoint), or in the path

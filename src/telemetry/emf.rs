@@ -53,12 +53,15 @@ pub(crate) struct Metrics<'a> {
     pub headroom_ms: u64,
 }
 
-struct Metric {
+/// A metric and its value.
+#[derive(Debug)]
+pub(crate) struct Metric {
     name: &'static str,
     unit: &'static str,
     value: Value,
 }
 
+#[derive(Debug)]
 enum Value {
     Number(u64),
     Fraction(f64),
@@ -78,47 +81,62 @@ impl Serialize for Value {
     }
 }
 
+impl Metric {
+    /// A number of something.
+    pub(crate) fn count(name: &'static str, value: usize) -> Self {
+        Metric { name, unit: "Count", value: Value::Number(value as u64) }
+    }
+}
+
+/// Writes a document with these metrics to standard output, as a line of its own. It cannot be part of a log line, because
+/// `_aws` must be at the root of the JSON. `now` is in milliseconds since 1970.
+///
+/// # Errors
+///
+/// If standard output is full or broken.
+pub(crate) fn publish(function: &str, request_id: &str, now: u64, metrics: &[Metric]) -> io::Result<()> {
+    let mut line = document(function, request_id, now, metrics);
+    line.push(b'\n');
+    STDOUT.put(&line)
+}
+
+fn document(function: &str, request_id: &str, now: u64, metrics: &[Metric]) -> Vec<u8> {
+    let definitions: Vec<_> =
+        metrics.iter().map(|metric| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
+    let directive = json!({
+        "Timestamp": now,
+        "CloudWatchMetrics": [
+            { "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions }
+        ]
+    });
+    // CloudWatch accepts no empty dimension. Only local tools give the function no name.
+    let function = if function.is_empty() { "local" } else { function };
+    let mut document = Vec::with_capacity(2_048);
+    let mut serializer = serde_json::Serializer::new(&mut document);
+    let written = (|| {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("_aws", &directive)?;
+        map.serialize_entry(DIMENSION, function)?;
+        map.serialize_entry("requestId", request_id)?;
+        metrics.iter().try_for_each(|metric| map.serialize_entry(metric.name, &metric.value))?;
+        map.end()
+    })();
+    written.expect("strings and numbers always encode");
+    document
+}
+
 impl Metrics<'_> {
-    /// Writes the document to standard output as a line of its own. It cannot be part of a log line, because `_aws` must be
-    /// at the root of the JSON.
+    /// Writes the metrics of the invocation. See [`publish`].
     ///
     /// # Errors
     ///
-    /// If standard output is full or broken.
+    /// As [`publish`].
     pub(crate) fn publish(&self, stats: &Stats) -> io::Result<()> {
-        let mut line = self.document(stats);
-        line.push(b'\n');
-        STDOUT.put(&line)
-    }
-
-    fn document(&self, stats: &Stats) -> Vec<u8> {
-        let metrics = self.list(stats);
-        let definitions: Vec<_> =
-            metrics.iter().map(|metric| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
-        let directive = json!({
-            "Timestamp": stats.now(),
-            "CloudWatchMetrics": [
-                { "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions }
-            ]
-        });
-        // CloudWatch accepts no empty dimension. Only local tools give the function no name.
-        let function = if self.function.is_empty() { "local" } else { self.function };
-        let mut document = Vec::with_capacity(2_048);
-        let mut serializer = serde_json::Serializer::new(&mut document);
-        let written = (|| {
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("_aws", &directive)?;
-            map.serialize_entry(DIMENSION, function)?;
-            map.serialize_entry("requestId", self.request_id)?;
-            metrics.iter().try_for_each(|metric| map.serialize_entry(metric.name, &metric.value))?;
-            map.end()
-        })();
-        written.expect("strings and numbers always encode");
-        document
+        publish(self.function, self.request_id, stats.now(), &self.list(stats))
     }
 
     fn list(&self, stats: &Stats) -> Vec<Metric> {
-        let count = |name, value: usize| Metric { name, unit: "Count", value: Value::Number(value as u64) };
+        let count = Metric::count;
         let counter = |name, counter: &AtomicUsize| count(name, counter.load(Relaxed));
         let histogram = |name, histogram: &Histogram| {
             let values = histogram.values(MOST_VALUES);
@@ -172,7 +190,8 @@ mod tests {
             refuses_all: false,
             headroom_ms: 900,
         };
-        serde_json::from_slice(&metrics.document(&stats)).unwrap()
+        let document = super::document(function, "request", stats.now(), &metrics.list(&stats));
+        serde_json::from_slice(&document).unwrap()
     }
 
     #[test]

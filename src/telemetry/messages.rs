@@ -62,6 +62,15 @@ log_lines! {
         "attributes of rejected records not sent to REJECTED_QUEUE_URL: SQS takes ten of a message";
     SQS_PANICKED: ERROR, "a request to SQS panicked; its records are reported";
 
+    // The circuit breaker.
+    DELIVERY_PAUSED: WARN,
+        "delivery is paused: messages wait in the queue, and one a minute is tried";
+    DELIVERY_NOT_PAUSED: WARN, "delivery not paused: the calls to Lambda's API failed";
+    PAUSE_PANICKED: ERROR, "the circuit breaker panicked; the answer is not affected";
+    PROBE_SETTLED: INFO, "probe settled";
+    DELIVERY_RESUMED: INFO, "delivery is resumed";
+    MARK_REMOVED: INFO, "the mapping is enabled: the mark of the circuit breaker is taken off";
+
     // The process.
     PANIC: ERROR, "panic";
     A_DELIVERY_PANICKED: ERROR, "a delivery panicked; its records are reported";

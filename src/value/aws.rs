@@ -95,6 +95,21 @@ pub(crate) fn is_region(region: &str) -> bool {
     !region.is_empty() && region.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
+/// The partition of a region.
+pub(crate) fn partition(region: &str) -> &'static str {
+    const PREFIXES: [(&str, &str); 7] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("eusc-", "aws-eusc"),
+        ("us-iso-", "aws-iso"),
+        ("us-isob-", "aws-iso-b"),
+        ("eu-isoe-", "aws-iso-e"),
+        ("us-isof-", "aws-iso-f"),
+    ];
+    let of_prefix = PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix));
+    of_prefix.map_or("aws", |(_, partition)| partition)
+}
+
 /// The domain of a partition's endpoints
 /// (<https://github.com/boto/botocore/blob/develop/botocore/data/partitions.json>).
 pub(crate) fn domain(partition: &str) -> Option<&'static str> {

@@ -94,6 +94,11 @@ impl Controller {
             && self.failing_since.is_some_and(|since| since.elapsed() >= OUTAGE_TIME)
     }
 
+    /// How long this outage has lasted; none if there is none.
+    pub(super) fn outage(&self) -> Option<Duration> {
+        self.failing_since.filter(|_| self.is_outage()).map(|since| since.elapsed())
+    }
+
     /// Until when the next request has to wait. In an outage it does not: the time between invocations is pause enough, and
     /// a probe that waits would be billed for nothing.
     pub(super) fn wait_until(&self) -> Option<Instant> {

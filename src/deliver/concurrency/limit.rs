@@ -73,6 +73,11 @@ impl ConcurrencyLimit {
         self.state().controller.is_outage()
     }
 
+    /// How long Perseus has given no usable reply at all; none if this is no outage.
+    pub(crate) fn outage(&self) -> Option<Duration> {
+        self.state().controller.outage()
+    }
+
     /// How many requests may be in flight. Below one: for which share of the time one may be.
     pub(crate) fn current(&self) -> f64 {
         self.state().controller.limit()
