@@ -1,11 +1,19 @@
 //! The mark on a mapping that the breaker has paused: two tags.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use crate::aws::date::iso_8601;
 
 /// The tag that says since when (ISO 8601, UTC). It alone makes the mark.
 pub(super) const PAUSED_SINCE: &str = "perseus-forwarder:paused-since";
 /// The tag that says why.
 pub(super) const PAUSED_FOR: &str = "perseus-forwarder:paused-for";
+
+/// The forwarder disables the mapping within this time after it has put the mark there, or not at all.
+pub(super) const FRESH: Duration = Duration::from_secs(10);
 
 /// Why delivery is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +55,12 @@ impl Mark {
         Some(Mark { since, cause: cause.unwrap_or(Cause::Outage) })
     }
 
+    /// Whether a forwarder may just have put it there. `now` is the time of day.
+    pub(super) fn is_fresh(&self, now: SystemTime) -> bool {
+        // Dates of this form are in the order of their texts.
+        (iso_8601(now - FRESH)..=iso_8601(now + FRESH)).contains(&self.since)
+    }
+
     /// The tags that make it.
     pub(super) fn tags(&self) -> [(&'static str, &str); 2] {
         [(PAUSED_SINCE, &self.since), (PAUSED_FOR, self.cause.name())]
@@ -55,6 +69,8 @@ impl Mark {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn mark(tags: &[(&str, &str)]) -> Option<Mark> {
@@ -75,6 +91,16 @@ mod tests {
             let tags = [(PAUSED_SINCE, "2026-11-30T09:00:00Z"), (PAUSED_FOR, cause.unwrap_or_default())];
             let tags = &tags[..1 + usize::from(cause.is_some())];
             assert_eq!(mark(tags).map(|mark| mark.cause), Some(expected), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_fresh_for_ten_seconds() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
+        let is_fresh = |since: &str| Mark { since: since.to_owned(), cause: Cause::Outage }.is_fresh(now);
+        assert!(is_fresh("2015-08-30T12:36:00Z") && is_fresh("2015-08-30T12:35:50Z"));
+        for old in ["2015-08-30T12:35:49Z", "2014-12-31T23:59:59Z", "", "zzz"] {
+            assert!(!is_fresh(old), "{old}");
         }
     }
 

@@ -22,3 +22,4 @@ pub(crate) mod mark;
 pub(crate) mod pause;
 mod probe;
 pub mod prober;
+mod trial;

@@ -18,7 +18,7 @@ use crate::{
     breaker::{
         lambda_api::LambdaApi,
         mapping::{Mapping, State, function_name},
-        mark::{Cause, Mark},
+        mark::{Cause, FRESH, Mark},
     },
     value::breaker::BreakerSettings,
 };
@@ -121,9 +121,11 @@ impl CircuitBreaker {
         until: Instant,
     ) -> Result<bool, CallError> {
         let mark = Mark { since: iso_8601(now), cause };
-        let late = || CallError { action: "no action", failure: Failure::Timeout };
+        // The prober leaves a fresh mark alone. So the mapping must not be disabled later than that.
+        let until = until.min(Instant::now() + FRESH / 2);
+        let late = CallError { action: "no action", failure: Failure::Timeout };
         let paused = timeout_at(until, self.mark_and_disable(delivery, &mark)).await;
-        let paused = paused.unwrap_or_else(|_| Err(late()));
+        let paused = paused.unwrap_or(Err(late));
         if paused.as_ref().is_err_and(|error| !error.failure.is_busy()) {
             let jitter = LOOK_AGAIN_AFTER_FAILURE.mul_f64(fastrand::f64());
             self.state().look_at = Instant::now() + LOOK_AGAIN_AFTER_FAILURE + jitter;
@@ -139,10 +141,6 @@ impl CircuitBreaker {
         // In this order: a mapping that is disabled without the mark is an operator's, and stays disabled.
         self.lambda.put_mark(&mapping, mark).await?;
         self.lambda.disable(&mapping).await?;
-        // A prober that saw an enabled mapping with the mark may have taken the mark off in between.
-        if self.lambda.mark(&mapping).await?.is_none() {
-            self.lambda.put_mark(&mapping, mark).await?;
-        }
         Ok(true)
     }
 

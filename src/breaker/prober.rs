@@ -1,30 +1,20 @@
 //! The prober: a function of its own that a schedule invokes each minute. While delivery is paused it tries one message, and
 //! resumes delivery once Perseus has acknowledged it.
 
-use std::time::Duration;
-
-use futures_util::FutureExt;
 use lambda_runtime::Context;
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 use crate::{
-    aws::{
-        date::iso_8601,
-        failure::{CallError, Failure},
-    },
+    aws::failure::{CallError, Failure},
     breaker::{
         lambda_api::LambdaApi,
         mapping::{Mapping, State},
-        mark::{Cause, Mark},
-        probe::event,
+        mark::{FRESH, Mark},
+        trial::Trial,
     },
     config::ProberConfig,
     deadline::Deadline,
-    lambda::handler::{Handler, wall_clock},
-    sqs::{
-        message::{Message, SourceQueue},
-        queue::Queue,
-    },
+    lambda::handler::wall_clock,
     telemetry::{
         counters::{Stats, millis},
         emf::{self, Metric},
@@ -32,28 +22,13 @@ use crate::{
     },
 };
 
-/// How many different messages a run tries after refusals or a wrong set-up. The first ones may be the bad ones.
-const MOST_MESSAGES: u32 = 5;
-
-/// What a run leaves for its calls after the last delivery: the time left divided by this, and at most the second.
-const CALLS_SHARE: u32 = 4;
-const CALLS_TIME: Duration = Duration::from_secs(10);
-
-/// A forwarder disables the mapping sooner than this after it has put the mark there.
-const FRESH: Duration = Duration::from_secs(60);
-
-/// How much longer a message is hidden than the run can last.
-const HIDDEN_LONGER: Duration = Duration::from_secs(5);
-
 /// Handles the schedule's invocations, and keeps what they learn of Perseus.
 #[derive(Debug)]
 pub struct Prober {
     mapping: String,
     lambda: LambdaApi,
-    queue: SourceQueue,
-    cutoff_reserve: Duration,
+    trial: Trial,
     has_metrics: bool,
-    handler: Handler,
 }
 
 /// What a run has found and done.
@@ -67,26 +42,6 @@ struct Report {
     is_paused: bool,
 }
 
-/// What a run has done with messages.
-#[derive(Debug, Default)]
-struct Tried {
-    messages: u32,
-    /// The receipt handles of those that were not acknowledged. They stay hidden until the end, so that none is tried twice.
-    held: Vec<String>,
-    /// The first call that failed.
-    undone: Option<CallError>,
-}
-
-/// What came of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Acknowledged,
-    /// Perseus refuses this message for good.
-    Rejected,
-    /// Perseus may take it later.
-    NotTaken,
-}
-
 impl Prober {
     /// Prepares for invocations.
     ///
@@ -95,12 +50,10 @@ impl Prober {
     /// If TLS cannot be set up.
     pub fn new(config: ProberConfig) -> Result<Self, reqwest::Error> {
         Ok(Prober {
-            mapping: config.mapping,
-            lambda: LambdaApi::new(config.lambda),
-            queue: SourceQueue::new(Queue::of_url(&config.queue, &config.sqs), &config.sqs),
-            cutoff_reserve: config.delivery.cutoff_reserve,
+            mapping: config.mapping.clone(),
+            lambda: LambdaApi::new(config.lambda.clone()),
             has_metrics: config.delivery.metrics,
-            handler: Handler::new(config.delivery)?,
+            trial: Trial::new(config)?,
         })
     }
 
@@ -110,20 +63,31 @@ impl Prober {
     ///
     /// If a call fails whose work is then undone. The next run does it.
     pub async fn run(&self, context: &Context) -> Result<(), CallError> {
-        let deadline = self.handler.deadline(context);
+        let deadline = self.trial.deadline(context);
         let late = CallError { action: "no action", failure: Failure::Timeout };
         let run = self.look(context, &deadline);
         let report = timeout_at(deadline.cutoff(), run).await.unwrap_or(Err(late))?;
+        if !report.is_paused {
+            self.trial.forget();
+        }
         self.tell(&report, context, &deadline);
         Ok(())
     }
 
     async fn look(&self, context: &Context, deadline: &Deadline) -> Result<Report, CallError> {
-        let mapping = self.mapping().await?;
-        let mark = self.lambda.mark(&mapping).await?;
+        let (mut mapping, mut mark) = self.mapping_and_mark().await?;
+        if mapping.state == State::Enabled && mark.as_ref().is_some_and(|mark| mark.is_fresh(wall_clock())) {
+            // A forwarder may be about to disable the mapping. Without its mark nobody would enable it again.
+            sleep(FRESH).await;
+            (mapping, mark) = self.mapping_and_mark().await?;
+        }
         let state = mapping.state;
         let (tried, is_paused) = match (state, &mark) {
-            (State::Enabled, Some(mark)) => (0, self.remove_stale(&mapping, mark).await?),
+            (State::Enabled, Some(_)) => {
+                self.lambda.remove_mark(&mapping).await?;
+                log_line!(messages::MARK_REMOVED, requestId = context.request_id);
+                (0, false)
+            }
             (State::Disabled, Some(mark)) => self.probe(&mapping, mark, context, deadline).await?,
             (State::Enabled | State::Disabled, None) => (0, false),
             (State::Changing, mark) => (0, mark.is_some()),
@@ -131,29 +95,17 @@ impl Prober {
         Ok(Report { state, mark, tried, is_paused })
     }
 
-    /// The mapping. It has to read the queue that messages are received from here.
-    async fn mapping(&self) -> Result<Mapping, CallError> {
+    /// The mapping, which has to read the queue that messages are received from here, and its mark.
+    async fn mapping_and_mark(&self) -> Result<(Mapping, Option<Mark>), CallError> {
         let mapping = self.lambda.mapping(&self.mapping).await?;
-        let reads_ours = mapping.queue.as_deref().is_none_or(|arn| self.queue.queue().has_arn(arn));
-        let other = CallError { action: "GetEventSourceMapping", failure: Failure::OtherMapping };
-        if reads_ours { Ok(mapping) } else { Err(other) }
-    }
-
-    /// Takes the mark off an enabled mapping. Returns whether delivery is paused.
-    ///
-    /// A forwarder may have put the mark there a moment ago, and disable the mapping now. Without the mark nobody would
-    /// enable it again, so then it gets the mark back. An older mark is no forwarder's that is about to disable it.
-    async fn remove_stale(&self, mapping: &Mapping, mark: &Mark) -> Result<bool, CallError> {
-        self.lambda.remove_mark(mapping).await?;
-        let is_fresh = mark.since >= iso_8601(wall_clock() - FRESH);
-        let is_paused = is_fresh && self.mapping().await?.state != State::Enabled;
-        if is_paused {
-            self.lambda.put_mark(mapping, mark).await?;
+        if mapping.queue.as_deref().is_some_and(|arn| !self.trial.queue().has_arn(arn)) {
+            return Err(CallError { action: "GetEventSourceMapping", failure: Failure::OtherMapping });
         }
-        Ok(is_paused)
+        let mark = self.lambda.mark(&mapping).await?;
+        Ok((mapping, mark))
     }
 
-    /// Tries messages, and resumes delivery if that succeeds. Returns how many were tried, and whether delivery is paused.
+    /// Tries messages, and resumes delivery if Perseus is up. Returns how many were tried, and whether delivery is paused.
     async fn probe(
         &self,
         mapping: &Mapping,
@@ -161,67 +113,11 @@ impl Prober {
         context: &Context,
         deadline: &Deadline,
     ) -> Result<(u32, bool), CallError> {
-        let most = if mark.cause == Cause::Outage { 1 } else { MOST_MESSAGES };
-        let mut tried = Tried::default();
-        let verdict = self.try_messages(most, &mut tried, context, deadline).await;
-        for handle in &tried.held {
-            tried.undone = tried.undone.take().or(self.queue.release(handle).await.err());
-        }
-        let is_up = match verdict {
-            Some(Verdict::Acknowledged) => true,
-            // After refusals another refusal says nothing. After an outage it says that Perseus is up.
-            Some(Verdict::Rejected) => mark.cause == Cause::Outage,
-            Some(Verdict::NotTaken) => false,
-            None => tried.undone.is_none() && tried.messages == 0,
-        };
-        if is_up {
+        let tried = self.trial.run(mark.cause, context, deadline).await;
+        if tried.is_up {
             self.resume(mapping, mark, &context.request_id).await?;
         }
-        tried.undone.map_or(Ok((tried.messages, !is_up)), Err)
-    }
-
-    /// Tries up to `most` different messages until Perseus takes one. Returns what came of the last one; none if none was
-    /// received.
-    async fn try_messages(
-        &self,
-        most: u32,
-        tried: &mut Tried,
-        context: &Context,
-        deadline: &Deadline,
-    ) -> Option<Verdict> {
-        let mut verdict = None;
-        while tried.messages < most && !deadline.has_passed() {
-            let message = match self.queue.receive(deadline.remaining() + HIDDEN_LONGER).await {
-                Ok(message) => message?,
-                Err(error) => {
-                    tried.undone = Some(error);
-                    return verdict;
-                }
-            };
-            let calls = (deadline.remaining() / CALLS_SHARE).min(CALLS_TIME);
-            let share = (deadline.remaining() - calls) / (most - tried.messages);
-            tried.messages += 1;
-            verdict = Some(self.deliver(&message, context, share).await);
-            if verdict == Some(Verdict::Acknowledged) {
-                tried.undone = self.queue.delete(&message.receipt_handle).await.err();
-                break;
-            }
-            tried.held.push(message.receipt_handle);
-        }
-        verdict
-    }
-
-    /// Delivers a message as the forwarder would.
-    async fn deliver(&self, message: &Message, context: &Context, time: Duration) -> Verdict {
-        let payload = event(message, &self.queue.queue().arn());
-        let deadline = Deadline::within(time, self.cutoff_reserve);
-        // Boxed: the compiler gives up on futures that are nested as deep as this one would be.
-        match self.handler.settle(&payload, context, deadline).boxed().await {
-            Ok(settled) if settled.response.batch_item_failures.is_empty() => Verdict::Acknowledged,
-            Ok(settled) if settled.counts.rejected > 0 => Verdict::Rejected,
-            // An error is logged by the handler. SQS sends no message that causes one.
-            Ok(_) | Err(_) => Verdict::NotTaken,
-        }
+        tried.undone.map_or(Ok((tried.messages, !tried.is_up)), Err)
     }
 
     /// Enables the mapping, and takes the mark off. In this order: a mapping without the mark is never enabled.

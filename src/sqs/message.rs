@@ -36,6 +36,19 @@ pub(crate) struct Message {
     pub(crate) message_attributes: Option<BTreeMap<String, Attribute>>,
 }
 
+impl Message {
+    /// How often it has been received. Zero if SQS does not tell.
+    pub(crate) fn receives(&self) -> u64 {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Attributes {
+            approximate_receive_count: String,
+        }
+        let attributes = self.attributes.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
+        attributes.and_then(|a: Attributes| a.approximate_receive_count.parse().ok()).unwrap_or_default()
+    }
+}
+
 /// A message attribute. SQS' API and Lambda's events spell its fields differently.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "PascalCase", serialize = "camelCase"))]
@@ -101,6 +114,21 @@ impl SourceQueue {
         self.call("ChangeMessageVisibility", &parameters).await.map(drop)
     }
 
+    /// How often a message can be received before it goes to the dead-letter queue. None if there is no such queue.
+    pub(crate) async fn max_receives(&self) -> Result<Option<u64>, CallError> {
+        #[derive(Deserialize)]
+        struct Reply {
+            #[serde(rename = "Attributes", default)]
+            attributes: BTreeMap<String, String>,
+        }
+        let action = "GetQueueAttributes";
+        let parameters = json!({ "QueueUrl": self.queue.url, "AttributeNames": ["RedrivePolicy"] });
+        let body = self.call(action, &parameters).await?;
+        let reply = body.starts_with(b"{").then(|| serde_json::from_slice(&body).ok()).flatten();
+        let Reply { attributes } = reply.ok_or(CallError { action, failure: Failure::Unreadable })?;
+        Ok(attributes.get("RedrivePolicy").and_then(|policy| max_receives(policy)))
+    }
+
     async fn call(&self, action: &'static str, parameters: &Value) -> Result<Vec<u8>, CallError> {
         let target = format!("AmazonSQS.{action}");
         let call = Call {
@@ -117,5 +145,30 @@ impl SourceQueue {
         };
         let reply = timeout(PATIENCE, reply).await.unwrap_or(Err(Failure::Timeout));
         reply.map_err(|failure| CallError { action, failure })
+    }
+}
+
+/// The number in a redrive policy. SQS writes it as a number, and accepts it as a text too.
+fn max_receives(policy: &str) -> Option<u64> {
+    let policy: Value = serde_json::from_str(policy).ok()?;
+    let max = &policy["maxReceiveCount"];
+    max.as_u64().or_else(|| max.as_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_receives_is_found_in_a_redrive_policy() {
+        for (policy, expected) in [
+            (r#"{"deadLetterTargetArn":"arn","maxReceiveCount":10}"#, Some(10)),
+            (r#"{"maxReceiveCount":"5"}"#, Some(5)),
+            (r#"{"maxReceiveCount":"many"}"#, None),
+            ("{}", None),
+            ("", None),
+        ] {
+            assert_eq!(max_receives(policy), expected, "{policy}");
+        }
     }
 }

@@ -68,6 +68,8 @@ log_lines! {
     DELIVERY_NOT_PAUSED: WARN, "delivery not paused: the calls to Lambda's API failed";
     PAUSE_PANICKED: ERROR, "the circuit breaker panicked; the answer is not affected";
     PROBE_SETTLED: INFO, "probe settled";
+    REDRIVE_UNKNOWN: WARN,
+        "the queue's redrive policy could not be read: each trial costs a message a receive";
     DELIVERY_RESUMED: INFO, "delivery is resumed";
     MARK_REMOVED: INFO, "the mapping is enabled: the mark of the circuit breaker is taken off";
 

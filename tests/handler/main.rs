@@ -32,6 +32,12 @@ mod replies {
     mod retries;
 }
 
+/// Delivery is paused while Perseus is down.
+mod breaker {
+    mod pause;
+    mod prober;
+}
+
 /// What happens to messages of the queue: order, visibility timeouts, dead letters.
 mod queue {
     mod dead_letter;

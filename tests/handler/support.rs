@@ -1,5 +1,6 @@
 //! Events, configurations and servers for the tests.
 
+pub(crate) mod aws;
 pub(crate) mod extension;
 pub(crate) mod sqs;
 
