@@ -41,15 +41,15 @@ impl LambdaApi {
         LambdaApi { aws: AwsClient::new(settings.caller.clone()), settings }
     }
 
-    /// The mappings of a function (its name or ARN) that read this queue.
-    pub(super) async fn mappings(&self, function: &str, queue: &str) -> Result<Vec<Mapping>, CallError> {
+    /// The mappings that read this queue. A filter by function would depend on how the mapping was created: emulators compare
+    /// the function's name or ARN as a text.
+    pub(super) async fn mappings(&self, queue: &str) -> Result<Vec<Mapping>, CallError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct List {
             event_source_mappings: Vec<Described>,
         }
-        let query = format!("EventSourceArn={}&FunctionName={}", encoded(queue), encoded(function));
-        let path = format!("2015-03-31/event-source-mappings/?{query}");
+        let path = format!("2015-03-31/event-source-mappings/?EventSourceArn={}", encoded(queue));
         self.get("ListEventSourceMappings", &path, |list: List| {
             list.event_source_mappings.into_iter().map(Described::mapping).collect()
         })

@@ -147,13 +147,12 @@ impl CircuitBreaker {
     /// The mapping that invokes this function with this queue's messages.
     async fn mapping(&self, delivery: Delivery<'_>) -> Result<Mapping, CallError> {
         let Delivery { function_arn, function, queue } = delivery;
-        let is_arn = function_arn.starts_with("arn:");
-        let asked = if is_arn { function_arn.trim_end_matches(":$LATEST") } else { function };
-        let mut mappings = self.lambda.mappings(asked, queue).await?;
-        mappings.retain(|mapping| mapping.connects(queue, &[function, function_name(asked)]));
+        let mut mappings = self.lambda.mappings(queue).await?;
+        mappings.retain(|mapping| mapping.connects(queue, &[function, function_name(function_arn)]));
         let unclear = || CallError { action: "ListEventSourceMappings", failure: Failure::OtherMapping };
         // More than one: the function has several aliases, and each has a mapping.
-        let exact = mappings.iter().position(|mapping| mapping.function.as_deref() == Some(asked));
+        let invoked = function_arn.trim_end_matches(":$LATEST");
+        let exact = mappings.iter().position(|mapping| mapping.function.as_deref() == Some(invoked));
         match exact {
             Some(exact) => Ok(mappings.swap_remove(exact)),
             None if mappings.len() == 1 => Ok(mappings.remove(0)),

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 
 pub(crate) struct Queue {
     client: Client,
-    url: String,
+    pub(crate) url: String,
     pub(crate) dead_letter_url: String,
     pub(crate) arn: String,
 }

@@ -54,7 +54,7 @@ impl Server {
     /// Settings with which the function speaks to this server.
     pub(crate) fn settings(&self) -> [(&str, &str); 3] {
         [
-            ("AWS_ENDPOINT_URL_SQS", &self.address),
+            ("AWS_ENDPOINT_URL", &self.address),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
         ]
@@ -62,9 +62,21 @@ impl Server {
 
     /// Posts a body of this type, with a header that says which service it is for, and gives the reply.
     pub(crate) async fn post(&self, path: &str, service: &str, kind: &str, body: &str) -> String {
+        self.request("POST", path, service, kind, body).await
+    }
+
+    /// The same with any method.
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        service: &str,
+        kind: &str,
+        body: &str,
+    ) -> String {
         let host = self.address.trim_start_matches("http://");
         let request = format!(
-            "POST {path} HTTP/1.0\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
+            "{method} {path} HTTP/1.0\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
              authorization: AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/{service}/aws4_request\r\n\r\n{body}",
             body.len()
         );
@@ -72,7 +84,7 @@ impl Server {
         connection.write_all(request.as_bytes()).await.unwrap();
         let mut reply = String::new();
         connection.read_to_string(&mut reply).await.unwrap();
-        assert!(reply.lines().next().is_some_and(|status| status.contains(" 200 ")), "{reply}");
+        assert!(reply.lines().next().is_some_and(|status| status.contains(" 20")), "{reply}");
         reply
     }
 

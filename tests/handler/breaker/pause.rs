@@ -48,9 +48,8 @@ async fn an_outage_marks_the_mapping_and_then_disables_it_once() {
     let state = aws.state();
     assert_eq!((state.mapping, state.cause()), ("Disabling", Some("outage")));
     let list = &state.heads[0];
-    assert!(list.contains("EventSourceArn=arn%3Aaws%3Asqs%3Aeu-west-1%3A123456789012%3Aqueue&"), "{list}");
     assert!(
-        list.contains("FunctionName=arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Aforwarder"),
+        list.contains("EventSourceArn=arn%3Aaws%3Asqs%3Aeu-west-1%3A123456789012%3Aqueue HTTP"),
         "{list}"
     );
     let since = &state.tags["perseus-forwarder:paused-since"];
