@@ -13,7 +13,7 @@ pub(super) const PAUSED_SINCE: &str = "perseus-forwarder:paused-since";
 pub(super) const PAUSED_FOR: &str = "perseus-forwarder:paused-for";
 
 /// The forwarder disables the mapping within this time after it has put the mark there, or not at all.
-pub(super) const FRESH: Duration = Duration::from_secs(10);
+pub(super) const FRESH: Duration = Duration::from_secs(6);
 
 /// Why delivery is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +95,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_fresh_for_ten_seconds() {
+    fn a_mark_is_fresh_for_six_seconds() {
         let now = UNIX_EPOCH + Duration::from_secs(1_440_938_160);
         let is_fresh = |since: &str| Mark { since: since.to_owned(), cause: Cause::Outage }.is_fresh(now);
-        assert!(is_fresh("2015-08-30T12:36:00Z") && is_fresh("2015-08-30T12:35:50Z"));
-        for old in ["2015-08-30T12:35:49Z", "2014-12-31T23:59:59Z", "", "zzz"] {
+        assert!(is_fresh("2015-08-30T12:36:00Z") && is_fresh("2015-08-30T12:35:54Z"));
+        for old in ["2015-08-30T12:35:53Z", "2014-12-31T23:59:59Z", "", "zzz"] {
             assert!(!is_fresh(old), "{old}");
         }
     }

@@ -192,7 +192,7 @@ async fn a_fresh_mark_is_looked_at_again_before_it_is_taken_off() {
         aws.state().mapping = "Enabled";
         let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
         let disable = async {
-            tokio::time::sleep(5 * SECOND).await;
+            tokio::time::sleep(3 * SECOND).await;
             if is_disabled {
                 aws.state().mapping = "Disabling";
             }
