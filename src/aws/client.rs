@@ -50,7 +50,7 @@ impl AwsClient {
     }
 
     /// Sends a call once.
-    async fn send_once(&self, call: &Call<'_>) -> Result<Response, reqwest::Error> {
+    pub(crate) async fn send_once(&self, call: &Call<'_>) -> Result<Response, reqwest::Error> {
         let credentials = &self.caller.credentials;
         #[expect(clippy::disallowed_methods, reason = "a signature is valid for minutes of the wall clock")]
         let timestamp = timestamp(SystemTime::now());

@@ -140,6 +140,9 @@ impl CircuitBreaker {
         }
         // In this order: a mapping that is disabled without the mark is an operator's, and stays disabled.
         self.lambda.put_mark(&mapping, mark).await?;
+        if self.lambda.mark(&mapping).await?.is_none() {
+            return Err(CallError { action: "TagResource", failure: Failure::NotConfirmed });
+        }
         self.lambda.disable(&mapping).await?;
         Ok(true)
     }

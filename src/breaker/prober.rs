@@ -83,11 +83,7 @@ impl Prober {
         }
         let state = mapping.state;
         let (tried, is_paused) = match (state, &mark) {
-            (State::Enabled, Some(_)) => {
-                self.lambda.remove_mark(&mapping).await?;
-                log_line!(messages::MARK_REMOVED, requestId = context.request_id);
-                (0, false)
-            }
+            (State::Enabled, Some(mark)) => (0, self.remove_stale(&mapping, mark, context).await?),
             (State::Disabled, Some(mark)) => self.probe(&mapping, mark, context, deadline).await?,
             (State::Enabled | State::Disabled, None) => (0, false),
             (State::Changing, mark) => (0, mark.is_some()),
@@ -103,6 +99,25 @@ impl Prober {
         }
         let mark = self.lambda.mark(&mapping).await?;
         Ok((mapping, mark))
+    }
+
+    /// Takes the mark off an enabled mapping. Returns whether delivery is paused.
+    ///
+    /// A forwarder may have renewed the mark since it was read, and disable the mapping now: then it gets the mark back.
+    async fn remove_stale(
+        &self,
+        mapping: &Mapping,
+        mark: &Mark,
+        context: &Context,
+    ) -> Result<bool, CallError> {
+        self.lambda.remove_mark(mapping).await?;
+        let is_paused = self.lambda.mapping(&self.mapping).await?.state != State::Enabled;
+        if is_paused {
+            self.lambda.put_mark(mapping, mark).await?;
+        } else {
+            log_line!(messages::MARK_REMOVED, requestId = context.request_id);
+        }
+        Ok(is_paused)
     }
 
     /// Tries messages, and resumes delivery if Perseus is up. Returns how many were tried, and whether delivery is paused.

@@ -61,6 +61,13 @@ pub(crate) struct Attribute {
     binary_value: Option<String>,
 }
 
+/// Whether a call is sent again if its connection is lost.
+#[derive(Clone, Copy)]
+enum Repeat {
+    Never,
+    Once,
+}
+
 /// A queue whose messages are received one by one.
 #[derive(Debug)]
 pub(crate) struct SourceQueue {
@@ -95,7 +102,8 @@ impl SourceQueue {
             "MessageSystemAttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
         });
-        let body = self.call(action, &parameters).await?;
+        // Not repeated: if only the reply was lost, a second call would hide a second message.
+        let body = self.call(action, &parameters, Repeat::Never).await?;
         let received = body.starts_with(b"{").then(|| serde_json::from_slice(&body).ok()).flatten();
         let Received { messages } = received.ok_or(CallError { action, failure: Failure::Unreadable })?;
         Ok(messages.unwrap_or_default().into_iter().next())
@@ -104,14 +112,14 @@ impl SourceQueue {
     /// Deletes a message.
     pub(crate) async fn delete(&self, handle: &str) -> Result<(), CallError> {
         let parameters = json!({ "QueueUrl": self.queue.url, "ReceiptHandle": handle });
-        self.call("DeleteMessage", &parameters).await.map(drop)
+        self.call("DeleteMessage", &parameters, Repeat::Once).await.map(drop)
     }
 
     /// Makes a message visible at once.
     pub(crate) async fn release(&self, handle: &str) -> Result<(), CallError> {
         let parameters =
             json!({ "QueueUrl": self.queue.url, "ReceiptHandle": handle, "VisibilityTimeout": 0 });
-        self.call("ChangeMessageVisibility", &parameters).await.map(drop)
+        self.call("ChangeMessageVisibility", &parameters, Repeat::Once).await.map(drop)
     }
 
     /// How often a message can be received before it goes to the dead-letter queue. None if there is no such queue.
@@ -123,13 +131,18 @@ impl SourceQueue {
         }
         let action = "GetQueueAttributes";
         let parameters = json!({ "QueueUrl": self.queue.url, "AttributeNames": ["RedrivePolicy"] });
-        let body = self.call(action, &parameters).await?;
+        let body = self.call(action, &parameters, Repeat::Once).await?;
         let reply = body.starts_with(b"{").then(|| serde_json::from_slice(&body).ok()).flatten();
         let Reply { attributes } = reply.ok_or(CallError { action, failure: Failure::Unreadable })?;
         Ok(attributes.get("RedrivePolicy").and_then(|policy| max_receives(policy)))
     }
 
-    async fn call(&self, action: &'static str, parameters: &Value) -> Result<Vec<u8>, CallError> {
+    async fn call(
+        &self,
+        action: &'static str,
+        parameters: &Value,
+        repeat: Repeat,
+    ) -> Result<Vec<u8>, CallError> {
         let target = format!("AmazonSQS.{action}");
         let call = Call {
             service: "sqs",
@@ -140,7 +153,10 @@ impl SourceQueue {
             body: Bytes::from(parameters.to_string()),
         };
         let reply = async {
-            let response = self.aws.send(&call).await?;
+            let response = match repeat {
+                Repeat::Never => self.aws.send_once(&call).await?,
+                Repeat::Once => self.aws.send(&call).await?,
+            };
             read_success(response, LONGEST_REPLY, |status| status == StatusCode::OK).await
         };
         let reply = timeout(PATIENCE, reply).await.unwrap_or(Err(Failure::Timeout));

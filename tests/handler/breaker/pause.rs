@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance};
 use crate::support::{aws::*, *};
 
 const AT_ONCE: (&str, &str) = ("CIRCUIT_BREAKER_AFTER", "0s");
-const PAUSE: [&str; 3] = ["list", "tag", "disable"];
+const PAUSE: [&str; 4] = ["list", "tag", "tags", "disable"];
 
 /// A handler between a Perseus that always answers with this status, and this AWS.
 async fn between(aws: &Aws, settings: &[(&str, &str)], status: u16) -> (Perseus, Handler) {
@@ -233,4 +233,14 @@ async fn a_call_that_failed_is_repeated_soon_and_one_that_met_another_environmen
         invoke(&handler, &numbered(1)).await;
         assert_eq!(aws.calls().len() + 1, calls);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_whose_mark_is_not_there_is_not_disabled() {
+    let lie = || Some(Fault::Http(200, "{}".to_owned()));
+    let aws = Aws::faulty("Enabled", move |called| if called == "tag" { lie() } else { None }).await;
+    let (_perseus, handler) = between(&aws, &[AT_ONCE], 503).await;
+    outage(&handler).await;
+    assert_eq!(aws.calls(), ["list", "tag", "tags"]);
+    assert_eq!(aws.mapping(), ("Enabled", false));
 }

@@ -171,8 +171,30 @@ async fn the_mark_of_an_enabled_mapping_is_taken_off() {
     aws.state().mark(Some("outage"));
     let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
     assert!(run(&prober).await);
-    assert_eq!(aws.calls(), look_and(&["untag"]));
+    assert_eq!(aws.calls(), look_and(&["untag", "get"]));
     assert!(!aws.state().is_marked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_that_is_disabled_meanwhile_gets_its_mark_back() {
+    let aws = Aws::start("Enabled").await;
+    aws.state().mark(Some("set-up"));
+    aws.state().disabled_by_untag = true;
+    let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
+    assert!(run(&prober).await);
+    assert_eq!(aws.calls(), look_and(&["untag", "get", "tag"]));
+    assert_eq!(aws.mapping(), ("Disabling", true));
+    assert_eq!(aws.state().cause(), Some("set-up"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receive_whose_reply_is_lost_is_not_repeated() {
+    let aws = Aws::faulty("Disabled", |called| (called == "receive").then_some(Fault::LostReply)).await;
+    aws.state().mark(Some("outage"));
+    aws.state().send("a b");
+    let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
+    assert!(!run(&prober).await);
+    assert_eq!(aws.calls(), look_and(&["receive"]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +209,7 @@ async fn a_fresh_mark_is_looked_at_again_before_it_is_taken_off() {
         let mut context = context(30 * SECOND);
         context.invoked_function_arn = FUNCTION_ARN.to_owned();
         forwarder.handle(event("a").to_string().as_bytes(), &context).await.unwrap();
-        assert_eq!(aws.calls(), ["list", "tag", "disable"]);
+        assert_eq!(aws.calls(), ["list", "tag", "tags", "disable"]);
         // As if the prober had looked before the mapping was disabled.
         aws.state().mapping = "Enabled";
         let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
@@ -198,7 +220,7 @@ async fn a_fresh_mark_is_looked_at_again_before_it_is_taken_off() {
             }
         };
         assert!(tokio::join!(run(&prober), disable).0);
-        let untag: &[&str] = if is_disabled { &[] } else { &["untag"] };
+        let untag: &[&str] = if is_disabled { &[] } else { &["untag", "get"] };
         assert_eq!(aws.calls(), [look_and(&[]), look_and(untag)].concat());
         assert_eq!(aws.state().is_marked(), is_disabled);
     }
@@ -234,7 +256,9 @@ async fn a_call_that_fails_is_an_error_and_the_next_run_repairs_what_is_undone()
             if matches!((&fault, action), (Fault::Http(200, _), "delete" | "untag")) {
                 continue;
             }
-            let (name, mut is_faulty) = (format!("{action}: {fault:?}"), 2);
+            // A call whose connection is lost is repeated once, but for a receive.
+            let (name, mut is_faulty) =
+                (format!("{action}: {fault:?}"), if action == "receive" { 1 } else { 2 });
             let aws = Aws::faulty("Disabled", move |called| {
                 let fails = called == action && is_faulty > 0;
                 is_faulty -= u32::from(fails);

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) messages: Vec<Message>,
     /// How often SQS lets a message be received, if the queue has a dead-letter queue.
     pub(crate) max_receives: Option<u64>,
+    /// Whether the mapping is disabled when its mark is taken off: by a forwarder at the same moment.
+    pub(crate) disabled_by_untag: bool,
     /// All calls, in their order: the action, and the message.
     pub(crate) calls: Vec<String>,
     /// The heads of all calls.
@@ -94,6 +96,9 @@ impl State {
                     "tagKeys=perseus-forwarder%3Apaused-since&tagKeys=perseus-forwarder%3Apaused-for"
                 ));
                 self.tags.retain(|key, _| key != SINCE && key != CAUSE);
+                if self.disabled_by_untag {
+                    self.mapping = "Disabling";
+                }
                 (204, Value::Null)
             }
             "receive" => (200, self.receive(body)),
