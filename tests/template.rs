@@ -1,10 +1,10 @@
 //! What `template.yaml` promises, where no linter looks: that it agrees with the function, and with
 //! itself wherever CloudFormation cannot compute.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use perseus_forwarder::{
-    config::{Config, VARIABLES},
+    config::{Config, PROBER_VARIABLES, VARIABLES},
     sqs::visibility::LONGEST,
 };
 use yaml_serde::Value;
@@ -39,6 +39,9 @@ const OF_THE_EXTENSION: [&str; 5] = [
     "SSM_PARAMETER_STORE_TTL",
 ];
 
+/// A queue of one's own.
+const EXISTING: (&str, &str) = ("ExistingQueueArn", "arn:aws:sqs:eu-west-1:123456789012:orders");
+
 /// The template, and what the tests ask of it.
 struct Template(Value);
 
@@ -64,21 +67,40 @@ impl Template {
     }
 
     /// A property of what connects the queue to the function.
-    fn event(&self, name: &str) -> &Value {
-        self.at(&["Resources", "Forwarder", "Properties", "Events", "Messages", "Properties", name])
+    fn mapping(&self, name: &str) -> &Value {
+        self.property("ForwarderMessages", name)
     }
 
-    /// The function's environment: each variable's name and what the template sets it to.
-    fn environment(&self) -> Vec<(&str, &Value)> {
-        let variables = self.at(&["Resources", "Forwarder", "Properties", "Environment", "Variables"]);
-        let variables = variables.as_mapping().expect("a mapping");
-        variables.iter().map(|(name, value)| (name.as_str().expect("a name"), value)).collect()
+    /// A property that both functions have.
+    fn shared(&self, name: &str) -> &Value {
+        self.at(&["Globals", "Function", name])
+    }
+
+    /// A function's environment: each variable's name and what the template sets it to.
+    fn environment_of(&self, function: &str) -> BTreeMap<&str, &Value> {
+        let shared = &self.shared("Environment")["Variables"];
+        let own = &self.property(function, "Environment")["Variables"];
+        let entries =
+            [shared, own].into_iter().flat_map(|variables| variables.as_mapping().expect("a mapping"));
+        entries.map(|(name, value)| (name.as_str().expect("a name"), value)).collect()
+    }
+
+    fn environment(&self) -> BTreeMap<&str, &Value> {
+        self.environment_of("Forwarder")
+    }
+
+    /// Whether a parameter may have a value, by its pattern.
+    fn pattern(&self, parameter: &str) -> impl Fn(&str) -> bool {
+        let pattern = text(&self.parameter(parameter)["AllowedPattern"]);
+        let pattern =
+            jsonschema::validator_for(&serde_json::json!({ "pattern": pattern })).expect("a schema");
+        move |value| pattern.is_valid(&value.into())
     }
 
     /// The values a parameter may have.
     fn allowed(&self, parameter: &str) -> Vec<u64> {
         let allowed = self.parameter(parameter)["AllowedValues"].as_sequence().expect("a list");
-        allowed.iter().map(number).collect()
+        allowed.iter().map(|value| text(value).parse().expect("a number")).collect()
     }
 
     /// What the visibility timeout is for each pair of function timeout and batching window.
@@ -168,6 +190,11 @@ impl Stack<'_> {
                 let separator = text(&value[0]);
                 self.text(&value[1]).split(&separator).map(Value::from).collect()
             }
+            "FindInMap" => {
+                let keys: Vec<_> =
+                    value.as_sequence().expect("keys").iter().map(|key| self.text(key)).collect();
+                self.template.at(&["Mappings", &keys[0], &keys[1], &keys[2]]).clone()
+            }
             "Join" => list(&value[1]).join(&text(&value[0])).into(),
             "Sub" => match value.as_sequence() {
                 Some(pair) => self.substitute(&text(&pair[0]), &of(&pair[1])),
@@ -204,16 +231,17 @@ impl Stack<'_> {
             .collect()
     }
 
-    /// What the function's role allows, as `action on resource`.
-    fn allowed(&self) -> BTreeSet<String> {
-        let role = self.resolve(self.template.property("ForwarderRole", "Policies")).expect("policies");
-        let policies = role.as_sequence().expect("a list");
+    /// What a role allows, as `action on resource`.
+    fn allowed_to(&self, role: &str) -> BTreeSet<String> {
+        let inline = self.resolve(self.template.property(role, "Policies")).expect("policies");
+        let inline = inline.as_sequence().expect("a list").clone();
+        let attached = self.resources("AWS::IAM::RolePolicy").into_iter().map(|(_, policy)| policy);
+        let policies = inline.into_iter().chain(attached.filter(|policy| policy["RoleName"] == role));
         let statements = policies
-            .iter()
             .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_sequence().expect("a list").clone());
         statements
+            .filter(|statement| statement["Effect"] == "Allow")
             .flat_map(|statement| {
-                assert_eq!(statement["Effect"], "Allow");
                 let actions = statement["Action"].as_sequence().cloned();
                 let resource = text(&statement["Resource"]);
                 actions
@@ -273,13 +301,18 @@ fn conditional(value: &Value) -> (Option<&str>, &Value) {
 #[test]
 fn the_template_sets_every_variable_of_the_function_and_no_other() {
     let template = Template::read();
-    let mut set: Vec<_> = template.environment().into_iter().map(|(name, _)| name).collect();
+    let set = |function| -> BTreeSet<_> { template.environment_of(function).into_keys().collect() };
     // The token itself is for running by hand: deployed, it would stand in the function's configuration.
     let read = VARIABLES.iter().map(|variable| variable.name).filter(|name| *name != "PERSEUS_TOKEN");
-    let mut read: Vec<_> = read.chain(OF_THE_EXTENSION).collect();
-    set.sort_unstable();
-    read.sort_unstable();
-    assert_eq!(set, read);
+    let read: BTreeSet<_> = read.chain(OF_THE_EXTENSION).collect();
+    assert_eq!(set("Forwarder"), read);
+
+    let probers: BTreeSet<_> = PROBER_VARIABLES.iter().map(|variable| variable.name).collect();
+    let read: BTreeSet<_> = read.union(&probers).copied().collect();
+    let missing: Vec<_> = read.difference(&set("Prober")).copied().collect();
+    // What only the forwarder does.
+    assert_eq!(missing, ["CIRCUIT_BREAKER", "CIRCUIT_BREAKER_AFTER", "REJECTED_QUEUE_URL", "SQS_VISIBILITY"]);
+    assert!(set("Prober").is_subset(&read));
 }
 
 #[test]
@@ -296,7 +329,8 @@ fn parameters_default_to_what_the_function_defaults_to() {
     let template = Template::read();
     for (name, value) in template.environment() {
         let Some(parameter) = referred(value) else {
-            let is_other = name == "REJECTED_QUEUE_URL" || OF_THE_EXTENSION.contains(&name);
+            let is_other =
+                ["CIRCUIT_BREAKER", "REJECTED_QUEUE_URL"].contains(&name) || OF_THE_EXTENSION.contains(&name);
             assert!(is_other, "{name} is no plain reference to a parameter");
             continue;
         };
@@ -319,16 +353,15 @@ fn what_a_shell_leaves_of_a_quoted_value_is_no_value() {
     for (parameter, value, left) in [
         ("PerseusHeaders", "{\n \"x-api-key\": \"a b\"}\n", "{"),
         ("PerseusCaCert", "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n", "-----BEGIN"),
+        ("FilterCriteria", "{\"body\":{\"kind\":[\"order\"]}}", "{body:{kind:[order]"),
         ("PerseusTokenSecret", "team/token#field", "#field"),
         ("PerseusUrl", "https://perseus.example.com/v1?a=b", "https:"),
     ] {
-        let pattern = text(&template.parameter(parameter)["AllowedPattern"]);
-        let pattern =
-            jsonschema::validator_for(&serde_json::json!({ "pattern": pattern })).expect("a schema");
-        assert!(pattern.is_valid(&value.into()), "{parameter}");
-        assert!(!pattern.is_valid(&left.into()), "{parameter}");
+        let accepts = template.pattern(parameter);
+        assert!(accepts(value), "{parameter}");
+        assert!(!accepts(left), "{parameter}");
         let is_optional = template.parameter(parameter).get("Default").is_some();
-        assert_eq!(pattern.is_valid(&"".into()), is_optional, "{parameter}");
+        assert_eq!(accepts(""), is_optional, "{parameter}");
     }
 }
 
@@ -363,8 +396,9 @@ fn numbers_have_the_limits_that_the_function_has() {
 #[test]
 fn the_function_is_told_where_the_token_is_and_never_the_token() {
     let template = Template::read();
-    let names: Vec<_> = template.environment().into_iter().map(|(name, _)| name).collect();
-    assert!(!names.contains(&"PERSEUS_TOKEN"));
+    for function in ["Forwarder", "Prober"] {
+        assert!(!template.environment_of(function).contains_key("PERSEUS_TOKEN"));
+    }
     // Headers may hold keys: at least no console shows them as a parameter.
     assert_eq!(template.parameter("PerseusHeaders")["NoEcho"], true);
     assert!(!include_str!("../template.yaml").contains("{{resolve:secretsmanager"));
@@ -374,9 +408,8 @@ fn the_function_is_told_where_the_token_is_and_never_the_token() {
 #[test]
 fn the_extension_is_there_exactly_if_there_is_a_token_to_fetch() {
     let template = Template::read();
-    let layers = |given: &[(&str, &str)]| {
-        Stack { template: &template, given }.resolve(template.property("Forwarder", "Layers"))
-    };
+    let layers =
+        |given: &[(&str, &str)]| Stack { template: &template, given }.resolve(template.shared("Layers"));
     let latest = |architecture| {
         format!(
             "['{{{{resolve:ssm:/aws/service/aws-parameters-and-secrets-lambda-extension/{architecture}/latest}}}}']"
@@ -397,17 +430,16 @@ fn the_extension_is_there_exactly_if_there_is_a_token_to_fetch() {
     // docs/token.md says how long a rotation may take.
     let variables = template.environment();
     for ttl in ["SECRETS_MANAGER_TTL", "SSM_PARAMETER_STORE_TTL"] {
-        let (_, value) = variables.iter().find(|(name, _)| *name == ttl).expect("is set");
-        assert_eq!(*conditional(value).1, "10");
+        assert_eq!(*conditional(variables[ttl]).1, "10");
     }
 }
 
 #[test]
 fn the_function_may_read_the_one_secret_or_parameter_and_nothing_else() {
     let template = Template::read();
-    let basis = Stack { template: &template, given: &[] }.allowed();
+    let basis = Stack { template: &template, given: &[] }.allowed_to("ForwarderRole");
     let extra = |given: &[(&str, &str)]| -> Vec<String> {
-        let allowed = Stack { template: &template, given }.allowed();
+        let allowed = Stack { template: &template, given }.allowed_to("ForwarderRole");
         assert!(allowed.is_superset(&basis));
         allowed.difference(&basis).cloned().collect()
     };
@@ -636,16 +668,17 @@ fn the_visibility_timeout_is_looked_up_with_what_the_function_and_lambda_really_
         - !FindInMap [VisibilityTimeout, !Ref FunctionTimeout, !Ref BatchingWindow]";
     assert_eq!(*template.property("Queue", "VisibilityTimeout"), yaml(expected));
     assert_eq!(*template.property("Forwarder", "Timeout"), yaml("!Ref FunctionTimeout"));
-    let window = template.event("MaximumBatchingWindowInSeconds");
+    let window = template.mapping("MaximumBatchingWindowInSeconds");
     assert_eq!(*window, yaml("!If [IsFifo, !Ref AWS::NoValue, !Ref BatchingWindow]"));
 }
 
 #[test]
 fn batches_stay_within_lambdas_limits() {
     let template = Template::read();
-    let batch = template.parameter("BatchSize");
-    assert!(number(&batch["MaxValue"]) <= 10_000);
-    assert!(number(&batch["Default"]) <= 10 || number(&template.parameter("BatchingWindow")["Default"]) >= 1);
+    let size = template.pattern("BatchSize");
+    assert!(["1", "10", "9999", "10000"].into_iter().all(&size));
+    assert!(!["0", "01", "10001", "99999", "1.5", ""].into_iter().any(size));
+    assert_ne!(template.parameter("BatchingWindow")["Default"], "0", "which the default BatchSize needs");
 
     let up_to_ten: Vec<_> = (1..=10).map(|size| size.to_string()).collect();
     // On a standard queue more than ten messages need a window ...
@@ -655,7 +688,7 @@ fn batches_stay_within_lambdas_limits() {
     let expected = format!("Fn::Contains: [{up_to_ten:?}, !Ref BatchSize]");
     assert_eq!(rule["Assertions"][0]["Assert"], yaml(&expected));
     // ... and on a FIFO queue there never are more than ten.
-    assert_eq!(*template.event("BatchSize"), yaml("!If [IsBatchTooLargeForFifo, 10, !Ref BatchSize]"));
+    assert_eq!(*template.mapping("BatchSize"), yaml("!If [IsBatchTooLargeForFifo, 10, !Ref BatchSize]"));
     let expected = "!And [!Condition IsFifo, !Not [!Condition IsSmallBatch]]";
     assert_eq!(*template.at(&["Conditions", "IsBatchTooLargeForFifo"]), yaml(expected));
     let sizes: Vec<_> = up_to_ten.iter().map(|size| format!("!Equals [!Ref BatchSize, '{size}']")).collect();
@@ -664,7 +697,7 @@ fn batches_stay_within_lambdas_limits() {
 
 #[test]
 fn only_what_was_not_acknowledged_returns_to_the_queue() {
-    assert_eq!(*Template::read().event("FunctionResponseTypes"), yaml("[ReportBatchItemFailures]"));
+    assert_eq!(*Template::read().mapping("FunctionResponseTypes"), yaml("[ReportBatchItemFailures]"));
 }
 
 #[test]
@@ -702,8 +735,16 @@ fn queues_outlive_the_stack_are_encrypted_and_refuse_plain_connections() {
         let resource = template.at(&["Resources", queue]);
         assert_eq!(resource["DeletionPolicy"], "RetainExceptOnCreate", "{queue}");
         assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{queue}");
-        assert_eq!(*template.property(queue, "SqsManagedSseEnabled"), yaml("true"), "{queue}");
+        for (given, own, by_sqs) in
+            [(&[][..], None, Some(true.into())), (&[("KmsKeyArn", "arn:k")], Some("arn:k".into()), None)]
+        {
+            let stack = Stack { template: &template, given };
+            assert_eq!(stack.resolve(template.property(queue, "SqsManagedSseEnabled")), by_sqs, "{queue}");
+            assert_eq!(stack.resolve(template.property(queue, "KmsMasterKeyId")), own, "{queue}");
+        }
 
+        assert_eq!(resource["Condition"], "MakesQueue", "{queue}");
+        assert_eq!(template.at(&["Resources", policy])["Condition"], "MakesQueue", "{policy}");
         assert_eq!(*template.property(policy, "Queues"), yaml(&format!("[!Ref {queue}]")), "{queue}");
         let expected = format!(
             "Sid: DenyWithoutTls
@@ -720,9 +761,13 @@ Condition: {{Bool: {{aws:SecureTransport: 'false'}}}}"
 #[test]
 fn rejected_records_go_to_the_dead_letter_queue_only_if_that_is_asked_for() {
     let template = Template::read();
-    let (_, url) =
-        template.environment().into_iter().find(|(name, _)| *name == "REJECTED_QUEUE_URL").expect("is set");
-    assert_eq!(*url, yaml("!If [SendsRejected, !Ref DeadLetterQueue, !Ref AWS::NoValue]"));
+    let url = |given: &[(&str, &str)]| {
+        Stack { template: &template, given }.resolve(template.environment()["REJECTED_QUEUE_URL"])
+    };
+    let sends = ("RejectedToDeadLetters", "true");
+    assert_eq!(url(&[]), None);
+    assert_eq!(url(&[sends]), Some("DeadLetterQueue".into()));
+    assert_eq!(url(&[sends, EXISTING]), Some("ExistingQueue.DeadLetterQueueUrl".into()));
     assert_eq!(
         *template.at(&["Conditions", "SendsRejected"]),
         yaml("!Equals [!Ref RejectedToDeadLetters, 'true']")
@@ -753,15 +798,28 @@ fn the_function_may_consume_its_queue_write_its_logs_and_what_it_is_told_to_do_a
         .chain(logs.map(|action| format!("{action} on ForwarderLogs.Arn")))
         .collect();
     let extra = |given: &[(&str, &str)]| -> Vec<String> {
-        Stack { template: &template, given }.allowed().difference(&always).cloned().collect()
+        Stack { template: &template, given }
+            .allowed_to("ForwarderRole")
+            .difference(&always)
+            .cloned()
+            .collect()
     };
-    let off = ("SqsVisibility", "off");
-    assert_eq!(Stack { template: &template, given: &[off] }.allowed(), always);
-    assert_eq!(extra(&[]), ["sqs:ChangeMessageVisibility on Queue.Arn"]);
-    let sends = [off, ("RejectedToDeadLetters", "true")];
-    assert_eq!(extra(&sends), ["sqs:SendMessage on DeadLetterQueue.Arn"]);
+    let off = [("SqsVisibility", "off"), ("CircuitBreaker", "false")];
+    let with = |given: &[(&'static str, &'static str)]| extra(&[&off[..], given].concat());
+    assert_eq!(with(&[]), [""; 0]);
+    assert_eq!(extra(&off[1..]), ["sqs:ChangeMessageVisibility on Queue.Arn"]);
+    assert_eq!(with(&[("RejectedToDeadLetters", "true")]), ["sqs:SendMessage on DeadLetterQueue.Arn"]);
     let traces = ["xray:PutTelemetryRecords on *", "xray:PutTraceSegments on *"];
-    assert_eq!(extra(&[off, ("Tracing", "Active")]), traces);
+    assert_eq!(with(&[("Tracing", "Active")]), traces);
+    let key = ["kms:Decrypt on arn:k", "kms:GenerateDataKey on arn:k"];
+    assert_eq!(with(&[("KmsKeyArn", "arn:k")]), key);
+    let pause = [
+        "lambda:ListEventSourceMappings on *",
+        "lambda:ListTags on ForwarderMessages.EventSourceMappingArn",
+        "lambda:TagResource on ForwarderMessages.EventSourceMappingArn",
+        "lambda:UpdateEventSourceMapping on ForwarderMessages.EventSourceMappingArn",
+    ];
+    assert_eq!(extra(&off[..1]), pause);
     assert_eq!(
         *template.at(&["Conditions", "ControlsVisibility"]),
         yaml("!Equals [!Ref SqsVisibility, 'on']")
@@ -793,4 +851,241 @@ fn the_function_never_logs_at_trace() {
     // There the runtime crate logs whole events.
     let levels = Template::read().parameter("ApplicationLogLevel")["AllowedValues"].clone();
     assert!(!levels.as_sequence().expect("a list").contains(&"TRACE".into()));
+}
+
+#[test]
+fn whoever_may_send_is_named_in_the_queues_policy() {
+    let template = Template::read();
+    let statements = |given: &[(&str, &str)]| {
+        let policy = template.property("QueuePolicy", "PolicyDocument");
+        let policy = Stack { template: &template, given }.resolve(policy).expect("a policy");
+        policy["Statement"].as_sequence().expect("a list")[1..].to_vec()
+    };
+    assert!(statements(&[]).is_empty());
+    let accounts = statements(&[("ProducerAccounts", "123456789012,210987654321")]);
+    let expected = "
+        - Sid: AllowAccounts
+          Effect: Allow
+          Principal: {AWS: ['123456789012', '210987654321']}
+          Action: [sqs:SendMessage, sqs:GetQueueUrl, sqs:GetQueueAttributes]
+          Resource: Queue.Arn";
+    assert_eq!(Value::Sequence(accounts), yaml(expected));
+    let arns = statements(&[("ProducerArns", "arn:aws:sns:r:1:t,arn:aws:events:r:1:rule/*")]);
+    let expected = "
+        - Sid: AllowTopicsAndRules
+          Effect: Allow
+          Principal: {Service: [sns.amazonaws.com, events.amazonaws.com]}
+          Action: sqs:SendMessage
+          Resource: Queue.Arn
+          Condition: {ArnLike: {'aws:SourceArn': ['arn:aws:sns:r:1:t', 'arn:aws:events:r:1:rule/*']}}";
+    assert_eq!(Value::Sequence(arns), yaml(expected));
+    let accounts = template.pattern("ProducerAccounts");
+    assert!(accounts("123456789012") && accounts("123456789012,210987654321"));
+    assert!(!accounts("*") && !accounts("123456789012,*") && !accounts("12345678901"));
+    let arns = template.pattern("ProducerArns");
+    assert!(arns(
+        "arn:aws:sns:eu-west-1:123456789012:orders,arn:aws-cn:events:cn-north-1:123456789012:rule/a/*"
+    ));
+    assert!(!arns("*") && !arns("arn:aws:s3:::bucket") && !arns("arn:aws:sns:eu-west-1:1:a, b"));
+}
+
+#[test]
+fn a_queue_of_ones_own_takes_the_place_of_both_queues() {
+    let template = Template::read();
+    let made = |given: &[(&str, &str)]| {
+        let stack = Stack { template: &template, given };
+        ["AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "Custom::ExistingQueue", "AWS::Lambda::Function"]
+            .map(|kind| stack.resources(kind).len())
+    };
+    assert_eq!(made(&[]), [2, 2, 0, 0]);
+    assert_eq!(made(&[EXISTING]), [0, 0, 1, 1]);
+
+    let given = [EXISTING, ("RejectedToDeadLetters", "true")];
+    let stack = Stack { template: &template, given: &given };
+    // From the check, so that nothing is received before it has passed.
+    assert_eq!(stack.resolve(template.mapping("EventSourceArn")), Some("ExistingQueue.Arn".into()));
+    let allowed = stack.allowed_to("ForwarderRole");
+    let queue = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage"];
+    for action in queue {
+        assert!(allowed.contains(&format!("sqs:{action} on ExistingQueue.Arn")), "{action}");
+    }
+    assert!(allowed.contains("sqs:SendMessage on ExistingQueue.DeadLetterQueueArn"));
+    assert!(allowed.iter().all(|allowed| !allowed.contains(" Queue.") && !allowed.contains(" DeadLetter")));
+
+    // It is asked for what the template would have made.
+    let wanted = template.property("ExistingQueue", "VisibilityTimeout");
+    assert_eq!(wanted, template.property("Queue", "VisibilityTimeout"));
+    assert_eq!(*template.property("ExistingQueue", "Queue"), yaml("!Ref ExistingQueueArn"));
+    assert_eq!(*template.property("ExistingQueue", "IsFifo"), yaml("!Ref FifoQueue"));
+    let rule = template.at(&["Rules", "AnExistingQueueHasItsOwnPolicy"]);
+    assert_eq!(rule["RuleCondition"], yaml("!Not [!Equals [!Ref ExistingQueueArn, '']]"));
+    let nobody = "!And [!Equals [!Ref ProducerAccounts, ''], !Equals [!Ref ProducerArns, '']]";
+    assert_eq!(rule["Assertions"][0]["Assert"], yaml(nobody));
+}
+
+#[test]
+fn pollers_replace_the_maximum_concurrency() {
+    let template = Template::read();
+    let scaling = |given: &[(&str, &str)]| {
+        let stack = Stack { template: &template, given };
+        ["ScalingConfig", "ProvisionedPollerConfig"].map(|name| stack.resolve(template.mapping(name)))
+    };
+    assert_eq!(scaling(&[]), [Some(yaml("MaximumConcurrency: '10'")), None]);
+    let pollers = [("MinimumPollers", "3"), ("MaximumPollers", "7")];
+    assert_eq!(scaling(&pollers), [None, Some(yaml("{MinimumPollers: '3', MaximumPollers: '7'}"))]);
+    let accepts = template.pattern("MinimumPollers");
+    assert!(["0", "2", "200"].into_iter().all(&accepts) && !["1", "201", "02"].into_iter().any(accepts));
+}
+
+#[test]
+fn a_filter_is_given_to_lambda_and_excludes_the_breaker() {
+    let template = Template::read();
+    let filter = |given: &[(&str, &str)]| {
+        Stack { template: &template, given }.resolve(template.mapping("FilterCriteria"))
+    };
+    assert_eq!(filter(&[]), None);
+    assert_eq!(filter(&[("FilterCriteria", "{}")]), Some(yaml("Filters: [{Pattern: '{}'}]")));
+    let said = text(&template.parameter("FilterCriteria")["Description"]);
+    assert!(said.starts_with("Careful: Lambda DELETES each message that does not match"), "{said}");
+    let rule = template.at(&["Rules", "ABreakerNeedsAllMessages"]);
+    assert_eq!(rule["RuleCondition"], yaml("!Not [!Equals [!Ref FilterCriteria, '']]"));
+    assert_eq!(rule["Assertions"][0]["Assert"], yaml("!Equals [!Ref CircuitBreaker, 'false']"));
+}
+
+#[test]
+fn each_role_has_the_path_and_the_boundary_that_were_given() {
+    let template = Template::read();
+    let given = [EXISTING, ("RolePath", "/p/"), ("PermissionsBoundaryArn", "arn:b")];
+    let roles = Stack { template: &template, given: &given }.resources("AWS::IAM::Role");
+    assert!(roles.len() >= 3);
+    for (name, role) in roles {
+        assert_eq!((&role["Path"], &role["PermissionsBoundary"]), (&"/p/".into(), &"arn:b".into()), "{name}");
+    }
+    for (name, role) in (Stack { template: &template, given: &[] }).resources("AWS::IAM::Role") {
+        assert_eq!((&role["Path"], role.get("PermissionsBoundary")), (&"/".into(), None), "{name}");
+    }
+}
+
+#[test]
+fn both_functions_run_in_the_subnets_and_their_own_code_may_not_touch_the_network() {
+    let template = Template::read();
+    let vpc =
+        |given: &[(&str, &str)]| Stack { template: &template, given }.resolve(template.shared("VpcConfig"));
+    assert_eq!(vpc(&[]), None);
+    let given = [("SubnetIds", "subnet-1,subnet-2"), ("SecurityGroupIds", "sg-1")];
+    let expected = "{SubnetIds: [subnet-1, subnet-2], SecurityGroupIds: [sg-1]}";
+    assert_eq!(vpc(&given), Some(yaml(expected)));
+    for role in ["ForwarderRole", "ProberRole"] {
+        let stack = Stack { template: &template, given: &given };
+        let policies = stack.resolve(template.property(role, "Policies")).expect("policies");
+        let policies = policies.as_sequence().expect("a list").clone();
+        let joins = policies.iter().find(|policy| policy["PolicyName"] == "JoinSubnets").expect("a policy");
+        let [allow, deny] = [0, 1].map(|place| &joins["PolicyDocument"]["Statement"][place]);
+        assert_eq!((&allow["Effect"], &deny["Effect"]), (&"Allow".into(), &"Deny".into()), "{role}");
+        assert_eq!(allow["Action"], deny["Action"], "{role}");
+        let own = "arn:aws:lambda:eu-west-1:123456789012:function:stack*";
+        assert_eq!(deny["Condition"]["ArnLike"]["lambda:SourceFunctionArn"], own, "{role}");
+    }
+    let rule = template.at(&["Rules", "SubnetsNeedGroups"]);
+    let both = "!And [!Not [!Equals [!Ref SubnetIds, '']], !Not [!Equals [!Ref SecurityGroupIds, '']]]";
+    assert_eq!(rule["Assertions"][0]["Assert"], yaml(both));
+}
+
+#[test]
+fn the_key_encrypts_logs_and_variables_too() {
+    let template = Template::read();
+    let given = [EXISTING, ("KmsKeyArn", "arn:k")];
+    let stack = Stack { template: &template, given: &given };
+    let logs = stack.resources("AWS::Logs::LogGroup");
+    assert_eq!(logs.len(), 3);
+    assert!(logs.iter().all(|(_, group)| group["KmsKeyId"] == "arn:k"));
+    assert_eq!(stack.resolve(template.shared("KmsKeyArn")), Some("arn:k".into()));
+    for (_, group) in (Stack { template: &template, given: &[] }).resources("AWS::Logs::LogGroup") {
+        assert!(group.get("KmsKeyId").is_none());
+    }
+}
+
+#[test]
+fn the_breaker_is_there_unless_it_or_delivery_is_off() {
+    let template = Template::read();
+    let breaker = |given: &[(&str, &str)]| {
+        let stack = Stack { template: &template, given };
+        let functions = stack.resources("AWS::Serverless::Function").len();
+        let policies = stack.resources("AWS::IAM::RolePolicy").len();
+        let switch = stack.resolve(template.environment()["CIRCUIT_BREAKER"]).expect("a value");
+        (functions, policies, text(&switch))
+    };
+    assert_eq!(breaker(&[]), (2, 1, "on".to_owned()));
+    assert_eq!(breaker(&[("CircuitBreaker", "false")]), (1, 0, "off".to_owned()));
+    // An operator's pause is nobody else's to end.
+    assert_eq!(breaker(&[("DeliveryEnabled", "false")]), (1, 0, "off".to_owned()));
+}
+
+#[test]
+fn the_prober_is_the_forwarders_binary_and_looks_after_its_mapping_and_queue() {
+    let template = Template::read();
+    let metadata = |function| template.at(&["Resources", function, "Metadata"]).clone();
+    assert_eq!(metadata("Prober"), metadata("Forwarder"));
+    assert_eq!(*template.property("Prober", "Handler"), "prober");
+    assert!(number(template.property("Prober", "Timeout")) < 60, "a run ends before the next one begins");
+    let schedule = &template.property("Prober", "Events")["EachMinute"]["Properties"]["Schedule"];
+    assert_eq!(*schedule, "rate(1 minute)");
+    let queue = |given: &[(&str, &str)]| {
+        let variables = template.environment_of("Prober");
+        let stack = Stack { template: &template, given };
+        ["PROBE_MAPPING", "PROBE_QUEUE_URL"].map(|name| stack.text(variables[name]))
+    };
+    assert_eq!(queue(&[]), ["ForwarderMessages", "Queue"]);
+    assert_eq!(queue(&[EXISTING]), ["ForwarderMessages", "ExistingQueue.Url"]);
+}
+
+#[test]
+fn the_prober_may_resume_the_mapping_try_messages_and_read_the_token_and_nothing_else() {
+    let template = Template::read();
+    let allowed = |given: &[(&str, &str)]| -> Vec<String> {
+        Stack { template: &template, given }.allowed_to("ProberRole").into_iter().collect()
+    };
+    let expected = [
+        "lambda:GetEventSourceMapping on ForwarderMessages.EventSourceMappingArn",
+        "lambda:ListTags on ForwarderMessages.EventSourceMappingArn",
+        "lambda:TagResource on ForwarderMessages.EventSourceMappingArn",
+        "lambda:UntagResource on ForwarderMessages.EventSourceMappingArn",
+        "lambda:UpdateEventSourceMapping on ForwarderMessages.EventSourceMappingArn",
+        "logs:CreateLogStream on ProberLogs.Arn",
+        "logs:PutLogEvents on ProberLogs.Arn",
+        "sqs:ChangeMessageVisibility on Queue.Arn",
+        "sqs:DeleteMessage on Queue.Arn",
+        "sqs:GetQueueAttributes on Queue.Arn",
+        "sqs:ReceiveMessage on Queue.Arn",
+    ];
+    assert_eq!(allowed(&[]), expected);
+    // It reads the token, and has the key, as the forwarder does.
+    let given = [
+        ("PerseusTokenSecret", "token"),
+        ("PerseusTokenKey", "arn:t"),
+        ("KmsKeyArn", "arn:k"),
+        ("Tracing", "Active"),
+    ];
+    let more = |role| {
+        let stack = |given| Stack { template: &template, given }.allowed_to(role);
+        stack(&given).difference(&stack(&[])).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(more("ProberRole"), more("ForwarderRole"));
+    assert_eq!(more("ProberRole").len(), 6);
+}
+
+#[test]
+fn nobody_may_set_another_tag_than_the_breakers_mark() {
+    let template = Template::read();
+    let stack = Stack { template: &template, given: &[] };
+    let pause = stack.resources("AWS::IAM::RolePolicy").remove(0).1;
+    let resume = stack.resolve(template.property("ProberRole", "Policies")).expect("policies")[0].clone();
+    let statements = [pause, resume].map(|policy| policy["PolicyDocument"]["Statement"].clone());
+    let statements = statements.iter().flat_map(|statements| statements.as_sequence().expect("a list"));
+    let tags = statements.filter(|statement| {
+        serde_json::to_string(&statement["Action"]).expect("JSON").contains("agResource")
+    });
+    let mark = "ForAllValues:StringEquals: {'aws:TagKeys': ['perseus-forwarder:paused-since', 'perseus-forwarder:paused-for']}";
+    let conditions: Vec<_> = tags.map(|statement| statement["Condition"].clone()).collect();
+    assert_eq!(conditions, [yaml(mark), yaml(mark)]);
 }
