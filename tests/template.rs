@@ -9,9 +9,10 @@ use perseus_forwarder::{
 };
 use yaml_serde::Value;
 
-/// What the function says of an invocation in its document of metrics.
-const METRICS: [&str; 17] = [
+/// What the function, and the prober, say of an invocation in their documents of metrics.
+const METRICS: [&str; 18] = [
     "Acknowledged",
+    "BreakerPaused",
     "BytesSent",
     "DeadLettered",
     "Errored",
@@ -191,9 +192,10 @@ impl Stack<'_> {
                 self.text(&value[1]).split(&separator).map(Value::from).collect()
             }
             "FindInMap" => {
-                let keys: Vec<_> =
-                    value.as_sequence().expect("keys").iter().map(|key| self.text(key)).collect();
-                self.template.at(&["Mappings", &keys[0], &keys[1], &keys[2]]).clone()
+                let keys: Vec<_> = (0..3).map(|place| self.text(&value[place])).collect();
+                let default = value.get(3).map(|last| &last["DefaultValue"]);
+                let row = self.template.at(&["Mappings", &keys[0]]).get(&keys[1]);
+                row.and_then(|row| row.get(&keys[2])).or(default).expect("an entry").clone()
             }
             "Join" => list(&value[1]).join(&text(&value[0])).into(),
             "Sub" => match value.as_sequence() {
@@ -483,62 +485,132 @@ fn parameters_that_make_no_sense_together_are_refused_before_anything_is_made() 
     };
     assert_eq!(rule("TheTokenComesFromOnePlace"), one_of("PerseusTokenSecret", "PerseusTokenParameter"));
     assert_eq!(rule("AlarmsNotifyOnePlace"), one_of("AlarmTopicArn", "AlarmEmail"));
+    assert_eq!(rule("TicketsNotifyOnePlace"), one_of("TicketTopicArn", "TicketEmail"));
     let (condition, assertion) = rule("MetricsNeedTheLevelInfo");
     assert_eq!(condition, yaml("!Equals [!Ref Metrics, 'on']"));
     assert_eq!(assertion, yaml("Fn::Contains: [[DEBUG, INFO], !Ref ApplicationLogLevel]"));
 }
 
+/// The alarms of a stack, by the name that the run-book has them under.
+fn alarms(template: &Template, given: &[(&str, &str)]) -> BTreeMap<String, Value> {
+    let stack = Stack { template, given };
+    let kinds = ["AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"];
+    let alarms = kinds.iter().flat_map(|kind| stack.resources(kind));
+    let name = |alarm: &Value| text(&alarm["AlarmName"]).strip_prefix("stack-").expect("a name").to_owned();
+    alarms.map(|(_, alarm)| (name(&alarm), alarm)).collect()
+}
+
 #[test]
 fn every_alarm_says_what_to_do_and_where_to_read_on() {
     let template = Template::read();
-    let given = [("RunbookUrl", "https://example.com/alarms.md")];
-    let alarms = Stack { template: &template, given: &given }.resources("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 10);
-    for (resource, alarm) in alarms {
-        let name = text(&alarm["AlarmName"]);
-        let section = name.strip_prefix("stack-").expect("the stack's name");
-        let said = text(&alarm["AlarmDescription"]);
-        let (said, link) = said.rsplit_once(" Run-book: ").expect("a link");
-        assert_eq!(link, format!("https://example.com/alarms.md#{section}"), "{resource}");
-        assert!(said.len() > 60 && said.ends_with('.'), "{resource}: {said}");
-        assert!(text(&alarm["AlarmDescription"]).len() <= 1024, "{resource}");
-        let acts = ["Find", "See", "Read", "Raise", "tell", "raise", "names the setting to look at"];
-        assert!(acts.iter().any(|act| said.contains(act)), "{resource} does not say what to do: {said}");
-        assert!(
-            ["notBreaching", "ignore"].contains(&text(&alarm["TreatMissingData"]).as_str()),
-            "{resource}"
-        );
+    let alarms = alarms(&template, &[("RunbookUrl", "https://example.com/alarms.md")]);
+    assert_eq!(alarms.len(), 17);
+    for (section, alarm) in alarms {
+        let whole = text(&alarm["AlarmDescription"]);
+        let (said, link) = whole.rsplit_once(" Run-book: ").expect("a link");
+        assert_eq!(link, format!("https://example.com/alarms.md#{section}"));
+        assert!(said.len() > 60 && said.ends_with('.'), "{section}: {said}");
+        assert!(whole.len() <= 1024, "{section}");
+        let acts =
+            ["Find", "See", "see", "Read", "read", "Raise", "ell the", "raise", "names the", "Redrive"];
+        assert!(acts.iter().any(|act| said.contains(act)), "{section} does not say what to do: {said}");
+        let missing = alarm.get("TreatMissingData").map(text);
+        let known = ["notBreaching", "ignore", "breaching"];
+        assert!(alarm.get("AlarmRule").is_some() || known.contains(&missing.expect("is set").as_str()));
     }
 }
 
 #[test]
-fn alarms_notify_whom_they_are_told_to() {
+fn the_run_book_is_linked_with_a_whole_address() {
     let template = Template::read();
-    let actions = |given: &[(&str, &str)]| {
-        let alarms = Stack { template: &template, given }.resources("AWS::CloudWatch::Alarm");
-        let actions: Vec<_> = alarms
-            .iter()
-            .map(|(_, alarm)| {
-                assert_eq!(alarm.get("AlarmActions"), alarm.get("OKActions"));
-                alarm.get("AlarmActions").cloned()
-            })
-            .collect();
-        assert!(actions.windows(2).all(|two| two[0] == two[1]), "all alike");
-        actions.first().cloned().flatten()
+    let link = |given: &[(&str, &str)]| {
+        let whole = text(&alarms(&template, given)["dead-letters"]["AlarmDescription"]);
+        whole.rsplit_once(" Run-book: ").expect("a link").1.to_owned()
+    };
+    let console = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1";
+    assert_eq!(link(&[]), format!("{console}#dashboards/dashboard/stack and docs/alarms.md#dead-letters"));
+    let without = format!("{console}#alarmsV2:?search=stack and docs/alarms.md#dead-letters");
+    assert_eq!(link(&[("Dashboard", "false")]), without);
+    let accepts = template.pattern("RunbookUrl");
+    assert!(accepts("https://example.com/a.md") && !accepts("docs/alarms.md") && !accepts("https://a/b#c"));
+    assert_eq!(*template.at(&["Mappings", "Console", "aws-cn", "Domain"]), "console.amazonaws.cn");
+}
+
+#[test]
+fn one_outage_is_one_page() {
+    let template = Template::read();
+    let pages_for = |given: &[(&str, &str)]| -> BTreeSet<String> {
+        let rule = text(&alarms(&template, given)["not-delivering"]["AlarmRule"]);
+        let stack = Stack { template: &template, given };
+        let names: BTreeMap<_, _> = stack.resources("AWS::CloudWatch::Alarm").into_iter().collect();
+        let of_resource = |name: &str| text(&names[name]["AlarmName"]);
+        rule.split(" OR ")
+            .map(|term| of_resource(term.strip_prefix("ALARM(\"").expect("a state").trim_end_matches("\")")))
+            .collect()
+    };
+    let silent = |given: &[(&str, &str)]| -> BTreeSet<String> {
+        let all = alarms(&template, given);
+        let silent = all.values().filter(|alarm| alarm.get("AlarmActions").is_none());
+        silent.map(|alarm| text(&alarm["AlarmName"])).collect()
+    };
+    for (given, causes) in [
+        (&[("AlarmTopicArn", "arn:t")][..], 6),
+        (&[("AlarmTopicArn", "arn:t"), ("CircuitBreaker", "false")], 5),
+        (&[("AlarmTopicArn", "arn:t"), ("Metrics", "off")], 2),
+    ] {
+        // Whatever has no actions of its own is a cause of the one that pages.
+        assert_eq!(silent(given), pages_for(given));
+        assert_eq!(pages_for(given).len(), causes, "{given:?}");
+    }
+}
+
+#[test]
+fn alarms_notify_whom_their_severity_says() {
+    let template = Template::read();
+    let notified = |given: &[(&str, &str)]| -> BTreeMap<Option<String>, BTreeSet<String>> {
+        let mut notified: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (name, alarm) in alarms(&template, given) {
+            let whom = alarm.get("AlarmActions").map(|actions| text(&actions[0]));
+            let ends = alarm.get("OKActions").map(|actions| text(&actions[0]));
+            // An end that is no news.
+            assert!(whom == ends || (name == "dead-letters-grow" && ends.is_none()), "{name}");
+            notified.entry(whom).or_default().insert(name);
+        }
+        notified
     };
     let topics = |given: &[(&str, &str)]| {
         let stack = Stack { template: &template, given };
         ["AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::KMS::Key"].map(|kind| stack.resources(kind).len())
     };
-    assert_eq!((actions(&[]), topics(&[])), (None, [0; 3]));
-    let topic = [("AlarmTopicArn", "arn:t")];
-    assert_eq!((actions(&topic), topics(&topic)), (Some(yaml("['arn:t']")), [0; 3]));
-    let mail = [("AlarmEmail", "a@example.com")];
-    assert_eq!((actions(&mail), topics(&mail)), (Some(yaml("[AlarmTopic]")), [1; 3]));
-    let none = [("AlarmEmail", "a@example.com"), ("Alarms", "false")];
-    assert_eq!((actions(&none), topics(&none)), (None, [0; 3]));
-    let made = Stack { template: &template, given: &mail }.resources("AWS::SNS::Topic");
-    assert_eq!(made[0].1["KmsMasterKeyId"], "AlarmKey");
+    assert_eq!(notified(&[]).into_keys().collect::<Vec<_>>(), [None]);
+    assert_eq!(topics(&[]), [0; 3]);
+    let pages = ["dead-letters-age", "not-delivering", "prober", "retention"].map(str::to_owned);
+    let tickets = [
+        "concurrency",
+        "dead-letters",
+        "dead-letters-grow",
+        "headroom",
+        "in-flight",
+        "throttles",
+        "timeouts",
+    ]
+    .map(str::to_owned);
+    let page = Some("AlarmTopic".to_owned());
+    let ticket = Some("TicketTopic".to_owned());
+    let both = [("AlarmEmail", "a@example.com"), ("TicketEmail", "b@example.com")];
+    assert_eq!(notified(&both)[&page], BTreeSet::from(pages.clone()));
+    assert_eq!(notified(&both)[&ticket], BTreeSet::from(tickets.clone()));
+    assert_eq!(topics(&both), [2, 2, 1]);
+    // Without a receiver of their own, tickets go where the pages go.
+    assert_eq!(notified(&both[..1])[&page], pages.into_iter().chain(tickets).collect());
+    assert_eq!(topics(&both[..1]), [1, 1, 1]);
+    let given = [("AlarmTopicArn", "arn:p"), ("TicketTopicArn", "arn:t")];
+    let whom: Vec<_> = notified(&given).into_keys().flatten().collect();
+    assert_eq!(whom, ["arn:p", "arn:t"]);
+    assert_eq!(topics(&given), [0; 3]);
+    assert_eq!(topics(&[both[0], both[1], ("Alarms", "false")]), [0; 3]);
+    let made = Stack { template: &template, given: &both }.resources("AWS::SNS::Topic");
+    assert!(made.iter().all(|(_, topic)| topic["KmsMasterKeyId"] == "AlarmKey"));
 }
 
 #[test]
@@ -551,11 +623,14 @@ fn alarms_watch_metrics_that_exist() {
             .flat_map(|(_, alarm)| metrics_of(alarm))
             .map(|metric| {
                 let dimensions = metric.get("Dimensions").map(|dimensions| dimensions[0].clone());
-                let of_the_function = yaml("{Name: FunctionName, Value: Forwarder}");
+                let function =
+                    if text(&metric["MetricName"]) == "BreakerPaused" { "Prober" } else { "Forwarder" };
+                let of = |function| Some(yaml(&format!("{{Name: FunctionName, Value: {function}}}")));
                 match text(&metric["Namespace"]).as_str() {
                     "PerseusForwarder/stack" => assert_eq!(dimensions, None),
                     "AWS/SQS" => assert_eq!(dimensions.expect("a queue")["Name"], "QueueName"),
-                    _ => assert_eq!(dimensions, Some(of_the_function)),
+                    "AWS/Lambda" => assert!([of("Forwarder"), of("Prober")].contains(&dimensions)),
+                    _ => assert_eq!(dimensions, of(function)),
                 }
                 format!("{}/{}", text(&metric["Namespace"]), text(&metric["MetricName"]))
             })
@@ -564,8 +639,10 @@ fn alarms_watch_metrics_that_exist() {
     let of_the_platform = [
         "AWS/Lambda/ConcurrentExecutions",
         "AWS/Lambda/Errors",
+        "AWS/Lambda/Invocations",
         "AWS/Lambda/Throttles",
         "AWS/SQS/ApproximateAgeOfOldestMessage",
+        "AWS/SQS/ApproximateNumberOfMessagesNotVisible",
         "AWS/SQS/ApproximateNumberOfMessagesVisible",
         "PerseusForwarder/stack/Timeouts",
     ]
@@ -574,71 +651,149 @@ fn alarms_watch_metrics_that_exist() {
     assert_eq!(watched(&[("Metrics", "off")]), BTreeSet::from(of_the_platform.clone()));
     let all = watched(&[]);
     let own: Vec<_> = all.iter().filter(|name| !of_the_platform.contains(name)).collect();
-    assert_eq!(own.len(), 6);
+    assert_eq!(own.len(), 7);
     for name in own {
         assert!(METRICS.contains(&name.strip_prefix("PerseusForwarder/").expect("an own metric")), "{name}");
     }
 }
 
 #[test]
+fn alarms_of_loss_begin_while_there_is_time() {
+    let template = Template::read();
+    let expression = |given: &[(&str, &str)], name: &str| {
+        let alarm = alarms(&template, given).remove(name).expect("an alarm");
+        (text(&alarm["Metrics"][0]["Expression"]), number(&alarm["Threshold"]))
+    };
+    let week = ("MessageRetention", "604800");
+    assert_eq!(expression(&[week], "retention"), ("100 * age / 604800".to_owned(), 75));
+    // A dead letter of a standard queue keeps its age, of which the metric says nothing.
+    let surely_left = "100 * age / (1209600 - 604800)".to_owned();
+    assert_eq!(expression(&[week], "dead-letters-age"), (surely_left, 50));
+    let fifo = expression(&[week, ("FifoQueue", "true")], "dead-letters-age");
+    assert_eq!(fifo.0, "100 * age / (1209600)");
+    assert_eq!(expression(&[EXISTING], "retention").0, "100 * age / ExistingQueue.Retention");
+    let own = expression(&[EXISTING], "dead-letters-age").0;
+    assert_eq!(own, "100 * age / (ExistingQueue.DeadLetterRetention)");
+    assert!(number(&alarms(&template, &[])["in-flight"]["Threshold"]) < 120_000);
+}
+
+#[test]
+fn a_limit_on_invocations_alarms_only_with_a_backlog() {
+    let template = Template::read();
+    let expression =
+        |given: &[(&str, &str)]| text(&alarms(&template, given)["concurrency"]["Metrics"][0]["Expression"]);
+    assert_eq!(expression(&[]), "IF(concurrent >= 10 AND waiting > 0, 1, 0)");
+    let pollers = [("MinimumPollers", "2"), ("MaximumPollers", "7")];
+    assert_eq!(expression(&pollers), "IF(concurrent >= 10 * 7 AND waiting > 0, 1, 0)");
+    let throttles = text(&alarms(&template, &[])["throttles"]["Metrics"][0]["Expression"]);
+    assert_eq!(throttles, "IF(throttles > 0 AND waiting + hidden > 0, 1, 0)");
+}
+
+#[test]
+fn a_prober_that_does_not_run_for_five_minutes_alarms_with_the_command_that_resumes() {
+    let template = Template::read();
+    let alarm = alarms(&template, &[]).remove("prober").expect("an alarm");
+    assert_eq!(text(&alarm["Metrics"][0]["Expression"]), "FILL(invocations, 0) - FILL(errors, 0)");
+    let minutes =
+        number(&alarm["EvaluationPeriods"]) * number(&alarm["Metrics"][1]["MetricStat"]["Period"]) / 60;
+    assert_eq!((minutes, text(&alarm["TreatMissingData"])), (5, "breaching".to_owned()));
+    let command = "aws lambda update-event-source-mapping --uuid ForwarderMessages --enabled";
+    assert!(text(&alarm["AlarmDescription"]).contains(command));
+    let late = text(&alarms(&template, &[])["message-age"]["AlarmDescription"]);
+    assert!(late.contains("If stack-paused is on, the circuit breaker has paused delivery"), "{late}");
+    for off in [("CircuitBreaker", "false"), ("DeliveryEnabled", "false")] {
+        let left = alarms(&template, &[off]);
+        assert!(!left.contains_key("prober") && !left.contains_key("paused"), "{off:?}");
+    }
+}
+
+#[test]
 fn the_dashboard_shows_metrics_and_alarms_that_exist() {
     let template = Template::read();
-    for (given, alarms) in [
-        (&[][..], 10),
-        (&[("Metrics", "off")][..], 6),
+    for (given, shown) in [
+        (&[][..], 17),
+        (&[("Metrics", "off")][..], 12),
+        (&[("CircuitBreaker", "false")][..], 15),
         (&[("Alarms", "false")][..], 0),
-        (&[("FifoQueue", "true"), ("AlarmHeadroom", "1000")][..], 10),
+        (&[("FifoQueue", "true"), ("AlarmHeadroom", "1000"), EXISTING][..], 17),
+        (&[("MinimumPollers", "2")][..], 17),
     ] {
         let stack = Stack { template: &template, given };
         let dashboards = stack.resources("AWS::CloudWatch::Dashboard");
         let body: serde_json::Value =
             serde_json::from_str(&text(&dashboards[0].1["DashboardBody"])).expect("JSON");
-        let widgets = body["widgets"].as_array().expect("widgets");
-        let mut seen = BTreeSet::new();
-        let mut shown = 0;
-        let mut cells = BTreeSet::new();
-        for widget in widgets {
-            let side = |name: &str| widget[name].as_u64().expect("a number");
-            assert!(side("x") + side("width") <= 24, "a dashboard has 24 columns");
-            for column in side("x")..side("x") + side("width") {
-                for row in side("y")..side("y") + side("height") {
-                    assert!(cells.insert((column, row)), "widgets overlap: {widget}");
-                }
-            }
-            let properties = &widget["properties"];
-            match widget["type"].as_str().expect("a type") {
-                "metric" => {
-                    for metric in properties["metrics"].as_array().expect("metrics") {
-                        let part = |place: usize| metric[place].as_str().unwrap_or_default();
-                        match part(0) {
-                            "PerseusForwarder" => {
-                                assert!(METRICS.contains(&part(1)), "{metric}");
-                                assert_eq!((part(2), part(3)), ("FunctionName", "Forwarder"));
-                                seen.insert(part(1).to_owned());
-                            }
-                            "AWS/Lambda" => assert_eq!((part(2), part(3)), ("FunctionName", "Forwarder")),
-                            "AWS/SQS" => assert_eq!(part(2), "QueueName"),
-                            other => assert_eq!((other, part(1)), ("PerseusForwarder/stack", "Timeouts")),
-                        }
-                    }
-                }
-                "alarm" => shown = properties["alarms"].as_array().expect("alarms").len(),
-                "log" => {
-                    let query = properties["query"].as_str().expect("a query");
-                    assert!(query.starts_with("SOURCE 'ForwarderLogs' | filter level "), "{query}");
-                }
-                "text" => {}
-                other => panic!("a widget of type {other}"),
-            }
-        }
-        assert_eq!(shown, alarms);
+        let mut page = Page::default();
+        body["widgets"].as_array().expect("widgets").iter().for_each(|widget| page.read(widget));
+        let made = alarms(&template, given).len();
+        assert_eq!((page.alarms.len(), made), (shown, shown), "{given:?}");
         // `Received` is the sum of four that are, `DeadLettered` a part of one.
-        let missing: Vec<_> = METRICS.iter().filter(|metric| !seen.contains(**metric)).collect();
-        assert_eq!(missing, [&"DeadLettered", &"Received"]);
+        let mut hidden = vec!["DeadLettered", "Received"];
+        if given.contains(&("CircuitBreaker", "false")) {
+            hidden.push("BreakerPaused");
+        }
+        let hidden: BTreeSet<_> = hidden.into_iter().map(str::to_owned).collect();
+        let all: BTreeSet<_> = METRICS.into_iter().map(str::to_owned).collect();
+        assert_eq!(all.difference(&page.metrics).cloned().collect::<BTreeSet<_>>(), hidden, "{given:?}");
     }
     let without = [("Dashboard", "false")];
     let stack = Stack { template: &template, given: &without };
     assert!(stack.resources("AWS::CloudWatch::Dashboard").is_empty());
+}
+
+/// What a dashboard shows.
+#[derive(Default)]
+struct Page {
+    cells: BTreeSet<(u64, u64)>,
+    metrics: BTreeSet<String>,
+    alarms: BTreeSet<String>,
+}
+
+impl Page {
+    fn read(&mut self, widget: &serde_json::Value) {
+        self.place(widget);
+        let properties = &widget["properties"];
+        let list = |name: &str| properties[name].as_array().expect("a list");
+        match widget["type"].as_str().expect("a type") {
+            "metric" => list("metrics").iter().for_each(|metric| self.metric(metric)),
+            "alarm" => self.alarms.extend(list("alarms").iter().map(ToString::to_string)),
+            "log" => {
+                let query = properties["query"].as_str().expect("a query");
+                let known =
+                    ["SOURCE 'ForwarderLogs' | filter level ", "SOURCE 'ProberLogs' | filter message = "];
+                assert!(known.iter().any(|known| query.starts_with(known)), "{query}");
+            }
+            "text" => {}
+            other => panic!("a widget of type {other}"),
+        }
+    }
+
+    fn place(&mut self, widget: &serde_json::Value) {
+        let side = |name: &str| widget[name].as_u64().expect("a number");
+        assert!(side("x") + side("width") <= 24, "a dashboard has 24 columns");
+        for column in side("x")..side("x") + side("width") {
+            for row in side("y")..side("y") + side("height") {
+                assert!(self.cells.insert((column, row)), "widgets overlap: {widget}");
+            }
+        }
+    }
+
+    fn metric(&mut self, metric: &serde_json::Value) {
+        let part = |place: usize| metric[place].as_str().unwrap_or_default();
+        match part(0) {
+            "PerseusForwarder" => {
+                assert!(METRICS.contains(&part(1)), "{metric}");
+                let function = if part(1) == "BreakerPaused" { "Prober" } else { "Forwarder" };
+                assert_eq!((part(2), part(3)), ("FunctionName", function));
+                self.metrics.insert(part(1).to_owned());
+            }
+            "AWS/Lambda" => {
+                assert_eq!(part(2), "FunctionName");
+                assert!(["Forwarder", "Prober"].contains(&part(3)), "{metric}");
+            }
+            "AWS/SQS" => assert_eq!(part(2), "QueueName"),
+            other => assert_eq!((other, part(1)), ("PerseusForwarder/stack", "Timeouts")),
+        }
+    }
 }
 
 #[test]
