@@ -504,7 +504,7 @@ fn alarms(template: &Template, given: &[(&str, &str)]) -> BTreeMap<String, Value
 fn every_alarm_says_what_to_do_and_where_to_read_on() {
     let template = Template::read();
     let alarms = alarms(&template, &[("RunbookUrl", "https://example.com/alarms.md")]);
-    assert_eq!(alarms.len(), 17);
+    assert_eq!(alarms.len(), 18);
     for (section, alarm) in alarms {
         let whole = text(&alarm["AlarmDescription"]);
         let (said, link) = whole.rsplit_once(" Run-book: ").expect("a link");
@@ -584,7 +584,8 @@ fn alarms_notify_whom_their_severity_says() {
     };
     assert_eq!(notified(&[]).into_keys().collect::<Vec<_>>(), [None]);
     assert_eq!(topics(&[]), [0; 3]);
-    let pages = ["dead-letters-age", "not-delivering", "prober", "retention"].map(str::to_owned);
+    let pages =
+        ["dead-letters-age", "deployment", "not-delivering", "prober", "retention"].map(str::to_owned);
     let tickets = [
         "concurrency",
         "dead-letters",
@@ -648,7 +649,10 @@ fn alarms_watch_metrics_that_exist() {
     ]
     .map(str::to_owned);
     assert_eq!(watched(&[("Alarms", "false")]).len(), 0);
-    assert_eq!(watched(&[("Metrics", "off")]), BTreeSet::from(of_the_platform.clone()));
+    let without = watched(&[("Metrics", "off")]);
+    // The alarm of a deployment takes a metric that is not there for 0.
+    let of_a_version = ["RefusesAll", "SetUpErrors"].map(|name| format!("PerseusForwarder/{name}"));
+    assert_eq!(without, of_the_platform.iter().chain(&of_a_version).cloned().collect());
     let all = watched(&[]);
     let own: Vec<_> = all.iter().filter(|name| !of_the_platform.contains(name)).collect();
     assert_eq!(own.len(), 7);
@@ -711,12 +715,12 @@ fn a_prober_that_does_not_run_for_five_minutes_alarms_with_the_command_that_resu
 fn the_dashboard_shows_metrics_and_alarms_that_exist() {
     let template = Template::read();
     for (given, shown) in [
-        (&[][..], 17),
-        (&[("Metrics", "off")][..], 12),
-        (&[("CircuitBreaker", "false")][..], 15),
+        (&[][..], 18),
+        (&[("Metrics", "off")][..], 13),
+        (&[("CircuitBreaker", "false")][..], 16),
         (&[("Alarms", "false")][..], 0),
-        (&[("FifoQueue", "true"), ("AlarmHeadroom", "1000"), EXISTING][..], 17),
-        (&[("MinimumPollers", "2")][..], 17),
+        (&[("FifoQueue", "true"), ("AlarmHeadroom", "1000"), EXISTING][..], 18),
+        (&[("MinimumPollers", "2")][..], 18),
     ] {
         let stack = Stack { template: &template, given };
         let dashboards = stack.resources("AWS::CloudWatch::Dashboard");
@@ -1243,4 +1247,33 @@ fn nobody_may_set_another_tag_than_the_breakers_mark() {
     let mark = "ForAllValues:StringEquals: {'aws:TagKeys': ['perseus-forwarder:paused-since', 'perseus-forwarder:paused-for']}";
     let conditions: Vec<_> = tags.map(|statement| statement["Condition"].clone()).collect();
     assert_eq!(conditions, [yaml(mark), yaml(mark)]);
+}
+
+#[test]
+fn a_new_version_takes_over_step_by_step_and_goes_back_by_its_own_alarm() {
+    let template = Template::read();
+    assert_eq!(*template.property("Forwarder", "AutoPublishAlias"), "live");
+    assert_eq!(*template.property("Forwarder", "AutoPublishAliasAllProperties"), true);
+    assert_eq!(*template.mapping("FunctionName"), yaml("!Ref Forwarder.Alias"));
+    // In this order: the second sees the values of parameters only if the first has put them in.
+    let transforms = yaml("[AWS::LanguageExtensions, AWS::Serverless-2016-10-31]");
+    assert_eq!(*template.at(&["Transform"]), transforms);
+
+    let preference = |given: &[(&str, &str)]| {
+        let preference = template.property("Forwarder", "DeploymentPreference");
+        Stack { template: &template, given }.resolve(preference).expect("a preference")
+    };
+    let canary = "{Type: Canary10Percent5Minutes, Role: DeploymentRole.Arn, Alarms: [DeploymentAlarm]}";
+    assert_eq!(preference(&[]), yaml(canary));
+    let none = "{Type: AllAtOnce, Role: DeploymentRole.Arn, Alarms: []}";
+    assert_eq!(preference(&[("DeploymentPreference", "AllAtOnce"), ("Alarms", "false")]), yaml(none));
+
+    // An alarm that is on already would keep the deployment that mends it from beginning.
+    let alarm = alarms(&template, &[]).remove("deployment").expect("an alarm");
+    for metric in metrics_of(&alarm) {
+        let dimensions = metric["Dimensions"].as_sequence().expect("dimensions");
+        let version = dimensions.last().expect("a dimension");
+        assert!(["ExecutedVersion", "FunctionVersion"].contains(&text(&version["Name"]).as_str()));
+        assert_eq!(version["Value"], "Forwarder.Version.Version");
+    }
 }
