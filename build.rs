@@ -3,6 +3,8 @@
 //! `+1a2b3c4.changed` if sources differ from that commit, and `+no-git` without git or its directory, as in an archive of the
 //! sources. A debug build is `+debug`: asking git would compile the crate again after each commit.
 
+#![expect(clippy::disallowed_methods, reason = "Cargo tells a build script by variables what it builds")]
+
 use std::{env, fs, path::Path, process::Command};
 
 /// What the binary is made of.
