@@ -113,11 +113,12 @@ fn each_alarm_has_a_section_in_the_run_book() {
     let template = read(&root().join("template.yaml"));
     let sections = anchors(&read(&root().join("docs/alarms.md")));
     let links: BTreeSet<_> = template
-        .split("${RunbookUrl}#")
+        .split("${Runbook}#")
         .skip(1)
         .map(|rest| rest.split_whitespace().next().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(links.len(), template.matches("Type: AWS::CloudWatch::Alarm\n").count());
+    let alarms = ["Type: AWS::CloudWatch::Alarm\n", "Type: AWS::CloudWatch::CompositeAlarm\n"];
+    assert_eq!(links.len(), alarms.iter().map(|kind| template.matches(kind).count()).sum::<usize>());
     assert!(links.is_subset(&sections), "{links:?} in {sections:?}");
     assert_eq!(sections.len(), links.len() + 1, "the title, and a section for each alarm");
 }

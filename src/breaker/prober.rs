@@ -16,6 +16,7 @@ use crate::{
     deadline::Deadline,
     lambda::handler::wall_clock,
     telemetry::{
+        VERSION,
         counters::{Stats, millis},
         emf::{self, Metric},
         messages::{self, log_line},
@@ -163,7 +164,7 @@ impl Prober {
             tried,
             paused = is_paused,
             timeLeftMs = millis(deadline.remaining()),
-            version = env!("CARGO_PKG_VERSION")
+            version = VERSION
         );
     }
 }

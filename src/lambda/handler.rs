@@ -135,7 +135,7 @@ impl Handler {
         }
         join!(self.call_sqs(payload, &event, &delivery), self.pause(&event, &delivery, context));
         let (counts, outstanding) = (ledger.counts(), ledger.outstanding());
-        publish_metrics(&delivery, &counts, &self.concurrency, &context.env_config.function_name);
+        publish_metrics(&delivery, &counts, &self.concurrency, &context.env_config);
         log_outcome(&delivery, &counts, &outstanding);
         Ok(Settled { response: batch_response(outstanding), counts })
     }

@@ -9,6 +9,7 @@ use crate::{
     deliver::{concurrency::limit::ConcurrencyLimit, context::DeliveryContext},
     settle::ledger::{Counts, Outcome},
     telemetry::{
+        VERSION,
         counters::millis,
         emf::Metrics,
         logs::first_ids,
@@ -42,7 +43,7 @@ pub(super) fn log_outcome(delivery: &DeliveryContext<'_>, counts: &Counts, outst
         retries = delivery.counters.retries.load(Relaxed),
         splits = delivery.counters.splits.load(Relaxed),
         timeLeftMs = millis(delivery.deadline.remaining()),
-        version = env!("CARGO_PKG_VERSION")
+        version = VERSION
     );
 }
 
@@ -101,11 +102,12 @@ pub(super) fn publish_metrics(
     delivery: &DeliveryContext<'_>,
     counts: &Counts,
     concurrency: &ConcurrencyLimit,
-    function: &str,
+    lambda: &lambda_runtime::Config,
 ) {
     let Some(stats) = &delivery.counters.stats else { return };
     let metrics = Metrics {
-        function,
+        function: &lambda.function_name,
+        function_version: &lambda.version,
         request_id: delivery.request_id,
         counts,
         counters: &delivery.counters,

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     settle::ledger::Counts,
     telemetry::{
+        VERSION,
         counters::{Counters, Stats},
         histogram::Histogram,
         stdout::STDOUT,
@@ -24,8 +25,12 @@ use crate::{
 
 const NAMESPACE: &str = "PerseusForwarder";
 
-/// The only dimension. A second one would multiply the metrics, and CloudWatch bills each metric.
+/// The only dimension of most metrics. A second one would multiply them, and CloudWatch bills each metric.
 const DIMENSION: &str = "FunctionName";
+
+/// The second dimension of the metrics by which a deployment sees that its new version goes wrong.
+const VERSION_DIMENSION: &str = "FunctionVersion";
+const OF_A_VERSION: [&str; 2] = ["SetUpErrors", "RefusesAll"];
 
 /// The most values of one metric that CloudWatch accepts in a document.
 const MOST_VALUES: usize = 100;
@@ -35,6 +40,8 @@ const MOST_VALUES: usize = 100;
 pub(crate) struct Metrics<'a> {
     /// The function's name.
     pub function: &'a str,
+    /// The function's version: a number, or `$LATEST`.
+    pub function_version: &'a str,
     /// The invocation's id.
     pub request_id: &'a str,
     /// The outcomes of its records.
@@ -95,20 +102,32 @@ impl Metric {
 ///
 /// If standard output is full or broken.
 pub(crate) fn publish(function: &str, request_id: &str, now: u64, metrics: &[Metric]) -> io::Result<()> {
-    let mut line = document(function, request_id, now, metrics);
-    line.push(b'\n');
-    STDOUT.put(&line)
+    put(document(function, None, request_id, now, metrics))
 }
 
-fn document(function: &str, request_id: &str, now: u64, metrics: &[Metric]) -> Vec<u8> {
-    let definitions: Vec<_> =
-        metrics.iter().map(|metric| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
-    let directive = json!({
-        "Timestamp": now,
-        "CloudWatchMetrics": [
-            { "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions }
-        ]
-    });
+fn put(mut document: Vec<u8>) -> io::Result<()> {
+    document.push(b'\n');
+    STDOUT.put(&document)
+}
+
+fn document(
+    function: &str,
+    function_version: Option<&str>,
+    request_id: &str,
+    now: u64,
+    metrics: &[Metric],
+) -> Vec<u8> {
+    let directive = |dimensions: &[&str], is_in: &dyn Fn(&str) -> bool| {
+        let metrics = metrics.iter().filter(|metric| is_in(metric.name));
+        let definitions: Vec<_> =
+            metrics.map(|metric| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
+        json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": definitions })
+    };
+    let mut directives = vec![directive(&[DIMENSION], &|_| true)];
+    if function_version.is_some() {
+        directives.push(directive(&[DIMENSION, VERSION_DIMENSION], &|name| OF_A_VERSION.contains(&name)));
+    }
+    let directive = json!({ "Timestamp": now, "CloudWatchMetrics": directives });
     // CloudWatch accepts no empty dimension. Only local tools give the function no name.
     let function = if function.is_empty() { "local" } else { function };
     let mut document = Vec::with_capacity(2_048);
@@ -117,6 +136,10 @@ fn document(function: &str, request_id: &str, now: u64, metrics: &[Metric]) -> V
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("_aws", &directive)?;
         map.serialize_entry(DIMENSION, function)?;
+        if let Some(version) = function_version {
+            map.serialize_entry(VERSION_DIMENSION, version)?;
+        }
+        map.serialize_entry("version", VERSION)?;
         map.serialize_entry("requestId", request_id)?;
         metrics.iter().try_for_each(|metric| map.serialize_entry(metric.name, &metric.value))?;
         map.end()
@@ -132,7 +155,13 @@ impl Metrics<'_> {
     ///
     /// As [`publish`].
     pub(crate) fn publish(&self, stats: &Stats) -> io::Result<()> {
-        publish(self.function, self.request_id, stats.now(), &self.list(stats))
+        put(self.document(stats))
+    }
+
+    fn document(&self, stats: &Stats) -> Vec<u8> {
+        // CloudWatch accepts no empty dimension, and only local tools give the function no version.
+        let version = Some(self.function_version).filter(|version| !version.is_empty());
+        document(self.function, version, self.request_id, stats.now(), &self.list(stats))
     }
 
     fn list(&self, stats: &Stats) -> Vec<Metric> {
@@ -181,6 +210,7 @@ mod tests {
         ages.for_each(|age| stats.age.add(age));
         let metrics = Metrics {
             function,
+            function_version: if function.is_empty() { "" } else { "7" },
             request_id: "request",
             counts: &Counts { received: 3, acknowledged: 2, errored: 1, ..Counts::default() },
             counters: &Counters::default(),
@@ -190,8 +220,7 @@ mod tests {
             refuses_all: false,
             headroom_ms: 900,
         };
-        let document = super::document(function, "request", stats.now(), &metrics.list(&stats));
-        serde_json::from_slice(&document).unwrap()
+        serde_json::from_slice(&metrics.document(&stats)).unwrap()
     }
 
     #[test]
@@ -202,11 +231,25 @@ mod tests {
         assert_eq!(document["FunctionName"], "forwarder");
         let declared = directive["Metrics"].as_array().unwrap();
         assert!(declared.iter().all(|metric| !document[metric["Name"].as_str().unwrap()].is_null()));
-        assert_eq!(document.as_object().unwrap().len(), declared.len() + 3);
+        assert_eq!(document.as_object().unwrap().len(), declared.len() + 5);
+        assert_eq!(document["version"], VERSION);
         assert_eq!((&document["Received"], &document["SetUpErrors"]), (&json!(3), &json!(1)));
         assert_eq!(document["MessageAge"], json!({ "Values": [1, 5], "Counts": [2, 1] }));
         // A metric without values is not declared, because CloudWatch refuses an empty array.
         assert!(document.get("PerseusLatency").is_none());
+    }
+
+    #[test]
+    fn a_version_has_the_metrics_that_stop_its_deployment() {
+        let with_version = document("forwarder", [].into_iter());
+        let directive = &with_version["_aws"]["CloudWatchMetrics"][1];
+        assert_eq!(directive["Dimensions"], json!([["FunctionName", "FunctionVersion"]]));
+        let names = directive["Metrics"].as_array().unwrap().iter().map(|metric| &metric["Name"]);
+        assert_eq!(names.collect::<Vec<_>>(), ["RefusesAll", "SetUpErrors"]);
+        assert_eq!(with_version["FunctionVersion"], "7");
+        let local = document("", [].into_iter());
+        assert_eq!(local["_aws"]["CloudWatchMetrics"].as_array().unwrap().len(), 1);
+        assert!(local.get("FunctionVersion").is_none());
     }
 
     #[test]
