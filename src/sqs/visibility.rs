@@ -352,4 +352,15 @@ mod tests {
         assert_eq!(plan_of(&["1@a", "1@a"], "q.fifo", dead_letter).len(), 1);
         assert_eq!(plan_of(&["1@a", "1@a"], "q", reject).len(), 1);
     }
+
+    #[test]
+    fn a_group_whose_first_failure_is_a_dead_letter_comes_back_soon() {
+        let plan = plan_of(&["1@a", "1@a"], "q.fifo", |ledger| {
+            ledger.reject(0, &Rejection::ByName(207));
+            ledger.dead_letter(0);
+            ledger.attempt(1);
+            ledger.fail(1);
+        });
+        assert!(matches!(plan[..], [(_, 1..=10)]), "{plan:?}");
+    }
 }

@@ -156,6 +156,21 @@ async fn in_an_outage_each_invocation_sends_one_probe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_probe_is_admitted_until_it_is_sent() {
+    let limit = in_outage(10, Signal::Overloaded).await;
+    let invocation = limit.invocation_limit();
+    let mut probe = invocation.acquire().await.unwrap();
+    // Its pause may be repeated.
+    assert!(invocation.admits(&mut probe) && invocation.admits(&mut probe));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_is_told_of_an_outage() {
+    assert!(!ConcurrencyLimit::new(10).invocation_limit().is_outage());
+    assert!(in_outage(10, Signal::Overloaded).await.invocation_limit().is_outage());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_on_a_dead_connection_may_be_sent_again() {
     let limit = in_outage(10, Signal::Overloaded).await;
     let invocation = limit.invocation_limit();
@@ -190,14 +205,98 @@ async fn after_a_short_failure_the_limit_is_back_within_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_wait_doubles_with_each_failed_round_and_has_jitter() {
+    let mut waits = [vec![], vec![], vec![]];
+    for _ in 0..50 {
+        let limit = ConcurrencyLimit::new(10);
+        for waits in &mut waits {
+            request(&limit, Signal::Overloaded).await;
+            waits.push(limit.invocation_limit().pause());
+        }
+    }
+    for (waits, middle) in waits.iter().zip([100 * MS, 200 * MS, 400 * MS]) {
+        let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+        assert!((middle / 2..middle).contains(least), "{middle:?}: {least:?}");
+        assert!((middle..middle * 3 / 2).contains(most), "{middle:?}: {most:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_ends_the_wait_after_a_failed_round() {
+    let limit = ConcurrencyLimit::new(2);
+    let invocation = limit.invocation_limit();
+    let (failed, answered) = (invocation.acquire().await.unwrap(), invocation.acquire().await.unwrap());
+    advance(MS).await;
+    failed.settle(Signal::Overloaded);
+    assert!(invocation.pause() > Duration::ZERO);
+    answered.settle(Signal::Answered);
+    assert_eq!(invocation.pause(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_third_failed_round_in_a_row_lowers_the_limit() {
+    let limit = ConcurrencyLimit::new(10);
+    for lowered in [10.0, 10.0, 5.0] {
+        request(&limit, Signal::Failed).await;
+        assert_eq!(limit.current(), lowered);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_failed_rounds_the_limit_does_not_double() {
+    let limit = ConcurrencyLimit::new(32);
+    for _ in 0..2 {
+        request(&limit, Signal::Overloaded).await;
+    }
+    for raised in [9.0, 10.0] {
+        limit.state().controller.begin_round(31);
+        limit.record(Instant::now(), Signal::Answered);
+        assert_eq!(limit.current(), raised);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_begins_when_a_permit_is_free() {
+    let limit = ConcurrencyLimit::new(1);
+    let invocation = limit.invocation_limit();
+    let permit = invocation.acquire().await;
+    let mut ready = std::pin::pin!(invocation.ready());
+    assert!(futures_util::poll!(&mut ready).is_pending());
+    drop(permit);
+    ready.await;
+    assert_eq!(limit.semaphore.available(), 1, "it is left there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_request_waits_for_a_retry_after() {
     let limit = ConcurrencyLimit::new(10);
-    limit.retry_after(3_000 * MS);
+    limit.invocation_limit().retry_after(3_000 * MS);
     assert!(limit.invocation_limit().is_held());
     assert_eq!(limit.invocation_limit().pause(), 3_000 * MS);
     let pause = request(&limit, Signal::Answered).await;
     assert!((3_000 * MS..3_002 * MS).contains(&pause), "{pause:?}");
     assert!(!limit.invocation_limit().is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_ends_on_time() {
+    let limit = ConcurrencyLimit::new(10);
+    limit.retry_after(3_000 * MS);
+    advance(3_000 * MS).await;
+    assert!(!limit.invocation_limit().is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_flight_may_end_a_retry_after() {
+    let limit = ConcurrencyLimit::new(10);
+    let invocation = limit.invocation_limit();
+    limit.retry_after(3_000 * MS);
+    assert_eq!(invocation.least_pause(), 3_000 * MS);
+    let mut permit = invocation.acquire().await.unwrap();
+    permit.begin();
+    assert_eq!(invocation.least_pause(), Duration::ZERO);
+    drop(permit);
+    assert_eq!(invocation.least_pause(), 3_000 * MS, "no request is in flight any more");
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,7 +312,7 @@ async fn a_success_ends_every_retry_after() {
     let limit = ConcurrencyLimit::new(10);
     limit.retry_after(30_000 * MS);
     limit.retry_after(3_600_000 * MS);
-    assert_eq!(limit.retry_after_left(), 3_600_000 * MS);
+    assert_eq!(limit.invocation_limit().retry_after_left(), 3_600_000 * MS);
     let start = Instant::now();
     let waiting = async {
         limit.invocation_limit().acquire().await.unwrap().pause().await;
@@ -221,7 +320,7 @@ async fn a_success_ends_every_retry_after() {
     };
     let success = async {
         tokio::time::sleep(50 * MS).await;
-        limit.end_retry_after();
+        limit.invocation_limit().end_retry_after();
     };
     let (waited, ()) = tokio::join!(waiting, success);
     assert!(waited < 60 * MS, "{waited:?}");
@@ -341,7 +440,6 @@ async fn a_limit_below_one_is_a_pause_between_requests() {
     request(&limit, Signal::Busy).await;
     assert_eq!(limit.current(), 0.25);
     let due = limit.invocation_limit().pause();
-    assert!((150 * MS..450 * MS).contains(&due), "{due:?}");
     let pause = request(&limit, Signal::Answered).await;
     assert!((due..due + 2 * MS).contains(&pause), "{pause:?} of {due:?}");
     for allowed in [0.5, 0.625, 0.75, 0.875, 1.0] {
@@ -350,6 +448,20 @@ async fn a_limit_below_one_is_a_pause_between_requests() {
         assert_eq!(limit.current(), allowed);
     }
     assert_eq!(limit.invocation_limit().pause(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_a_quarter_is_a_pause_of_three_requests_with_jitter() {
+    let mut pauses = Vec::new();
+    for _ in 0..50 {
+        let limit = ConcurrencyLimit::new(1);
+        request(&limit, Signal::Busy).await;
+        request(&limit, Signal::Busy).await;
+        pauses.push(limit.invocation_limit().pause());
+    }
+    let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+    assert!(*least >= 150 * MS, "{least:?}");
+    assert!((300 * MS..450 * MS).contains(most), "{most:?}");
 }
 
 #[tokio::test(start_paused = true)]

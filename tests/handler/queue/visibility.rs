@@ -105,6 +105,16 @@ async fn a_success_ends_a_retry_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn unsent_records_wait_as_long_as_the_one_that_failed_if_perseus_accepted_none() {
+    let sqs = Sqs::start(|_| Answer::Confirm).await;
+    let settings = [ON, ONCE, ("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
+    let (perseus, handler) = between(&sqs, &settings, |_| Reply::status(500).after(900 * MS)).await;
+    assert_eq!(report_within(&handler, &received(event("a b c"), 1), 2 * SECOND).await, ["a", "b", "c"]);
+    assert_eq!(perseus.received().len(), 1, "there is no time for the others");
+    assert_eq!(handles(&sqs, 90..=120), ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_after_of_an_earlier_invocation_counts() {
     let sqs = Sqs::start(|_| Answer::Confirm).await;
     let (perseus, handler) =
