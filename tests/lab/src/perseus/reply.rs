@@ -129,6 +129,10 @@ impl Reply {
         self.status.as_u16()
     }
 
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Whether the record with this id, or a record that carries none, is accepted.
     pub(crate) fn commits(&self, id: Option<&str>) -> bool {
         match &self.takes {

@@ -56,6 +56,7 @@ pub(super) fn plan(
         },
         faults: FaultSchedule { latency: (2, rng.random_range(5..40)), ..FaultSchedule::default() },
         timeout,
+        memory_mb: None,
         variables: Vec::new(),
         rules: Rules::default(),
         give_up: Ms::MAX,

@@ -33,6 +33,7 @@ impl Plan {
         list.share("delivered again", self.queue.duplicates);
         list.part("Lambda");
         list.add("timeout", time(self.timeout));
+        list.some("memory", self.memory_mb.map(|mb| format!("{mb} MB")));
         list.add("batch size", self.mapping.batch_size);
         list.add("window", time(self.mapping.window));
         list.add("maximum concurrency", self.mapping.max_concurrency);

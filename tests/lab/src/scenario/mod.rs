@@ -107,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) faults: FaultSchedule,
     /// The function's timeout.
     pub(crate) timeout: Ms,
+    /// The function's memory, which decides its share of a core. None if computing takes no time, or its own.
+    pub(crate) memory_mb: Option<u32>,
     /// The function's variables.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) rules: Rules,

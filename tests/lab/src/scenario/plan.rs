@@ -39,6 +39,7 @@ impl Plan {
         plan.apply_scenario(&mut rng);
         plan.choose_formats(&mut seeded.fork(11_u64).rng());
         plan.choose_sqs(&mut seeded.fork(9_u64).rng());
+        plan.choose_memory(&mut seeded.fork(12_u64).rng());
         if mode == Mode::Real {
             plan.shorten_for_wall_clock();
         }
@@ -77,6 +78,7 @@ impl Plan {
     /// Shortens a real run, for which a person waits.
     fn shorten_for_wall_clock(&mut self) {
         self.timeout = 6 * SECOND;
+        self.memory_mb = None;
         self.queue.visibility = 2 * self.timeout;
         self.mapping.window = self.mapping.window.min(SECOND);
         self.fleet.life = (20 * SECOND, 60 * SECOND);

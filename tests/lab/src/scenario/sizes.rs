@@ -58,6 +58,11 @@ impl Plan {
         self.set("MAX_IN_FLIGHT", 10);
     }
 
+    /// The function's memory: Lambda's least, more, and a full core.
+    pub(super) fn choose_memory(&mut self, rng: &mut ChaCha8Rng) {
+        self.memory_mb = Some([128, 128, 256, 512, 1_769][rng.random_range(0..5)]);
+    }
+
     /// The formats of requests and replies.
     pub(super) fn choose_formats(&mut self, rng: &mut ChaCha8Rng) {
         let format = ["records", "records", "array", "ndjson"][rng.random_range(0..4)];

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     mem::{replace, take},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     clock::Ms,
     faults::{Ending, FaultSchedule, Posted, PostedRecord, RequestOutcome},
-    lambda::trace,
+    lambda::{cost, trace},
     perseus::{Checker, Content, Format, KeyFault, Received},
     seeded_rng::SeededRng,
     sqs::queue::Number,
@@ -95,7 +96,7 @@ impl Journal {
         self.sent.push(now);
     }
 
-    /// Records and checks a request, and draws its outcome.
+    /// Records and checks a request, and draws its outcome. Also returns what it cost the function.
     pub(super) fn receive(
         &mut self,
         headers: HeaderMap,
@@ -104,7 +105,7 @@ impl Journal {
         messages: &Messages,
         faults: &FaultSchedule,
         seeded: SeededRng,
-    ) -> (u32, RequestOutcome) {
+    ) -> (u32, RequestOutcome, Duration) {
         let number = self.exchanges.len();
         let exchange = u32::try_from(number).unwrap_or(u32::MAX);
         let Content { plain, format, message_ids, records, findings } = Content::read(&headers, &body);
@@ -139,7 +140,7 @@ impl Journal {
             self.note_neighbours(&records, &outcome, now);
         }
         self.uncommitted.insert(exchange, records.accepted(&outcome));
-        (exchange, outcome)
+        (exchange, outcome, cost::request(&received))
     }
 
     /// Notes what is wrong with a request, and returns what is wrong with its idempotency key.

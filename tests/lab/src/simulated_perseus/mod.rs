@@ -13,6 +13,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use axum::{
@@ -37,6 +38,7 @@ pub use self::{
 use crate::{
     clock::{Clock, Ms},
     faults::{Ending, FaultSchedule, RequestOutcome},
+    lambda::{cost, processor::Processors},
     seeded_rng::SeededRng,
     server::{ConnectionHandle, Cut, PortSwitch, Server},
     traffic::messages::Messages,
@@ -60,6 +62,7 @@ struct Shared {
     seeded: SeededRng,
     faults: FaultSchedule,
     messages: Messages,
+    processors: Processors,
     journal: Mutex<Journal>,
     handles: Mutex<HashMap<u32, Vec<ConnectionHandle>>>,
 }
@@ -78,12 +81,14 @@ impl SimulatedPerseus {
         seeded: SeededRng,
         faults: FaultSchedule,
         messages: Messages,
+        processors: Processors,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             clock,
             seeded,
             faults,
             messages,
+            processors,
             journal: Mutex::default(),
             handles: Mutex::default(),
         });
@@ -152,9 +157,7 @@ impl Shared {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connect(&self, head: &Parts, handle: &ConnectionHandle) {
-        let environment = head.uri.query().and_then(|query| query.strip_prefix(ENVIRONMENT)?.parse().ok());
-        let Some(environment) = environment else { return };
+    fn connect(&self, environment: u32, handle: &ConnectionHandle) {
         let mut handles = self.handles();
         let handles: &mut Vec<ConnectionHandle> = handles.entry(environment).or_default();
         if !handles.iter().any(|known| known.is_same(handle)) {
@@ -162,8 +165,14 @@ impl Shared {
         }
     }
 
-    fn receive(&self, head: Parts, body: Bytes, handle: ConnectionHandle) -> (Open<'_>, RequestOutcome) {
-        let (exchange, outcome) = self.journal().receive(
+    fn receive(
+        &self,
+        head: Parts,
+        body: Bytes,
+        environment: Option<u32>,
+        handle: ConnectionHandle,
+    ) -> (Open<'_>, RequestOutcome) {
+        let (exchange, outcome, cost) = self.journal().receive(
             head.headers,
             body,
             self.clock.now(),
@@ -171,7 +180,15 @@ impl Shared {
             &self.faults,
             self.seeded,
         );
+        self.charge(environment, cost);
         (Open { shared: self, exchange, handle, ended: false }, outcome)
+    }
+
+    /// Charges the environment that sent a request.
+    fn charge(&self, environment: Option<u32>, cost: Duration) {
+        if let Some(environment) = environment {
+            self.processors.charge(environment, cost);
+        }
     }
 }
 
@@ -196,6 +213,11 @@ impl Drop for Open<'_> {
     }
 }
 
+/// The environment that a request comes from.
+fn environment(head: &Parts) -> Option<u32> {
+    head.uri.query()?.strip_prefix(ENVIRONMENT)?.parse().ok()
+}
+
 async fn ingest(
     State(shared): State<Arc<Shared>>,
     Extension(handle): Extension<ConnectionHandle>,
@@ -210,8 +232,11 @@ async fn ingest(
         shared.journal().misdirected(&head);
         return StatusCode::OK.into_response();
     }
-    shared.connect(&head, &handle);
-    let (open, outcome) = shared.receive(head, body, handle.clone());
+    let environment = environment(&head);
+    if let Some(environment) = environment {
+        shared.connect(environment, &handle);
+    }
+    let (open, outcome) = shared.receive(head, body, environment, handle.clone());
     commit_later(&shared, &open, &outcome);
     if !outcome.replies_after.is_zero() {
         tokio::time::sleep(outcome.replies_after).await;
@@ -220,6 +245,7 @@ async fn ingest(
     let cut = match outcome.ending {
         Ending::Reply => {
             open.end(RequestEnd::Status(outcome.reply.status_code()), outcome.is_definite);
+            shared.charge(environment, cost::reply(outcome.reply.body_bytes()));
             return outcome.reply.into_response();
         }
         Ending::Reset => Cut::Reset,

@@ -9,12 +9,15 @@ use std::{
 use futures_util::FutureExt;
 use lambda_runtime::Context;
 use perseus_forwarder::lambda::handler::Handler;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Endpoints, Instance, LaunchError, Launcher, Worker};
 use crate::{
     clock::{Clock, Ms, millis},
     lambda::{
+        cost,
         environment::{Answer, Environment, Invoke},
+        processor::Processors,
         trace,
     },
 };
@@ -25,12 +28,15 @@ pub(crate) struct Job {
     pub(crate) number: u32,
     pub(crate) instance: Instance,
     pub(crate) event: Vec<u8>,
+    /// How many records the event has.
+    pub(crate) records: usize,
     pub(crate) timeout: Duration,
     pub(crate) injected_fault: Option<InjectedFault>,
     /// How long the start of the environment takes, if it is not started yet.
     pub(crate) cold_start: Duration,
     /// The servers that the environment talks to.
     pub(crate) endpoints: Endpoints,
+    pub(crate) processors: Processors,
 }
 
 /// A fault that the lab injects into an environment during an invocation.
@@ -90,7 +96,7 @@ pub(crate) async fn invoke(mut job: Job, launcher: &Launcher, clock: Clock) -> R
         Some(worker) => worker,
         None => {
             if !matches!(launcher, Launcher::Binary(_)) {
-                tokio::time::sleep(job.cold_start).await;
+                sleep(job.cold_start).await;
             }
             launcher.start(&job.endpoints).await?
         }
@@ -116,29 +122,40 @@ pub(crate) async fn invoke(mut job: Job, launcher: &Launcher, clock: Clock) -> R
 
 /// The function's own future, polled as Lambda would give it time.
 async fn in_library(handler: &Handler, job: &Job) -> (End, Option<Vec<u8>>) {
-    let mut context = Context::default();
-    context.request_id = job.number.to_string();
-    // A duration instead of a date: the wall clock is not paused.
-    context.deadline = u64::from(millis(job.timeout));
-    context.xray_trace_id = Some(trace::id(job.number));
-    let deadline = tokio::time::Instant::now() + job.timeout;
+    let deadline = Instant::now() + job.timeout;
     // The runtime turns a panic of the function into an invocation error.
-    let mut answer = pin!(AssertUnwindSafe(handler.handle(&job.event, &context)).catch_unwind());
+    let mut answer = pin!(AssertUnwindSafe(charged(handler, job, deadline)).catch_unwind());
     tokio::select! {
         biased;
         answer = &mut answer => match answer {
-            Ok(Ok(response)) => (End::Answered, serde_json::to_vec(&response).ok()),
-            Ok(Err(_)) | Err(_) => (End::Failed, None),
+            Ok(Some(response)) => (End::Answered, Some(response)),
+            Ok(None) | Err(_) => (End::Failed, None),
         },
         end = injected_end(job.injected_fault) => {
             if end == End::Stalled {
                 // Its connections live on for a while, but the function no longer runs.
-                tokio::time::sleep_until(deadline).await;
+                sleep_until(deadline).await;
             }
             (end, None)
         }
-        () = tokio::time::sleep_until(deadline) => (End::TimedOut, None),
+        () = sleep_until(deadline) => (End::TimedOut, None),
     }
+}
+
+/// The handler's answer, as late as its work makes it. None if it fails.
+async fn charged(handler: &Handler, job: &Job, deadline: Instant) -> Option<Vec<u8>> {
+    let (processors, environment) = (&job.processors, job.instance.id);
+    processors.charge(environment, cost::event(job.event.len(), job.records));
+    processors.finish(environment).await;
+    let mut context = Context::default();
+    context.request_id = job.number.to_string();
+    // A duration instead of a date: the wall clock is not paused.
+    context.deadline = u64::from(millis(deadline.saturating_duration_since(Instant::now())));
+    context.xray_trace_id = Some(trace::id(job.number));
+    let answer = processors.run(environment, handler.handle(&job.event, &context)).await;
+    processors.charge(environment, cost::answer(job.records));
+    processors.finish(environment).await;
+    serde_json::to_vec(&answer.ok()?).ok()
 }
 
 async fn in_binary(environment: &Environment, job: &Job) -> (End, Option<Vec<u8>>) {
@@ -180,11 +197,11 @@ async fn injected_end(injected_fault: Option<InjectedFault>) -> End {
     match injected_fault {
         None => std::future::pending().await,
         Some(InjectedFault::Crash { after }) => {
-            tokio::time::sleep(after).await;
+            sleep(after).await;
             End::Crashed
         }
         Some(InjectedFault::Stall { after }) => {
-            tokio::time::sleep(after).await;
+            sleep(after).await;
             End::Stalled
         }
     }

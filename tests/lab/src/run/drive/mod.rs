@@ -24,6 +24,7 @@ use crate::{
     lambda::{
         fleet::{self, Done, Endpoints, Fleet, Job, LaunchError, Launcher},
         mapping::Mapping,
+        processor::Processors,
     },
     run::history::{End, Invocation, UnexpectedIds},
     run::series::{Recorder, Snapshot},
@@ -83,6 +84,7 @@ struct Drive {
     queue: Queue,
     mapping: Mapping,
     fleet: Fleet,
+    processors: Processors,
     perseus: SimulatedPerseus,
     sqs: SqsApi,
     sqs_requests: mpsc::UnboundedReceiver<SqsRequest>,
@@ -144,9 +146,17 @@ impl Drive {
         let seeded = plan.seeded;
         let clock = Clock::start();
         let messages = Messages::new(seeded.fork(1_u64), plan.message.clone());
-        let perseus =
-            SimulatedPerseus::start(clock, seeded.fork(2_u64), plan.faults.clone(), messages.clone()).await?;
-        let (sqs, sqs_requests) = SqsApi::start(seeded.fork(8_u64), plan.faults.sqs).await?;
+        let processors = Processors::new(plan.memory_mb);
+        let perseus = SimulatedPerseus::start(
+            clock,
+            seeded.fork(2_u64),
+            plan.faults.clone(),
+            messages.clone(),
+            processors.clone(),
+        )
+        .await?;
+        let (sqs, sqs_requests) =
+            SqsApi::start(seeded.fork(8_u64), plan.faults.sqs, processors.clone()).await?;
         Ok(Self {
             clock,
             arrivals: Arrivals::new(&plan.traffic, seeded.fork(3_u64)),
@@ -154,6 +164,7 @@ impl Drive {
             mapping: Mapping::new(plan.mapping.clone()),
             fleet: Fleet::new(plan.fleet.clone(), seeded.fork(5_u64)),
             recorder: Recorder::new(plan.traffic.over),
+            processors,
             messages,
             perseus,
             sqs,
@@ -217,17 +228,19 @@ impl Drive {
     fn invoke(&mut self, batch: Vec<Delivery>, now: Ms) {
         let number = u32::try_from(self.invocations.len()).unwrap_or(u32::MAX);
         let (instance, gone) = self.fleet.take(now);
-        gone.iter().for_each(|instance| self.perseus.forget(instance.id));
+        gone.iter().for_each(|instance| self.forget(instance.id));
         let seeded = self.plan.seeded.fork(6_u64).fork(number);
         self.perseus.thaw(instance.id, self.fleet.frozen_loss(), seeded);
         let (environment, timeout) = (instance.id, span(self.plan.timeout));
         let job = Job {
             number,
             event: self.messages.event(&batch),
+            records: batch.len(),
             timeout,
             injected_fault: self.fleet.injected_fault(number, timeout),
             cold_start: self.fleet.cold_start(&instance),
-            endpoints: Endpoints { perseus: self.perseus.url(instance.id), sqs: self.sqs.url() },
+            endpoints: Endpoints { perseus: self.perseus.url(instance.id), sqs: self.sqs.url(instance.id) },
+            processors: self.processors.clone(),
             instance,
         };
         for delivery in &batch {
@@ -250,6 +263,12 @@ impl Drive {
         self.batches.insert(number, batch);
         let (launcher, clock) = (Arc::clone(&self.launcher), self.clock);
         self.running.spawn(async move { fleet::invoke(job, &launcher, clock).await });
+    }
+
+    /// Forgets an environment that is gone.
+    fn forget(&self, environment: u32) {
+        self.perseus.forget(environment);
+        self.processors.forget(environment);
     }
 
     fn record(&mut self, now: Ms) {

@@ -61,7 +61,7 @@ impl Drive {
         }
         match done.instance {
             Some(instance) => self.fleet.put_back(instance, done.started + done.took),
-            None => self.perseus.forget(done.environment),
+            None => self.forget(done.environment),
         }
     }
 

@@ -25,6 +25,7 @@ use self::call::{Action, Call};
 use crate::{
     clock::span,
     faults::{CallOutcome, SqsFaults},
+    lambda::{cost, processor::Processors},
     seeded_rng::SeededRng,
     server::{ConnectionHandle, Cut, Server},
     sqs::queue::Refusal,
@@ -50,6 +51,7 @@ pub(crate) enum SqsRequest {
 struct Shared {
     seeded: SeededRng,
     faults: SqsFaults,
+    processors: Processors,
     sqs_requests: mpsc::UnboundedSender<SqsRequest>,
 }
 
@@ -58,16 +60,17 @@ impl SqsApi {
     pub(crate) async fn start(
         seeded: SeededRng,
         faults: SqsFaults,
+        processors: Processors,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<SqsRequest>)> {
         let (sqs_requests, asked) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { seeded, faults, sqs_requests });
+        let shared = Arc::new(Shared { seeded, faults, processors, sqs_requests });
         let routes = Router::new().fallback(serve).with_state(shared);
         Ok((Self { server: Server::start(routes).await? }, asked))
     }
 
-    /// What to set `AWS_ENDPOINT_URL_SQS` to.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.server.address())
+    /// What to set `AWS_ENDPOINT_URL_SQS` to in an environment. Its path says which one a call comes from.
+    pub(crate) fn url(&self, environment: u32) -> String {
+        format!("http://{}/{environment}", self.server.address())
     }
 }
 
@@ -106,6 +109,9 @@ async fn serve(
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    if let Ok(environment) = head.uri.path().trim_start_matches('/').parse() {
+        shared.processors.charge(environment, cost::sqs_call());
+    }
     let call = match Call::read(&head, &body) {
         Ok(call) => call,
         Err(what) => return refuse(&shared, &head, &what),
