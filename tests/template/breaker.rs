@@ -48,6 +48,7 @@ fn the_prober_may_resume_the_mapping_try_messages_and_read_the_token_and_nothing
     let expected = [
         "lambda:GetEventSourceMapping on ForwarderMessages.EventSourceMappingArn",
         "lambda:ListTags on ForwarderMessages.EventSourceMappingArn",
+        "lambda:TagResource on ForwarderMessages.EventSourceMappingArn",
         "lambda:UntagResource on ForwarderMessages.EventSourceMappingArn",
         "lambda:UpdateEventSourceMapping on ForwarderMessages.EventSourceMappingArn",
         "logs:CreateLogStream on ProberLogs.Arn",
