@@ -120,6 +120,7 @@ fn the_function_may_consume_its_queue_write_its_logs_and_what_it_is_told_to_do_a
     assert_eq!(with(&[("KmsKeyArn", "arn:k")]), key);
     let pause = [
         "lambda:ListEventSourceMappings on *",
+        "lambda:ListTags on ForwarderMessages.EventSourceMappingArn",
         "lambda:TagResource on ForwarderMessages.EventSourceMappingArn",
         "lambda:UpdateEventSourceMapping on ForwarderMessages.EventSourceMappingArn",
     ];
