@@ -2,7 +2,7 @@
 
 use std::{error, sync::Arc, time::Duration};
 
-use reqwest::{Client, ClientBuilder, Response, redirect};
+use reqwest::{Client, ClientBuilder, Response, Url, redirect};
 use rustls::{ClientConfig, RootCertStore, pki_types::TrustAnchor};
 
 /// How long an unused connection is kept. A frozen environment does not answer keep-alives, and load balancers drop
@@ -24,22 +24,31 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> &(dyn error::Error + 'static
 /// A client without redirects, proxies and decompression. A redirect would be silent loss: a 302 turns a POST into a GET,
 /// and its 200 would look like an acknowledgement.
 pub(crate) fn client_builder() -> ClientBuilder {
-    trusting(&[])
+    with_tls(tls(&[]))
 }
 
-/// The same client, which also trusts these certificate authorities.
-pub(crate) fn trusting(authorities: &[TrustAnchor<'static>]) -> ClientBuilder {
-    let roots = RootCertStore { roots: [webpki_roots::TLS_SERVER_ROOTS, authorities].concat() };
-    let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+/// The same client with other settings for TLS.
+pub(crate) fn with_tls(tls: ClientConfig) -> ClientBuilder {
     Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)
+}
+
+/// Settings for TLS that trust these certificate authorities besides the public ones.
+pub(crate) fn tls(authorities: &[TrustAnchor<'static>]) -> ClientConfig {
+    let roots = RootCertStore { roots: [webpki_roots::TLS_SERVER_ROOTS, authorities].concat() };
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// Host and port of a URL.
+pub(crate) fn authority(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
 /// Reads the whole body; `None` if it is longer than `most` bytes.

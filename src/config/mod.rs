@@ -7,6 +7,7 @@ mod headers;
 mod platform;
 mod prober;
 mod problem;
+mod proxy;
 mod quantity;
 mod reader;
 mod sqs;
@@ -41,6 +42,7 @@ use crate::value::{
     breaker::BreakerSettings,
     format::{Ack, BatchFormat, Compression},
     limits::BatchLimits,
+    proxy::Proxy,
     token::Source,
 };
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub headers: HeaderMap,
     /// Certificate authorities that are trusted besides the public ones.
     pub authorities: Vec<TrustAnchor<'static>>,
+    /// The proxy on the way to Perseus.
+    pub proxy: Option<Proxy>,
     /// What acknowledges a batch.
     pub ack: Ack,
     /// How a request's body is compressed.
@@ -101,6 +105,7 @@ impl Config {
         let token = reader.token();
         let headers = reader.headers(!matches!(token, Some(Source::Nowhere)));
         let authorities = reader.authorities();
+        let proxy = reader.proxy();
         let acks = [("status", Ack::Status), ("body", Ack::Body)];
         let ack = reader.choice(&PERSEUS_ACK, "status or body", &acks);
         let compressions = Compression::ALL.map(|compression| (compression.name(), compression));
@@ -122,6 +127,7 @@ impl Config {
             token: token?,
             headers: headers?,
             authorities: authorities?,
+            proxy: proxy?,
             ack: ack?,
             compression: compression?,
             format: format?,
@@ -140,8 +146,15 @@ impl Config {
 
     /// The variables to look at if Perseus rejects the credentials.
     pub(crate) fn credentials(&self) -> String {
-        let others = if self.headers.is_empty() { "" } else { " and PERSEUS_HEADERS" };
-        format!("{}{others}", self.token.variable())
+        let mut variables = vec![self.token.variable()];
+        if !self.headers.is_empty() {
+            variables.push("PERSEUS_HEADERS");
+        }
+        // Without a tunnel the proxy's replies look like those of Perseus.
+        if self.proxy.is_some() && self.url.scheme() == "http" {
+            variables.push("PERSEUS_PROXY");
+        }
+        variables.join(" and ")
     }
 }
 
@@ -204,6 +217,7 @@ mod tests {
             ("PERSEUS_TOKEN_PARAMETER", "two words"),
             ("PERSEUS_HEADERS", "x-api-key: x"),
             ("PERSEUS_CA_CERT", "ca.pem"),
+            ("PERSEUS_PROXY", "proxy:3128"),
             ("PERSEUS_ACK", "always"),
             ("PERSEUS_COMPRESSION", "brotli"),
             ("BATCH_FORMAT", "xml"),

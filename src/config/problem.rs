@@ -56,6 +56,10 @@ pub(super) enum Problem {
     Fragment,
     #[error("has a query or a fragment")]
     QueryOrFragment,
+    #[error("has more than user info, a host and a port")]
+    MoreThanAHost,
+    #[error("has user info that cannot be sent (not UTF-8, a colon in the user, or control characters)")]
+    UnusableUserInfo,
     #[error("is not that of a queue")]
     NotAQueueUrl,
     #[error("has a path that requests are not signed for here")]

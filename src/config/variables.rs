@@ -28,6 +28,7 @@ variables! {
     PERSEUS_TOKEN_PARAMETER = None;
     PERSEUS_HEADERS = None;
     PERSEUS_CA_CERT = None;
+    PERSEUS_PROXY = None;
     PERSEUS_ACK = Some("status");
     PERSEUS_COMPRESSION = Some("none");
     BATCH_FORMAT = Some("records");

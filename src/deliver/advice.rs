@@ -11,7 +11,7 @@ use crate::{
         messages::{self, log_line},
         reasons,
     },
-    value::format::Ack,
+    value::{format::Ack, proxy::Proxy},
 };
 
 impl DeliveryContext<'_> {
@@ -72,9 +72,13 @@ impl DeliveryContext<'_> {
 
     /// The beginning of a refusal, without secrets and without what it repeats of the records.
     pub(super) fn excerpt(&self, reply: &Reply, outstanding: &Outstanding<'_>) -> String {
-        let tokens = self.authentication.headers();
-        let headers = tokens.iter().chain(self.config.headers.values()).map(HeaderValue::as_bytes);
+        let mut sent = self.authentication.headers();
+        let proxy = self.config.proxy.as_ref();
+        sent.extend(proxy.and_then(Proxy::authorization));
+        let headers = sent.iter().chain(self.config.headers.values()).map(HeaderValue::as_bytes);
         let query = self.config.url.query().unwrap_or_default().as_bytes();
-        outstanding.excerpt(&reply.body, &headers.chain([query]).collect::<Vec<_>>())
+        let user_info = proxy.and_then(|proxy| proxy.user_info.as_deref()).unwrap_or_default().as_bytes();
+        let secrets = headers.chain([query, user_info]);
+        outstanding.excerpt(&reply.body, &secrets.collect::<Vec<_>>())
     }
 }

@@ -6,7 +6,8 @@ use crate::{
     config::Config,
     deliver::{concurrency::signal::Signal, outstanding::Outstanding},
     perseus::{
-        client::{Failure, Reply},
+        client::Reply,
+        failure::Failure,
         reply::{Verdict, is_page, verdict},
         status::{Action, Misconfigured, action},
     },
@@ -31,8 +32,8 @@ pub(super) enum Answer<'r> {
     Again(u16),
     /// A status that refuses the whole batch: a record in it is bad, or the batch is too large.
     Refused(u16),
-    /// The set-up is wrong.
-    Misconfigured(Misconfigured),
+    /// The set-up is wrong: what shows it, and the reason as it is logged.
+    Misconfigured(Misconfigured, String),
     /// A reply that does not show what Perseus accepted: its status, and what is wrong with it.
     Unknown(u16, &'static str),
     /// No reply.
@@ -48,13 +49,18 @@ impl<'r> Answer<'r> {
     ) -> Self {
         let reply = match result {
             Ok(reply) => reply,
-            Err(failure) => return Answer::Failed(failure),
+            Err(failure) => {
+                let wrong = failure.misconfigured();
+                return wrong.map_or(Answer::Failed(failure), |wrong| {
+                    Answer::Misconfigured(wrong, failure.to_string())
+                });
+            }
         };
         let status = reply.status.as_u16();
         match action(reply.status) {
             Action::Again => Answer::Again(status),
             Action::Split => Answer::Refused(status),
-            Action::Stop(misconfigured) => Answer::Misconfigured(misconfigured),
+            Action::Stop(wrong) => Answer::Misconfigured(wrong, format!("status {status}")),
             Action::Accept | Action::Read if is_page(reply.is_html, &reply.body) => {
                 Answer::Unknown(status, HTML_PAGE)
             }
@@ -99,11 +105,12 @@ impl<'r> Answer<'r> {
             Answer::Accepted
             | Answer::AcceptedExcept { .. }
             | Answer::Refused(_)
-            | Answer::Misconfigured(_) => Signal::Answered,
+            | Answer::Misconfigured(Misconfigured::Status(_), _) => Signal::Answered,
+            Answer::Misconfigured(Misconfigured::Tunnel(_), _) => Signal::Unclear,
             Answer::Failed(failure) => match failure {
                 // The cutoff came before Perseus could be expected to answer.
                 Failure::Timeout if !had_expected_time => Signal::Unclear,
-                Failure::Timeout | Failure::Connect(_) => Signal::Overloaded,
+                Failure::Timeout | Failure::Connect(_) | Failure::Tunnel(_) => Signal::Overloaded,
                 Failure::Lost { pooled: true, .. } => Signal::Unclear,
                 Failure::Lost { .. } | Failure::CutShort | Failure::TooLong | Failure::Compressed => {
                     Signal::Failed

@@ -14,7 +14,7 @@ use crate::{
         answer::Answer, backoff::Backoff, concurrency::permit::Permit, context::DeliveryContext,
         outstanding::Outstanding,
     },
-    perseus::client::{Connection, Failure, Reply},
+    perseus::{client::Reply, clients::Connection, failure::Failure},
 };
 
 /// The attempts that a batch has had so far, and how the next one is made.
@@ -113,7 +113,7 @@ impl DeliveryContext<'_> {
     /// Whether the attempt failed for its token, and there is another token by now. The records are not at fault, so that
     /// costs no attempt. A batch has only one such chance.
     pub(super) async fn has_new_token(&self, answer: &Answer<'_>, attempts: &mut Attempts) -> bool {
-        let is_refused = matches!(answer, Answer::Misconfigured(wrong) if wrong.status() == 401);
+        let is_refused = matches!(answer, Answer::Misconfigured(wrong, _) if wrong.status() == 401);
         is_refused
             && !self.stop.is_set()
             && !replace(&mut attempts.has_new_token, true)

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use crate::{
     deliver::{answer::Answer, context::DeliveryContext, outstanding::Outstanding},
-    perseus::{
-        client::{Failure, Reply},
-        reply::is_page,
-    },
+    perseus::{client::Reply, failure::Failure, reply::is_page},
     settle::rejection::Rejection,
     telemetry::reasons,
 };
@@ -56,10 +53,10 @@ impl DeliveryContext<'_> {
                 retry
             }
             Answer::Refused(status) => self.apply_refusal(*status, reply, outstanding, is_probe),
-            Answer::Misconfigured(misconfigured) => {
-                outstanding.failed(Some(misconfigured.status()), misconfigured.to_string());
+            Answer::Misconfigured(wrong, reason) => {
+                outstanding.failed(Some(wrong.status()), reason.clone());
                 let said = reply.map(|reply| self.excerpt(reply, outstanding)).unwrap_or_default();
-                self.stop_misconfigured(*misconfigured, &said);
+                self.stop_misconfigured(*wrong, &said);
                 NextStep::Finish
             }
             Answer::Unknown(status, what) => {

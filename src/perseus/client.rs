@@ -2,39 +2,34 @@
 
 use std::{
     cell::Cell,
-    io,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
+use futures_util::FutureExt;
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{
         ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
     },
 };
-use rustls::pki_types::TrustAnchor;
-use thiserror::Error;
 use tokio::{
     net::TcpStream,
-    task_local,
     time::{Instant, timeout, timeout_at},
 };
-use tower::util::MapRequestLayer;
 
 use crate::{
     batch::request::Request,
     config::Config,
-    http::{NAME_AND_VERSION, POOL_IDLE, read_at_most, root_cause, trusting},
-    perseus::{hint::hint, retry_after::retry_after},
+    http::{NAME_AND_VERSION, authority, read_at_most},
+    perseus::{
+        clients::{CONNECTS, Clients, Connection, UNACKNOWLEDGED},
+        failure::{Failure, LONGEST_REPLY, is_unacknowledged},
+        retry_after::retry_after,
+        tunnel,
+    },
     telemetry::trace::TraceContext,
 };
-
-/// The longest reply of a success that is read. A reply that names 10,000 records takes about 800 kB.
-const LONGEST_REPLY: usize = 1 << 20;
 
 /// How much of a refusal is read, and for how long. The status decides; the body is only for the log.
 const LONGEST_REFUSAL: usize = 4 << 10;
@@ -44,25 +39,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
-/// How long sent data may stay unacknowledged by the peer's kernel before the connection is given up.
-///
-/// A peer can vanish silently, for example behind a gateway that forgot the connection. This limit notices it before
-/// `REQUEST_TIMEOUT` ends, while there is time for a retry.
-///
-/// Linux applies the same limit to a full receive window (tcp(7), `TCP_USER_TIMEOUT`), but a full window only means that
-/// the server is slow to read. So the limit is switched off for the process when it ends a new connection although the
-/// server still accepts connections. It is switched on again after a `REQUEST_TIMEOUT` or a failed connection.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
-
-/// Which connection an attempt uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Connection {
-    /// One from the pool, or a new one if there is none.
-    Any,
-    /// A new one. Pooled connections may have died while the environment was frozen.
-    New,
-}
-
 /// A client for one Perseus server.
 #[derive(Debug)]
 pub(crate) struct Perseus {
@@ -71,23 +47,6 @@ pub(crate) struct Perseus {
     request_timeout: Duration,
     /// Whether the server is known to be slow to read. [`UNACKNOWLEDGED`] does not apply to it then.
     is_slow_reader: AtomicBool,
-}
-
-/// The HTTP clients. They send the same headers and trust the same authorities. The first is built at once; the others
-/// are rarely needed and built on first use.
-#[derive(Debug)]
-struct Clients {
-    headers: HeaderMap,
-    authorities: Vec<TrustAnchor<'static>>,
-    max_in_flight: usize,
-    /// First index: [`Connection`]. Second index: whether the limit [`UNACKNOWLEDGED`] is off.
-    made: [[OnceLock<Client>; 2]; 2],
-}
-
-task_local! {
-    /// Whether the current attempt opened a new connection. The client connects inside the attempt's own future, so a
-    /// task-local value sees it.
-    static CONNECTS: Cell<bool>;
 }
 
 /// A reply to an attempt.
@@ -103,45 +62,6 @@ pub(crate) struct Reply {
     pub body: Vec<u8>,
 }
 
-/// Why an attempt has no readable reply. It is unknown whether Perseus took the records.
-#[derive(Debug, Error)]
-pub(crate) enum Failure {
-    /// No reply came in time.
-    #[error("timed out")]
-    Timeout,
-    /// No connection could be made.
-    #[error("no connection ({})", Advised(.0))]
-    Connect(#[source] reqwest::Error),
-    /// The connection was lost before a reply came.
-    #[error("connection lost ({})", Advised(.error))]
-    Lost {
-        /// Whether the connection came from the pool. It may have been dead for a long time.
-        pooled: bool,
-        /// How it was lost.
-        #[source]
-        error: reqwest::Error,
-    },
-    /// The connection ended before the reply did.
-    #[error("a reply cut short")]
-    CutShort,
-    /// The reply is longer than [`LONGEST_REPLY`].
-    #[error("a reply over 1 MiB")]
-    TooLong,
-    /// The reply is compressed, although the request did not allow it.
-    #[error("a compressed reply")]
-    Compressed,
-}
-
-/// Displays the root cause of an error, with a [`hint`] if there is one.
-struct Advised<'a>(&'a reqwest::Error);
-
-impl std::fmt::Display for Advised<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", root_cause(self.0))?;
-        hint(self.0).map_or(Ok(()), |hint| write!(f, "; {hint}"))
-    }
-}
-
 impl Perseus {
     /// A client for the server that `config` names. It does not connect yet.
     ///
@@ -152,6 +72,7 @@ impl Perseus {
         let clients = Clients {
             headers: headers(&config.headers),
             authorities: config.authorities.clone(),
+            proxy: config.proxy.clone(),
             max_in_flight: config.max_in_flight,
             made: Default::default(),
         };
@@ -183,13 +104,26 @@ impl Perseus {
         let exchange = CONNECTS.scope(Cell::new(false), async {
             match self.post(client, request, authorization, trace).await {
                 Ok(response) => read(response).await,
-                Err(error) if error.is_connect() => Err(Failure::Connect(error)),
+                Err(error) if error.is_connect() => Err(self.no_connection(error).await),
                 Err(error) => Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error }),
             }
         });
         let result = timeout_at(until, exchange).await.unwrap_or(Err(Failure::Timeout));
         self.note_slow_reader(&result, is_patient, until).await;
         result
+    }
+
+    /// Why there is no connection. The proxy is asked if it was the one that refused.
+    async fn no_connection(&self, error: reqwest::Error) -> Failure {
+        match &self.clients.proxy {
+            Some(proxy) if tunnel::is_refused(&error) => {
+                // Boxed: it is rare, and its type is deep.
+                let asking = tunnel::refusal(proxy, &self.url, &self.clients.authorities).boxed();
+                let status = asking.await;
+                status.map_or(Failure::Connect(error), Failure::Tunnel)
+            }
+            _ => Failure::Connect(error),
+        }
     }
 
     /// Updates `is_slow_reader` after an attempt. See [`UNACKNOWLEDGED`].
@@ -205,10 +139,9 @@ impl Perseus {
         }
     }
 
-    /// Whether the server accepts a new TCP connection.
+    /// Whether the server, or the proxy before it, accepts a new TCP connection.
     async fn accepts(&self) -> bool {
-        let host = self.url.host_str().unwrap_or_default();
-        let address = format!("{host}:{}", self.url.port_or_known_default().unwrap_or_default());
+        let address = authority(self.clients.proxy.as_ref().map_or(&self.url, |proxy| &proxy.url));
         timeout(UNACKNOWLEDGED, TcpStream::connect(address)).await.is_ok_and(|connected| connected.is_ok())
     }
 
@@ -236,43 +169,6 @@ impl Perseus {
         }
         post.send().await
     }
-}
-
-impl Clients {
-    /// The client for this kind of connection. A patient client has no limit [`UNACKNOWLEDGED`].
-    fn get(&self, connection: Connection, is_patient: bool) -> Result<&Client, reqwest::Error> {
-        let made = &self.made[usize::from(connection == Connection::New)][usize::from(is_patient)];
-        if let Some(client) = made.get() {
-            return Ok(client);
-        }
-        let client = self.make(connection, is_patient)?;
-        Ok(made.get_or_init(|| client))
-    }
-
-    fn make(&self, connection: Connection, is_patient: bool) -> Result<Client, reqwest::Error> {
-        let most_idle = match connection {
-            Connection::Any => self.max_in_flight,
-            Connection::New => 0,
-        };
-        let builder = trusting(&self.authorities)
-            .default_headers(self.headers.clone())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(most_idle)
-            .connector_layer(MapRequestLayer::new(|destination| {
-                // Fails when the connection outlives the attempt that opened it.
-                let _ = CONNECTS.try_with(|connects| connects.set(true));
-                destination
-            }));
-        #[cfg(target_os = "linux")]
-        let builder = builder.tcp_user_timeout((!is_patient).then_some(UNACKNOWLEDGED));
-        builder.build()
-    }
-}
-
-/// Whether a connection was given up because sent data stayed unacknowledged.
-fn is_unacknowledged(error: &reqwest::Error) -> bool {
-    let cause = root_cause(error).downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
 fn headers(set: &HeaderMap) -> HeaderMap {
@@ -319,45 +215,4 @@ async fn beginning(mut response: Response) -> Vec<u8> {
     // After a time-out `body` has what came in time.
     let _ = timeout(REFUSAL_PATIENCE, reading).await;
     body
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{error::Error as _, iter::successors};
-
-    use super::*;
-    use crate::http::client_builder;
-
-    fn reqwest_error() -> reqwest::Error {
-        client_builder().build().unwrap().get("no URL").build().unwrap_err()
-    }
-
-    /// One failure of each kind: the compiler asks for new ones.
-    fn each() -> impl Iterator<Item = Failure> {
-        successors(Some(Failure::Timeout), |failure| match failure {
-            Failure::Timeout => Some(Failure::Connect(reqwest_error())),
-            Failure::Connect(_) => Some(Failure::Lost { pooled: false, error: reqwest_error() }),
-            Failure::Lost { .. } => Some(Failure::CutShort),
-            Failure::CutShort => Some(Failure::TooLong),
-            Failure::TooLong => Some(Failure::Compressed),
-            Failure::Compressed => None,
-        })
-    }
-
-    #[test]
-    fn each_failure_is_explained_in_the_documents() {
-        let page = include_str!("../../docs/log-lines.md");
-        for failure in each() {
-            let reason = failure.to_string().replace(&root_cause(&reqwest_error()).to_string(), "…");
-            assert!(page.contains(&format!("`{reason}`")), "docs/log-lines.md does not have `{reason}`");
-        }
-    }
-
-    #[test]
-    fn a_failure_of_the_connection_has_its_source() {
-        for failure in each() {
-            let is_of_the_connection = matches!(failure, Failure::Connect(_) | Failure::Lost { .. });
-            assert_eq!(failure.source().is_some(), is_of_the_connection, "{failure}");
-        }
-    }
 }

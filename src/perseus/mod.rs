@@ -2,6 +2,8 @@
 
 pub(crate) mod auth;
 pub(crate) mod client;
+pub(crate) mod clients;
+pub(crate) mod failure;
 mod hint;
 pub mod redact;
 pub mod reply;
@@ -9,3 +11,4 @@ pub mod retry_after;
 pub(crate) mod status;
 pub(crate) mod token;
 pub(crate) mod token_store;
+mod tunnel;

@@ -1,7 +1,5 @@
 //! What each status of a reply asks the function to do.
 
-use std::fmt;
-
 use reqwest::StatusCode;
 
 /// What a status asks for.
@@ -19,35 +17,62 @@ pub(crate) enum Action {
     Stop(Misconfigured),
 }
 
-/// A status that means that the set-up is wrong.
+/// What shows that the set-up is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Misconfigured(StatusCode);
+pub(crate) enum Misconfigured {
+    /// Perseus answered with this status.
+    Status(StatusCode),
+    /// The proxy answered with this status to the request for a tunnel.
+    Tunnel(StatusCode),
+}
 
 impl Misconfigured {
+    /// What is wrong if the proxy refuses a tunnel with this status. None if waiting may help: Perseus is down, or the proxy
+    /// is.
+    pub(crate) fn of_tunnel(status: StatusCode) -> Option<Self> {
+        let is_final = matches!(action(status), Action::Split | Action::Stop(_));
+        is_final.then_some(Misconfigured::Tunnel(status))
+    }
+
     /// The status code.
     pub(crate) fn status(self) -> u16 {
-        self.0.as_u16()
+        match self {
+            Misconfigured::Status(status) | Misconfigured::Tunnel(status) => status.as_u16(),
+        }
     }
 
     /// The settings to look at. `credentials` names the setting that holds the token.
     pub(crate) fn look_at(self, credentials: &str) -> &str {
-        match self.0.as_u16() {
-            401 | 403 | 407 => credentials,
-            406 | 415 => "BATCH_FORMAT and PERSEUS_COMPRESSION",
-            411 | 417 | 426 | 428 | 431 | 505 => {
-                "PERSEUS_URL (what answers there does not take this function's requests)"
-            }
-            300..=399 => "PERSEUS_URL (it redirects, and redirects are not followed)",
-            _ => "PERSEUS_URL",
+        match self {
+            Misconfigured::Status(status) => look_at(status, credentials),
+            Misconfigured::Tunnel(status) => look_at_proxy(status),
         }
     }
 }
 
-impl fmt::Display for Misconfigured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "status {}", self.0.as_u16())
+fn look_at(status: StatusCode, credentials: &str) -> &str {
+    match status.as_u16() {
+        401 | 403 => credentials,
+        407 => USER_OF_PROXY,
+        406 | 415 => "BATCH_FORMAT and PERSEUS_COMPRESSION",
+        411 | 417 | 426 | 428 | 431 | 505 => {
+            "PERSEUS_URL (what answers there does not take this function's requests)"
+        }
+        300..=399 => "PERSEUS_URL (it redirects, and redirects are not followed)",
+        _ => "PERSEUS_URL",
     }
 }
+
+fn look_at_proxy(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        407 => USER_OF_PROXY,
+        401 | 403 => "PERSEUS_PROXY (the proxy does not allow the host and port of PERSEUS_URL)",
+        _ => "PERSEUS_PROXY (what answers there opens no tunnel to the host and port of PERSEUS_URL)",
+    }
+}
+
+/// The advice for a proxy that wants to know who asks, whether it was asked for a tunnel or for a page.
+const USER_OF_PROXY: &str = "PERSEUS_PROXY (the proxy demands a user and a password, or other ones)";
 
 /// What `status` asks for. An undefined status is treated like a 500, so that it acknowledges nothing.
 pub(crate) fn action(status: StatusCode) -> Action {
@@ -57,7 +82,7 @@ pub(crate) fn action(status: StatusCode) -> Action {
         // 409: a request with this key is still being worked on.
         408 | 409 | 425 | 429 => Action::Again,
         400 | 413 | 422 => Action::Split,
-        300..=499 | 501 => Action::Stop(Misconfigured(status)),
+        300..=499 | 501 => Action::Stop(Misconfigured::Status(status)),
         _ => Action::Again,
     }
 }
@@ -82,7 +107,7 @@ mod tests {
             (Some("Partial"), _) => Action::Read,
             (Some("BadData"), _) => Action::Split,
             (Some("Busy" | "TryAgain"), _) => Action::Again,
-            (Some("WrongSetUp"), _) => Action::Stop(Misconfigured(status)),
+            (Some("WrongSetUp"), _) => Action::Stop(Misconfigured::Status(status)),
             (None, Some(text)) if text.contains("All records are stored") => Action::Accept,
             (None, Some(text)) if text.contains("in halves") => Action::Split,
             (None, Some(text)) if text.contains("same request") => Action::Again,
@@ -113,7 +138,7 @@ mod tests {
             (501, "PERSEUS_URL"),
             (302, "PERSEUS_URL"),
             (406, "BATCH_FORMAT and PERSEUS_COMPRESSION"),
-            (407, "CREDENTIALS"),
+            (407, "PERSEUS_PROXY"),
             (411, "does not take this function's requests"),
             (415, "BATCH_FORMAT and PERSEUS_COMPRESSION"),
             (418, "PERSEUS_URL"),
@@ -124,6 +149,25 @@ mod tests {
                 panic!("{status}")
             };
             assert!(wrong.look_at("CREDENTIALS").contains(setting), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_a_tunnel_is_named_and_one_that_cannot_reach_perseus_is_not() {
+        for (status, told) in [
+            (400, "opens no tunnel"),
+            (401, "does not allow"),
+            (403, "does not allow"),
+            (405, "opens no tunnel"),
+            (407, "a user and a password"),
+            (501, "opens no tunnel"),
+        ] {
+            let wrong = Misconfigured::of_tunnel(StatusCode::from_u16(status).unwrap()).unwrap();
+            let look_at = wrong.look_at("CREDENTIALS");
+            assert!(look_at.starts_with("PERSEUS_PROXY") && look_at.contains(told), "{status}: {look_at}");
+        }
+        for status in [200, 201, 408, 429, 500, 502, 503, 504] {
+            assert_eq!(Misconfigured::of_tunnel(StatusCode::from_u16(status).unwrap()), None, "{status}");
         }
     }
 }

@@ -5,5 +5,6 @@ pub(crate) mod breaker;
 pub mod format;
 pub(crate) mod host;
 pub mod limits;
+pub(crate) mod proxy;
 pub(crate) mod text;
 pub(crate) mod token;

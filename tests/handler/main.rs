@@ -18,6 +18,7 @@ mod requests {
     mod concurrency;
     mod connections;
     mod format;
+    mod proxy;
     mod token;
 }
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod aws;
 pub(crate) mod extension;
+pub(crate) mod proxy;
 pub(crate) mod sqs;
+pub(crate) mod tls;
 
 use std::{collections::HashMap, ffi::OsString, time::Duration};
 
@@ -138,6 +140,8 @@ impl RawServer {
             let mut connections = tokio::task::JoinSet::new();
             for number in 0.. {
                 let (stream, _) = listener.accept().await.unwrap();
+                // Otherwise small writes wait for an acknowledgement, in real time.
+                stream.set_nodelay(true).unwrap();
                 connections.spawn(serve(number, Connection { stream, counter: counter.clone() }));
             }
         });

@@ -13,8 +13,14 @@ const SECRET: &str = "hunter2";
 /// What replaces it in a value that is never shown, because it may be a misplaced secret.
 const PRIVATE: &str = "hunter3";
 
-const SECRETS: [&str; 5] =
-    ["PERSEUS_TOKEN", "PERSEUS_HEADERS", "PERSEUS_CA_CERT", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+const SECRETS: [&str; 6] = [
+    "PERSEUS_TOKEN",
+    "PERSEUS_HEADERS",
+    "PERSEUS_CA_CERT",
+    "PERSEUS_PROXY",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
 
 const PRIVATE_VARIABLES: [&str; 10] = [
     "PERSEUS_URL",

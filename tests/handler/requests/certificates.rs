@@ -1,74 +1,20 @@
 //! Which certificates of Perseus are trusted (`PERSEUS_CA_CERT`).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
-
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::{
-    ServerConfig,
-    crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer},
-};
+use rcgen::{CertificateParams, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::*;
-
-/// A certificate authority: its certificate as PEM, and its issuer.
-fn authority() -> (String, Issuer<'static, KeyPair>) {
-    authority_of(CertificateParams::new([]).unwrap())
-}
-
-fn authority_of(mut params: CertificateParams) -> (String, Issuer<'static, KeyPair>) {
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
-    (pem, Issuer::new(params, key))
-}
-
-/// Accepts TLS connections with a certificate that this authority issued for this host.
-fn acceptor(issuer: &Issuer<'_, KeyPair>, host: &str) -> TlsAcceptor {
-    acceptor_with(issuer, &CertificateParams::new([host.to_owned()]).unwrap())
-}
-
-fn acceptor_with(issuer: &Issuer<'_, KeyPair>, params: &CertificateParams) -> TlsAcceptor {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, issuer).unwrap();
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(certificate)], key)
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
-}
+use crate::support::{
+    tls::{TlsPerseus, acceptor, acceptor_with, authority, authority_of},
+    *,
+};
 
 /// The reported ids of an event with record "a", and how many requests arrived, with this `PERSEUS_CA_CERT`.
 async fn outcome(acceptor: TlsAcceptor, trusted: &str) -> (Vec<String>, usize) {
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&requests);
-    let server = RawServer::start(move |_, connection| {
-        let (acceptor, counter) = (acceptor.clone(), Arc::clone(&counter));
-        async move {
-            let Ok(mut stream) = acceptor.accept(connection.stream).await else { return };
-            let mut bytes = Vec::new();
-            while !String::from_utf8_lossy(&bytes).contains("\"messageId\":\"a\"") {
-                if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-                    return;
-                }
-            }
-            counter.fetch_add(1, Relaxed);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-        }
-    })
-    .await;
-    let url = server.url.replace("http:", "https:");
-    let handler = handler(&url, &[("PERSEUS_CA_CERT", trusted), ("MAX_ATTEMPTS", "2")]);
+    let perseus = TlsPerseus::start(acceptor).await;
+    let handler = handler(&perseus.url, &[("PERSEUS_CA_CERT", trusted), ("MAX_ATTEMPTS", "2")]);
     let reported = report(&handler, &event("a")).await;
-    (reported, requests.load(Relaxed))
+    (reported, perseus.heads().len())
 }
 
 #[tokio::test(start_paused = true)]
