@@ -10,7 +10,7 @@ use reqwest::{Client, Method, Response, Url, header::USER_AGENT};
 use crate::{
     aws::{
         date::timestamp,
-        sigv4::{Request, Scope, authorization},
+        sigv4::{Request, Scope, authorization, payload_hash},
     },
     http::{NAME_AND_VERSION, POOL_IDLE, client_builder},
     value::{aws::Caller, text::sensitive},
@@ -64,7 +64,7 @@ impl AwsClient {
             path: call.url.path(),
             query: call.url.query().unwrap_or_default(),
             headers: &headers,
-            body: &call.body,
+            payload_hash: &payload_hash(&call.body),
         };
         let authorization = authorization(credentials, scope, request);
 
@@ -95,7 +95,7 @@ impl AwsClient {
 }
 
 /// The `host` header of a request to this URL.
-fn host(url: &Url) -> String {
+pub(crate) fn host(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -11,6 +11,9 @@ use ring::{
 
 use crate::value::aws::Credentials;
 
+/// Stands for the hash of a body that is not signed.
+pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// What is encoded in a query: all but the unreserved characters.
@@ -40,8 +43,8 @@ pub(crate) struct Request<'a> {
     pub query: &'a str,
     /// The headers to sign, with names in lower case; `host` and `x-amz-date` must be among them.
     pub headers: &'a [(&'a str, &'a str)],
-    /// The body.
-    pub body: &'a [u8],
+    /// The [`payload_hash`] of the body, or [`UNSIGNED_PAYLOAD`].
+    pub payload_hash: &'a str,
 }
 
 /// The `authorization` header of a request. Not for S3, which does not encode the path a second time.
@@ -54,7 +57,7 @@ pub(crate) fn authorization(credentials: &Credentials, scope: Scope<'_>, request
     for (name, value) in headers {
         writeln!(canonical, "{name}:{}", value.trim()).expect("a string takes any text");
     }
-    write!(canonical, "\n{names}\n{}", hex(digest(&SHA256, request.body))).expect("a string takes any text");
+    write!(canonical, "\n{names}\n{}", request.payload_hash).expect("a string takes any text");
 
     let Scope { region, service, timestamp } = scope;
     let day = timestamp.get(..8).unwrap_or_default();
@@ -68,6 +71,11 @@ pub(crate) fn authorization(credentials: &Credentials, scope: Scope<'_>, request
     let signature = hex(hmac::sign(&key, to_sign.as_bytes()));
     let id = &credentials.access_key_id;
     format!("{ALGORITHM} Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}")
+}
+
+/// The hash of a body for its signature.
+pub(crate) fn payload_hash(body: &[u8]) -> String {
+    hex(digest(&SHA256, body))
 }
 
 /// The query's parameters, encoded in one way and sorted.
@@ -86,7 +94,7 @@ fn key(value: &[u8]) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, value)
 }
 
-fn hex(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("a string takes any text");
         hex
@@ -111,7 +119,8 @@ mod tests {
         let mut all = vec![("x-amz-date", "20150830T123600Z"), ("host", "example.amazonaws.com")];
         all.extend_from_slice(headers);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let request = Request { method, path, query, headers: &all, body: body.as_bytes() };
+        let payload_hash = &payload_hash(body.as_bytes());
+        let request = Request { method, path, query, headers: &all, payload_hash };
         let header = authorization(&credentials, scope, request);
         let (start, signature) = header.split_once(", Signature=").unwrap();
         let scope = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, ";

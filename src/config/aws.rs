@@ -21,8 +21,8 @@ use crate::value::{
 
 const ENDPOINT_ALLOWED: &str = "an https or http URL without user info, query and fragment, and of its path \
                                 only letters, digits, slashes and ._~-";
-const CREDENTIAL_ALLOWED: &str = "what Lambda sets, for SQS_VISIBILITY=on, REJECTED_QUEUE_URL and \
-                                  CIRCUIT_BREAKER=on; credentials from AWS_CONTAINER_CREDENTIALS_FULL_URI are \
+const CREDENTIAL_ALLOWED: &str = "what Lambda sets, for SQS_VISIBILITY=on, REJECTED_QUEUE_URL, \
+                                  CIRCUIT_BREAKER=on and PERSEUS_SIGV4; credentials from AWS_CONTAINER_CREDENTIALS_FULL_URI are \
                                   not supported";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
@@ -62,7 +62,7 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     }
 }
 
-fn region(value: &str) -> Result<String, Problem> {
+pub(super) fn region(value: &str) -> Result<String, Problem> {
     is_region(value).then(|| value.to_owned()).ok_or(Problem::NotARegion)
 }
 

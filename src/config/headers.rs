@@ -32,28 +32,26 @@ const RESERVED: &[&str] = &[
     "user-agent",
     "x-amzn-trace-id",
 ];
-const AUTHORIZATION: &str = "authorization";
 
 const HEADERS_ALLOWED: &str = "a JSON object of header names and values; none that the function sets itself, \
                                none twice, values of visible ASCII characters and spaces between them";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
-    /// The headers; `authorization` is allowed if there is no token.
-    pub(super) fn headers(&mut self, has_token: bool) -> Option<HeaderMap> {
-        let parse = |value: &str| headers(value, has_token);
+    /// The headers. Those that other settings `set` are refused too.
+    pub(super) fn headers(&mut self, set: &[&'static str]) -> Option<HeaderMap> {
+        let parse = |value: &str| headers(value, set);
         self.read_optional_secret(&PERSEUS_HEADERS, HEADERS_ALLOWED, parse).map(Option::unwrap_or_default)
     }
 }
 
-fn headers(value: &str, has_token: bool) -> Result<HeaderMap, Problem> {
+fn headers(value: &str, set: &[&'static str]) -> Result<HeaderMap, Problem> {
     // serde's error is dropped: it quotes the value.
     let Pairs(pairs) = serde_json::from_str(value).map_err(|_| Problem::NotHeaders)?;
     let mut headers = HeaderMap::new();
     for (place, (name, value)) in (1..).zip(pairs) {
         // The name is not shown: somebody may put the value there.
         let name = HeaderName::try_from(name).map_err(|_| Problem::NotAHeaderName { place })?;
-        let reserved = RESERVED.iter().find(|reserved| name == **reserved);
-        if let Some(reserved) = reserved.or((has_token && name == AUTHORIZATION).then_some(&AUTHORIZATION)) {
+        if let Some(reserved) = RESERVED.iter().chain(set).find(|reserved| name == **reserved) {
             return Err(Problem::ReservedHeader { name: reserved });
         }
         let value = header(&value).ok_or(Problem::NotAHeaderValue { place })?;
@@ -153,5 +151,16 @@ mod tests {
         let basic = r#"{"Authorization":"Basic aHVudGVyMg=="}"#;
         assert_eq!(read(basic, "").unwrap().headers["authorization"], "Basic aHVudGVyMg==");
         assert!(read(basic, "token").unwrap_err().contains("has authorization, which"));
+    }
+
+    #[test]
+    fn headers_of_a_signature_are_refused_if_requests_are_signed() {
+        for name in ["authorization", "x-amz-date", "X-Amz-Security-Token", "x-amz-content-sha256"] {
+            let headers = format!(r#"{{"{name}":"hunter2"}}"#);
+            let signed = [("PERSEUS_HEADERS", headers.as_str()), ("PERSEUS_SIGV4", "lambda")];
+            let error = testing::read(&[&testing::ROLE[..], &signed].concat()).unwrap_err().to_string();
+            assert!(error.contains(&format!("has {}, which", name.to_lowercase())), "{error}");
+            assert!(read(&headers, "").is_ok());
+        }
     }
 }

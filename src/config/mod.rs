@@ -10,6 +10,7 @@ mod problem;
 mod proxy;
 mod quantity;
 mod reader;
+mod sigv4;
 mod sqs;
 #[cfg(test)]
 mod testing;
@@ -38,7 +39,7 @@ use self::{
     },
 };
 use crate::value::{
-    aws::SqsSettings,
+    aws::{SIGNATURE_HEADERS, SigningSettings, SqsSettings},
     breaker::BreakerSettings,
     format::{Ack, BatchFormat, Compression},
     limits::BatchLimits,
@@ -53,6 +54,8 @@ pub struct Config {
     pub url: Url,
     /// Where the bearer token comes from.
     pub token: Source,
+    /// How requests are signed; `None` if they are not.
+    pub signing: Option<SigningSettings>,
     /// Headers of each request besides the function's own, marked as sensitive so that they are never printed.
     pub headers: HeaderMap,
     /// Certificate authorities that are trusted besides the public ones.
@@ -103,7 +106,8 @@ impl Config {
     fn read(reader: &mut Reader<impl Fn(&str) -> Option<OsString>>) -> Option<Self> {
         let url = reader.perseus_url();
         let token = reader.token();
-        let headers = reader.headers(!matches!(token, Some(Source::Nowhere)));
+        let signing = reader.signing(url.as_ref(), token.as_ref());
+        let headers = reader.headers(own_headers(token.as_ref(), signing.as_ref()));
         let authorities = reader.authorities();
         let proxy = reader.proxy();
         let acks = [("status", Ack::Status), ("body", Ack::Body)];
@@ -125,6 +129,7 @@ impl Config {
         Some(Config {
             url: url?,
             token: token?,
+            signing: signing?,
             headers: headers?,
             authorities: authorities?,
             proxy: proxy?,
@@ -146,7 +151,10 @@ impl Config {
 
     /// The variables to look at if Perseus rejects the credentials.
     pub(crate) fn credentials(&self) -> String {
-        let mut variables = vec![self.token.variable()];
+        let mut variables = vec![match self.signing {
+            Some(_) => "PERSEUS_SIGV4 (service, region, and the permissions of the function's role)",
+            None => self.token.variable(),
+        }];
         if !self.headers.is_empty() {
             variables.push("PERSEUS_HEADERS");
         }
@@ -155,6 +163,15 @@ impl Config {
             variables.push("PERSEUS_PROXY");
         }
         variables.join(" and ")
+    }
+}
+
+/// The headers that the function sets with these settings.
+fn own_headers(token: Option<&Source>, signing: Option<&Option<SigningSettings>>) -> &'static [&'static str] {
+    match (token, signing) {
+        (_, Some(Some(_))) => &SIGNATURE_HEADERS,
+        (Some(Source::Nowhere), _) => &[],
+        _ => &["authorization"],
     }
 }
 
@@ -215,6 +232,8 @@ mod tests {
             ("PERSEUS_TOKEN", "two words"),
             ("PERSEUS_TOKEN_SECRET", "two words"),
             ("PERSEUS_TOKEN_PARAMETER", "two words"),
+            ("PERSEUS_SIGV4", "Execute API"),
+            ("PERSEUS_SIGV4_REGION", "Ireland"),
             ("PERSEUS_HEADERS", "x-api-key: x"),
             ("PERSEUS_CA_CERT", "ca.pem"),
             ("PERSEUS_PROXY", "proxy:3128"),

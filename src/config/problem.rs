@@ -67,6 +67,10 @@ pub(super) enum Problem {
     #[error("is no UUID")]
     NotAUuid,
 
+    #[error("has a path or a query that requests are not signed for (PERSEUS_SIGV4)")]
+    UnsignableUrl,
+    #[error("is no service")]
+    NotAService,
     #[error("is no region")]
     NotARegion,
     #[error("holds a character that none has")]

@@ -9,6 +9,14 @@ pub(super) fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::from_lookup(|name| last(name).map(|(_, value)| value.into()))
 }
 
+/// What Lambda sets for the function's role.
+pub(super) const ROLE: [(&str, &str); 4] = [
+    ("AWS_REGION", "eu-west-1"),
+    ("AWS_ACCESS_KEY_ID", "id"),
+    ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    ("AWS_SESSION_TOKEN", "hunter2"),
+];
+
 /// What is wrong with one value.
 pub(super) fn problem(name: &str, value: &str) -> String {
     read(&[(name, value)]).expect_err(&format!("{name}={value} was taken")).to_string()

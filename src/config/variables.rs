@@ -26,6 +26,8 @@ variables! {
     PERSEUS_TOKEN = None;
     PERSEUS_TOKEN_SECRET = None;
     PERSEUS_TOKEN_PARAMETER = None;
+    PERSEUS_SIGV4 = None;
+    PERSEUS_SIGV4_REGION = None;
     PERSEUS_HEADERS = None;
     PERSEUS_CA_CERT = None;
     PERSEUS_PROXY = None;

@@ -78,7 +78,9 @@ impl DeliveryContext<'_> {
         let headers = sent.iter().chain(self.config.headers.values()).map(HeaderValue::as_bytes);
         let query = self.config.url.query().unwrap_or_default().as_bytes();
         let user_info = proxy.and_then(|proxy| proxy.user_info.as_deref()).unwrap_or_default().as_bytes();
-        let secrets = headers.chain([query, user_info]);
+        // AWS' refusals may quote what was signed.
+        let keys = self.config.signing.iter().flat_map(|signing| signing.signer.credentials.texts());
+        let secrets = headers.chain([query, user_info]).chain(keys.map(str::as_bytes));
         outstanding.excerpt(&reply.body, &secrets.collect::<Vec<_>>())
     }
 }

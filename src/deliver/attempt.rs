@@ -82,8 +82,13 @@ impl DeliveryContext<'_> {
     }
 
     async fn request(&self, outstanding: &Outstanding<'_>) -> Request {
-        let (ids, config) = (outstanding.ids(), self.config);
-        Request::new(outstanding.batch(), &ids, config.format, config.compression, &self.yield_budget).await
+        let (ids, config, budget) = (outstanding.ids(), self.config, &self.yield_budget);
+        let mut request =
+            Request::new(outstanding.batch(), &ids, config.format, config.compression, budget).await;
+        if self.perseus.signs_bodies() {
+            request.hash_payload(budget).await;
+        }
+        request
     }
 
     /// Posts a request and measures how long that takes. Also returns whether it took at least as long as expected.

@@ -26,6 +26,7 @@ use crate::{
         clients::{CONNECTS, Clients, Connection, UNACKNOWLEDGED},
         failure::{Failure, LONGEST_REPLY, is_unacknowledged},
         retry_after::retry_after,
+        signature::Signer,
         tunnel,
     },
     telemetry::trace::TraceContext,
@@ -45,6 +46,7 @@ pub(crate) struct Perseus {
     clients: Clients,
     url: Url,
     request_timeout: Duration,
+    signer: Option<Signer>,
     /// Whether the server is known to be slow to read. [`UNACKNOWLEDGED`] does not apply to it then.
     is_slow_reader: AtomicBool,
 }
@@ -81,8 +83,14 @@ impl Perseus {
             clients,
             url: config.url.clone(),
             request_timeout: config.request_timeout,
+            signer: config.signing.clone().map(Signer::new),
             is_slow_reader: AtomicBool::new(false),
         })
+    }
+
+    /// Whether a request needs the hash of its body.
+    pub(crate) fn signs_bodies(&self) -> bool {
+        self.signer.as_ref().is_some_and(Signer::signs_bodies)
     }
 
     /// Posts a request once. Ends at `cutoff` at the latest.
@@ -152,8 +160,10 @@ impl Perseus {
         authorization: Option<&HeaderValue>,
         trace: &TraceContext,
     ) -> Result<Response, reqwest::Error> {
+        let signature = self.signer.as_ref().map(|signer| signer.headers(&self.url, &request));
         let mut post = client
             .post(self.url.clone())
+            .headers(signature.unwrap_or_default())
             .header(CONTENT_TYPE, request.content_type)
             .header(IDEMPOTENCY_KEY, request.idempotency_key)
             .body(request.body);

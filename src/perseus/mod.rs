@@ -8,6 +8,7 @@ mod hint;
 pub mod redact;
 pub mod reply;
 pub mod retry_after;
+mod signature;
 pub(crate) mod status;
 pub(crate) mod token;
 pub(crate) mod token_store;

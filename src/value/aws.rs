@@ -35,6 +35,19 @@ pub struct LambdaSettings {
     pub caller: Caller,
 }
 
+/// The headers that a signature adds to a request.
+pub(crate) const SIGNATURE_HEADERS: [&str; 4] =
+    ["authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
+
+/// How requests to Perseus are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSettings {
+    /// The service that they are signed for.
+    pub service: String,
+    /// Who signs. Its region is the one that they are signed for.
+    pub signer: Caller,
+}
+
 /// The keys of the function's role, from the environment that Lambda sets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -44,6 +57,16 @@ pub struct Credentials {
     pub secret_access_key: String,
     /// Sent with the temporary keys of a role.
     pub session_token: Option<String>,
+}
+
+impl Credentials {
+    /// All of them.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.access_key_id, &self.secret_access_key]
+            .into_iter()
+            .chain(&self.session_token)
+            .map(String::as_str)
+    }
 }
 
 // Written by hand so that no secret can be logged by accident.
@@ -88,6 +111,11 @@ pub(crate) fn is_account(account: &str) -> bool {
 pub(crate) fn is_uuid(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+/// Whether it can be the name of a service in a signature.
+pub(crate) fn is_service(service: &str) -> bool {
+    (1..=64).contains(&service.len()) && is_region(service)
 }
 
 /// Whether the characters are those of a region. The region becomes a part of a host name, so nothing else is allowed.

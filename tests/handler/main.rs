@@ -19,6 +19,7 @@ mod requests {
     mod connections;
     mod format;
     mod proxy;
+    mod signature;
     mod token;
 }
 
