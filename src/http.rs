@@ -3,7 +3,9 @@
 use std::{error, sync::Arc, time::Duration};
 
 use reqwest::{Client, ClientBuilder, Response, Url, redirect};
-use rustls::{ClientConfig, RootCertStore, pki_types::TrustAnchor};
+use rustls::{ClientConfig, RootCertStore, pki_types::TrustAnchor, sign::SingleCertAndKey};
+
+use crate::value::client_certificate::ClientCertificate;
 
 /// How long an unused connection is kept. A frozen environment does not answer keep-alives, and load balancers drop
 /// connections without notice.
@@ -24,7 +26,7 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> &(dyn error::Error + 'static
 /// A client without redirects, proxies and decompression. A redirect would be silent loss: a 302 turns a POST into a GET,
 /// and its 200 would look like an acknowledgement.
 pub(crate) fn client_builder() -> ClientBuilder {
-    with_tls(tls(&[]))
+    with_tls(tls(&[], None))
 }
 
 /// The same client with other settings for TLS.
@@ -36,14 +38,24 @@ pub(crate) fn with_tls(tls: ClientConfig) -> ClientBuilder {
         .referer(false)
 }
 
-/// Settings for TLS that trust these certificate authorities besides the public ones.
-pub(crate) fn tls(authorities: &[TrustAnchor<'static>]) -> ClientConfig {
+/// Settings for TLS that trust these certificate authorities besides the public ones. A server that demands a client
+/// certificate is sent this one.
+pub(crate) fn tls(
+    authorities: &[TrustAnchor<'static>],
+    certificate: Option<&ClientCertificate>,
+) -> ClientConfig {
     let roots = RootCertStore { roots: [webpki_roots::TLS_SERVER_ROOTS, authorities].concat() };
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring speaks TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
+        .with_root_certificates(roots);
+    match certificate {
+        Some(certificate) => {
+            let always = SingleCertAndKey::from(certificate.certified());
+            builder.with_client_cert_resolver(Arc::new(always))
+        }
+        None => builder.with_no_client_auth(),
+    }
 }
 
 /// Host and port of a URL.

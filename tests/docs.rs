@@ -162,7 +162,7 @@ fn settings(document: &str) -> Vec<(String, String)> {
     let rows = text.lines().filter_map(|line| {
         let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let (default, _) = rest.split_once(" | ")?;
-        let is_variable = name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        let is_variable = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         is_variable.then(|| (name.to_owned(), default.trim_matches('`').to_owned()))
     });
     rows.collect()

@@ -3,6 +3,7 @@
 mod authorities;
 mod aws;
 mod breaker;
+mod credential;
 mod headers;
 mod platform;
 mod prober;
@@ -14,13 +15,15 @@ mod sigv4;
 mod sqs;
 #[cfg(test)]
 mod testing;
-mod token;
 mod url;
 mod variables;
 
 use std::{ffi::OsString, time::Duration};
 
-use reqwest::{Url, header::HeaderMap};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderValue},
+};
 use rustls::pki_types::TrustAnchor;
 
 pub use self::{
@@ -35,16 +38,18 @@ use self::{
     reader::Reader,
     variables::{
         BATCH_FORMAT, BATCH_MAX_BYTES, BATCH_MAX_RECORDS, CUTOFF_RESERVE, MAX_ATTEMPTS, MAX_IN_FLIGHT,
-        METRICS, PERSEUS_ACK, PERSEUS_COMPRESSION, REQUEST_TIMEOUT, RETRY_BASE, RETRY_CAP,
+        METRICS, PERSEUS_ACK, PERSEUS_CLIENT_CERT, PERSEUS_COMPRESSION, PERSEUS_TOKEN, REQUEST_TIMEOUT,
+        RETRY_BASE, RETRY_CAP,
     },
 };
 use crate::value::{
     aws::{SIGNATURE_HEADERS, SigningSettings, SqsSettings},
     breaker::BreakerSettings,
+    client_certificate::ClientCertificate,
+    credential::Source,
     format::{Ack, BatchFormat, Compression},
     limits::BatchLimits,
     proxy::Proxy,
-    token::Source,
 };
 
 /// The function's settings.
@@ -52,8 +57,10 @@ use crate::value::{
 pub struct Config {
     /// Where batches are posted.
     pub url: Url,
-    /// Where the bearer token comes from.
-    pub token: Source,
+    /// Where the bearer token comes from: the `authorization` header.
+    pub token: Source<HeaderValue>,
+    /// Where the client certificate comes from.
+    pub client_certificate: Source<ClientCertificate>,
     /// How requests are signed; `None` if they are not.
     pub signing: Option<SigningSettings>,
     /// Headers of each request besides the function's own, marked as sensitive so that they are never printed.
@@ -106,6 +113,7 @@ impl Config {
     fn read(reader: &mut Reader<impl Fn(&str) -> Option<OsString>>) -> Option<Self> {
         let url = reader.perseus_url();
         let token = reader.token();
+        let client_certificate = reader.client_certificate(url.as_ref());
         let signing = reader.signing(url.as_ref(), token.as_ref());
         let headers = reader.headers(own_headers(token.as_ref(), signing.as_ref()));
         let authorities = reader.authorities();
@@ -129,6 +137,7 @@ impl Config {
         Some(Config {
             url: url?,
             token: token?,
+            client_certificate: client_certificate?,
             signing: signing?,
             headers: headers?,
             authorities: authorities?,
@@ -149,12 +158,24 @@ impl Config {
         })
     }
 
+    /// The variable to look at if Perseus refuses the client certificate, or demands one.
+    pub(crate) fn certificate(&self) -> &'static str {
+        if self.client_certificate.is_nowhere() {
+            return "PERSEUS_CLIENT_CERT_SECRET and PERSEUS_CLIENT_CERT_PARAMETER (Perseus demands a client certificate, and \
+                    none is set)";
+        }
+        self.client_certificate.variable(PERSEUS_CLIENT_CERT.name)
+    }
+
     /// The variables to look at if Perseus rejects the credentials.
     pub(crate) fn credentials(&self) -> String {
         let mut variables = vec![match self.signing {
             Some(_) => "PERSEUS_SIGV4 (service, region, and the permissions of the function's role)",
-            None => self.token.variable(),
+            None => self.token.variable(PERSEUS_TOKEN.name),
         }];
+        if !self.client_certificate.is_nowhere() {
+            variables.push(self.certificate());
+        }
         if !self.headers.is_empty() {
             variables.push("PERSEUS_HEADERS");
         }
@@ -167,7 +188,10 @@ impl Config {
 }
 
 /// The headers that the function sets with these settings.
-fn own_headers(token: Option<&Source>, signing: Option<&Option<SigningSettings>>) -> &'static [&'static str] {
+fn own_headers(
+    token: Option<&Source<HeaderValue>>,
+    signing: Option<&Option<SigningSettings>>,
+) -> &'static [&'static str] {
     match (token, signing) {
         (_, Some(Some(_))) => &SIGNATURE_HEADERS,
         (Some(Source::Nowhere), _) => &[],
@@ -232,6 +256,9 @@ mod tests {
             ("PERSEUS_TOKEN", "two words"),
             ("PERSEUS_TOKEN_SECRET", "two words"),
             ("PERSEUS_TOKEN_PARAMETER", "two words"),
+            ("PERSEUS_CLIENT_CERT", "cert.pem"),
+            ("PERSEUS_CLIENT_CERT_SECRET", "two words"),
+            ("PERSEUS_CLIENT_CERT_PARAMETER", "two words"),
             ("PERSEUS_SIGV4", "Execute API"),
             ("PERSEUS_SIGV4_REGION", "Ireland"),
             ("PERSEUS_HEADERS", "x-api-key: x"),

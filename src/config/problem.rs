@@ -5,6 +5,8 @@ use std::str::FromStr;
 use reqwest::Url;
 use thiserror::Error;
 
+use crate::value::client_certificate::CertificateProblem;
+
 /// Everything that is wrong with the configuration.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("{} problem{} with the configuration: {}", .0.len(), plural(.0), joined(.0))]
@@ -96,6 +98,10 @@ pub(super) enum Problem {
     #[error("has in place {place} a name that it had before")]
     RepeatedHeader { place: usize },
 
+    #[error("{0}")]
+    NotAClientCertificate(#[source] CertificateProblem),
+    #[error("is set, but PERSEUS_URL is not https")]
+    NeedsHttps,
     #[error("holds a private key, which has no business here")]
     PrivateKey,
     #[error("breaks off, or is no PEM, in certificate {place}")]

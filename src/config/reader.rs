@@ -144,7 +144,7 @@ pub(super) fn choice<T: Clone>(value: &str, choices: &[(&str, T)]) -> Result<T, 
 mod tests {
     use crate::{
         config::{Config, testing::read},
-        value::token::Source,
+        value::credential::Source,
     };
 
     #[test]

@@ -2,17 +2,17 @@
 
 use std::ffi::OsString;
 
-use reqwest::Url;
+use reqwest::{Url, header::HeaderValue};
 
 use super::{
     aws::region,
     problem::Problem,
     reader::Reader,
-    variables::{PERSEUS_SIGV4, PERSEUS_SIGV4_REGION, PERSEUS_URL},
+    variables::{PERSEUS_SIGV4, PERSEUS_SIGV4_REGION, PERSEUS_TOKEN, PERSEUS_URL},
 };
 use crate::value::{
     aws::{SigningSettings, is_service},
-    token::Source,
+    credential::Source,
 };
 
 const SERVICE_ALLOWED: &str = "the service's name in signatures, such as execute-api, lambda, vpc-lattice-svcs or osis; not \
@@ -25,10 +25,11 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     pub(super) fn signing(
         &mut self,
         url: Option<&Url>,
-        token: Option<&Source>,
+        token: Option<&Source<HeaderValue>>,
     ) -> Option<Option<SigningSettings>> {
         // Both are sent in the same header.
-        let other = token.filter(|token| !matches!(token, Source::Nowhere)).map(Source::variable);
+        let other = token.filter(|token| !token.is_nowhere());
+        let other = other.map(|token| token.variable(PERSEUS_TOKEN.name));
         let service =
             self.read_optional_secret(&PERSEUS_SIGV4, SERVICE_ALLOWED, |value| service(value, other));
         let region = self.read_optional_secret(&PERSEUS_SIGV4_REGION, "a region, such as eu-west-1", region);

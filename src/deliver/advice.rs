@@ -23,7 +23,7 @@ impl DeliveryContext<'_> {
                 requestId = self.request_id,
                 status = misconfigured.status(),
                 reply = said,
-                lookAt = misconfigured.look_at(&self.config.credentials())
+                lookAt = misconfigured.look_at(&self.config.credentials(), self.config.certificate())
             );
         }
     }

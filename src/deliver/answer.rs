@@ -8,7 +8,7 @@ use crate::{
     perseus::{
         client::Reply,
         failure::Failure,
-        reply::{Verdict, is_page, verdict},
+        reply::{Verdict, is_certificate_page, is_page, verdict},
         status::{Action, Misconfigured, action},
     },
     value::format::{Ack, BatchFormat},
@@ -59,6 +59,10 @@ impl<'r> Answer<'r> {
         let status = reply.status.as_u16();
         match action(reply.status) {
             Action::Again => Answer::Again(status),
+            Action::Split if is_certificate_page(reply.is_html, &reply.body) => {
+                let wrong = Misconfigured::Certificate(Some(reply.status));
+                Answer::Misconfigured(wrong, format!("status {status}"))
+            }
             Action::Split => Answer::Refused(status),
             Action::Stop(wrong) => Answer::Misconfigured(wrong, format!("status {status}")),
             Action::Accept | Action::Read if is_page(reply.is_html, &reply.body) => {
@@ -94,6 +98,21 @@ impl<'r> Answer<'r> {
         }
     }
 
+    /// Whether another token could help.
+    pub(super) fn refuses_token(&self) -> bool {
+        matches!(self, Answer::Misconfigured(wrong, _) if wrong.is_of_token())
+    }
+
+    /// Whether another client certificate could help. A server that refuses one may close the connection before its alert
+    /// is read.
+    pub(super) fn may_refuse_certificate(&self) -> bool {
+        match self {
+            Answer::Misconfigured(wrong, _) => wrong.is_of_certificate(),
+            Answer::Failed(failure) => matches!(failure, Failure::Lost { pooled: false, .. }),
+            _ => false,
+        }
+    }
+
     /// What this says about Perseus' load. `had_expected_time` tells whether the attempt lasted at least as long as attempts
     /// are expected to take.
     pub(super) fn signal(&self, had_expected_time: bool) -> Signal {
@@ -106,7 +125,9 @@ impl<'r> Answer<'r> {
             | Answer::AcceptedExcept { .. }
             | Answer::Refused(_)
             | Answer::Misconfigured(Misconfigured::Status(_), _) => Signal::Answered,
-            Answer::Misconfigured(Misconfigured::Tunnel(_), _) => Signal::Unclear,
+            Answer::Misconfigured(Misconfigured::Tunnel(_) | Misconfigured::Certificate(_), _) => {
+                Signal::Unclear
+            }
             Answer::Failed(failure) => match failure {
                 // The cutoff came before Perseus could be expected to answer.
                 Failure::Timeout if !had_expected_time => Signal::Unclear,

@@ -2,7 +2,6 @@
 
 use std::{mem::replace, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use reqwest::header::HeaderValue;
 use tokio::{
     select,
     time::{Instant, sleep},
@@ -14,20 +13,23 @@ use crate::{
         answer::Answer, backoff::Backoff, concurrency::permit::Permit, context::DeliveryContext,
         outstanding::Outstanding,
     },
-    perseus::{client::Reply, clients::Connection, failure::Failure},
+    perseus::{auth::Identity, client::Reply, clients::Connection, failure::Failure},
+    telemetry::reasons,
 };
 
 /// The attempts that a batch has had so far, and how the next one is made.
 pub(super) struct Attempts {
     /// Attempts that count against `MAX_ATTEMPTS`: all except one that found a dead connection in the
-    /// pool, and one that was repeated with a new token.
+    /// pool, and one that was repeated with a new credential.
     counted: u32,
     /// Which connection the next attempt uses.
     connection: Connection,
-    /// The `authorization` header of the last one.
-    authorization: Option<HeaderValue>,
+    /// The credentials of the last one.
+    identity: Identity,
     /// Whether one was repeated with a new token.
     has_new_token: bool,
+    /// Whether one was repeated with a new client certificate.
+    has_new_certificate: bool,
     /// Whether these attempts are the probe that finds out if Perseus still refuses everything.
     is_probe: bool,
 }
@@ -42,8 +44,14 @@ pub(super) struct EndedAttempt<'a> {
 
 impl Attempts {
     pub(super) fn new(is_probe: bool) -> Self {
-        let connection = Connection::Any;
-        Attempts { counted: 0, connection, authorization: None, has_new_token: false, is_probe }
+        Attempts {
+            counted: 0,
+            connection: Connection::Any,
+            identity: Identity::default(),
+            has_new_token: false,
+            has_new_certificate: false,
+            is_probe,
+        }
     }
 
     /// Makes the next attempts on new connections.
@@ -66,7 +74,7 @@ impl DeliveryContext<'_> {
         let request = self.request(outstanding).await;
         loop {
             permit.pause().await;
-            attempts.authorization = self.authentication.header().await;
+            attempts.identity = self.authentication.identity().await;
             // All of that takes time, and other requests were answered in it.
             if !self.may_attempt_soon(attempts.is_probe).await || !self.limit.admits(&mut permit) {
                 return None;
@@ -96,9 +104,9 @@ impl DeliveryContext<'_> {
         self.counters.attempt(request.body.len());
         let start = Instant::now();
         let begun = self.latency.begin();
-        let Attempts { connection, authorization, .. } = attempts;
+        let Attempts { connection, identity, .. } = attempts;
         let cutoff = self.deadline.cutoff();
-        let sending = self.perseus.attempt(request, authorization.as_ref(), &self.trace, *connection, cutoff);
+        let sending = self.perseus.attempt(request, identity, &self.trace, *connection, cutoff);
         let result = sending.await;
         let took = start.elapsed();
         // Compared before `latency` learns from this attempt.
@@ -115,14 +123,28 @@ impl DeliveryContext<'_> {
         (result, had_expected_time)
     }
 
-    /// Whether the attempt failed for its token, and there is another token by now. The records are not at fault, so that
-    /// costs no attempt. A batch has only one such chance.
-    pub(super) async fn has_new_token(&self, answer: &Answer<'_>, attempts: &mut Attempts) -> bool {
-        let is_refused = matches!(answer, Answer::Misconfigured(wrong, _) if wrong.status() == 401);
-        is_refused
-            && !self.stop.is_set()
+    /// Whether the attempt failed for a credential, and there is another one by now: the reason that is logged if so. The records are
+    /// not at fault, so that costs no attempt. A batch has only one such chance for each credential.
+    pub(super) async fn has_new_credential(
+        &self,
+        answer: &Answer<'_>,
+        attempts: &mut Attempts,
+    ) -> Option<&'static str> {
+        if self.stop.is_set() {
+            return None;
+        }
+        let (authentication, cutoff) = (&self.authentication, self.deadline.cutoff());
+        if answer.refuses_token()
             && !replace(&mut attempts.has_new_token, true)
-            && self.authentication.is_renewed(attempts.authorization.as_ref(), self.deadline.cutoff()).await
+            && authentication.has_new_token(&attempts.identity, cutoff).await
+        {
+            return Some(reasons::TOKEN_REFUSED);
+        }
+        let is_renewed = authentication.has_stored_certificate()
+            && answer.may_refuse_certificate()
+            && !replace(&mut attempts.has_new_certificate, true)
+            && authentication.has_new_certificate(&attempts.identity, cutoff).await;
+        is_renewed.then_some(reasons::CERTIFICATE_REFUSED)
     }
 
     /// Waits until the next attempt may be made. None if none may be made.

@@ -11,7 +11,7 @@ use crate::{
     },
     perseus::{auth::Authentication, client::Perseus},
     settle::ledger::Ledger,
-    telemetry::{counters::Counters, reasons, trace::TraceContext},
+    telemetry::{counters::Counters, trace::TraceContext},
     yield_budget::YieldBudget,
 };
 
@@ -56,13 +56,13 @@ pub(crate) struct Advice {
 }
 
 impl DeliveryContext<'_> {
-    /// Whether there is a token, if one is needed. If not, nothing is sent in this invocation.
+    /// Whether each credential is known that is configured. If not, nothing is sent in this invocation.
     pub(super) async fn has_credentials(&self) -> bool {
-        let is_given = self.authentication.is_given(self.deadline.cutoff()).await;
-        if !is_given {
-            self.stop.set(reasons::NO_TOKEN);
+        let known = self.authentication.make_known(self.deadline.cutoff()).await;
+        if let Err(reason) = known {
+            self.stop.set(reason);
         }
-        is_given
+        known.is_ok()
     }
 
     /// Whether an attempt may begin: it would end before the cutoff, and might succeed. If Perseus refuses everything, only

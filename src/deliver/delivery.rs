@@ -17,7 +17,6 @@ use crate::{
         outstanding::Outstanding,
     },
     perseus::client::Reply,
-    telemetry::reasons,
 };
 
 /// Longer replies count as work. A reply is only this long if it names many records.
@@ -73,8 +72,8 @@ impl DeliveryContext<'_> {
             // No `.await` until the permit is given back: the next request must know this answer.
             self.learn(&answer, reply, &outstanding);
             permit.settle(answer.signal(had_expected_time));
-            if self.has_new_token(&answer, &mut attempts).await {
-                outstanding.failed(Some(401), reasons::TOKEN_REFUSED);
+            if let Some(refused) = self.has_new_credential(&answer, &mut attempts).await {
+                outstanding.failed(reply.map(|reply| reply.status.as_u16()), refused);
                 self.counters.retries.fetch_add(1, Relaxed);
                 continue;
             }

@@ -54,7 +54,7 @@ impl DeliveryContext<'_> {
             }
             Answer::Refused(status) => self.apply_refusal(*status, reply, outstanding, is_probe),
             Answer::Misconfigured(wrong, reason) => {
-                outstanding.failed(Some(wrong.status()), reason.clone());
+                outstanding.failed(wrong.status(), reason.clone());
                 let said = reply.map(|reply| self.excerpt(reply, outstanding)).unwrap_or_default();
                 self.stop_misconfigured(*wrong, &said);
                 NextStep::Finish

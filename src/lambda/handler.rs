@@ -29,7 +29,10 @@ use crate::{
         stop::StopSignal,
     },
     lambda::response::{batch_response, log_outcome, publish_metrics},
-    perseus::{auth::Authentication, client::Perseus, token::Token},
+    perseus::{
+        auth::{Authentication, Credentials},
+        client::Perseus,
+    },
     settle::ledger::{Counts, Ledger},
     sqs::{
         client as sqs_client,
@@ -60,7 +63,7 @@ pub(crate) struct Settled {
 pub struct Handler {
     config: Config,
     perseus: Perseus,
-    token: Token,
+    credentials: Credentials,
     concurrency: ConcurrencyLimit,
     refusals: RefusalStreak,
     latency: LatencyEstimate,
@@ -80,7 +83,7 @@ impl Handler {
     pub fn new(config: Config) -> Result<Self, reqwest::Error> {
         Ok(Handler {
             perseus: Perseus::new(&config)?,
-            token: Token::new(config.token.clone()),
+            credentials: Credentials::new(&config),
             concurrency: ConcurrencyLimit::new(config.max_in_flight),
             refusals: RefusalStreak::new(),
             latency: LatencyEstimate::new(config.request_timeout),
@@ -208,7 +211,7 @@ impl Handler {
     ) -> DeliveryContext<'a> {
         DeliveryContext {
             perseus: &self.perseus,
-            authentication: Authentication::new(&self.token, &context.request_id),
+            authentication: Authentication::new(&self.credentials, &context.request_id),
             limit: self.concurrency.invocation_limit(),
             refusals: &self.refusals,
             latency: &self.latency,

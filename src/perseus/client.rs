@@ -2,7 +2,10 @@
 
 use std::{
     cell::Cell,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -23,13 +26,15 @@ use crate::{
     config::Config,
     http::{NAME_AND_VERSION, authority, read_at_most},
     perseus::{
-        clients::{CONNECTS, Clients, Connection, UNACKNOWLEDGED},
+        auth::Identity,
+        clients::{CONNECTS, ClientSettings, Clients, Connection, UNACKNOWLEDGED},
         failure::{Failure, LONGEST_REPLY, is_unacknowledged},
         retry_after::retry_after,
         signature::Signer,
         tunnel,
     },
     telemetry::trace::TraceContext,
+    value::{client_certificate::ClientCertificate, credential::Source},
 };
 
 /// How much of a refusal is read, and for how long. The status decides; the body is only for the log.
@@ -43,7 +48,9 @@ const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 /// A client for one Perseus server.
 #[derive(Debug)]
 pub(crate) struct Perseus {
-    clients: Clients,
+    settings: Arc<ClientSettings>,
+    /// Those with the client certificate that was used last.
+    clients: Mutex<Arc<Clients>>,
     url: Url,
     request_timeout: Duration,
     signer: Option<Signer>,
@@ -71,16 +78,24 @@ impl Perseus {
     ///
     /// If TLS cannot be set up.
     pub(crate) fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let clients = Clients {
+        let settings = Arc::new(ClientSettings {
             headers: headers(&config.headers),
             authorities: config.authorities.clone(),
             proxy: config.proxy.clone(),
             max_in_flight: config.max_in_flight,
-            made: Default::default(),
+        });
+        let certificate = match &config.client_certificate {
+            Source::Set(certificate) => Some(certificate.clone()),
+            Source::Nowhere | Source::Store(_) => None,
         };
-        clients.get(Connection::Any, false)?;
+        let clients = Clients::new(Arc::clone(&settings), certificate);
+        // The clients with a certificate from a store are built when it is known.
+        if !matches!(config.client_certificate, Source::Store(_)) {
+            clients.get(Connection::Any, false)?;
+        }
         Ok(Perseus {
-            clients,
+            settings,
+            clients: Mutex::new(Arc::new(clients)),
             url: config.url.clone(),
             request_timeout: config.request_timeout,
             signer: config.signing.clone().map(Signer::new),
@@ -101,18 +116,19 @@ impl Perseus {
     pub(crate) async fn attempt(
         &self,
         request: Request,
-        authorization: Option<&HeaderValue>,
+        identity: &Identity,
         trace: &TraceContext,
         connection: Connection,
         cutoff: Instant,
     ) -> Result<Reply, Failure> {
         let is_patient = self.is_slow_reader.load(Relaxed);
-        let client = self.clients.get(connection, is_patient).map_err(Failure::Connect)?;
+        let clients = self.clients(identity.certificate.as_ref());
+        let client = clients.get(connection, is_patient).map_err(Failure::Connect)?;
         let until = cutoff.min(Instant::now() + self.request_timeout);
         let exchange = CONNECTS.scope(Cell::new(false), async {
-            match self.post(client, request, authorization, trace).await {
+            match self.post(client, request, identity.authorization.as_ref(), trace).await {
                 Ok(response) => read(response).await,
-                Err(error) if error.is_connect() => Err(self.no_connection(error).await),
+                Err(error) if error.is_connect() => Err(self.no_connection(&clients, error).await),
                 Err(error) => Err(Failure::Lost { pooled: !CONNECTS.with(Cell::get), error }),
             }
         });
@@ -121,12 +137,23 @@ impl Perseus {
         result
     }
 
+    /// The clients with this client certificate. They are built anew if it has changed: a connection, and a TLS session that
+    /// could be resumed, belong to the certificate with which they began.
+    fn clients(&self, certificate: Option<&ClientCertificate>) -> Arc<Clients> {
+        // Ignores poisoning: no holder of the lock leaves it half-changed.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if !clients.send(certificate) {
+            *clients = Arc::new(Clients::new(Arc::clone(&self.settings), certificate.cloned()));
+        }
+        Arc::clone(&clients)
+    }
+
     /// Why there is no connection. The proxy is asked if it was the one that refused.
-    async fn no_connection(&self, error: reqwest::Error) -> Failure {
-        match &self.clients.proxy {
+    async fn no_connection(&self, clients: &Clients, error: reqwest::Error) -> Failure {
+        match &self.settings.proxy {
             Some(proxy) if tunnel::is_refused(&error) => {
                 // Boxed: it is rare, and its type is deep.
-                let asking = tunnel::refusal(proxy, &self.url, &self.clients.authorities).boxed();
+                let asking = tunnel::refusal(proxy, &self.url, clients.tls()).boxed();
                 let status = asking.await;
                 status.map_or(Failure::Connect(error), Failure::Tunnel)
             }
@@ -149,7 +176,7 @@ impl Perseus {
 
     /// Whether the server, or the proxy before it, accepts a new TCP connection.
     async fn accepts(&self) -> bool {
-        let address = authority(self.clients.proxy.as_ref().map_or(&self.url, |proxy| &proxy.url));
+        let address = authority(self.settings.proxy.as_ref().map_or(&self.url, |proxy| &proxy.url));
         timeout(UNACKNOWLEDGED, TcpStream::connect(address)).await.is_ok_and(|connected| connected.is_ok())
     }
 

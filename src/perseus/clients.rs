@@ -1,15 +1,19 @@
 //! The HTTP clients for Perseus.
 
-use std::{cell::Cell, sync::OnceLock, time::Duration};
+use std::{
+    cell::Cell,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use reqwest::{Client, ClientBuilder, header::HeaderMap};
-use rustls::pki_types::TrustAnchor;
+use rustls::{ClientConfig, pki_types::TrustAnchor};
 use tokio::task_local;
 use tower::util::MapRequestLayer;
 
 use crate::{
     http::{POOL_IDLE, tls, with_tls},
-    value::proxy::Proxy,
+    value::{client_certificate::ClientCertificate, proxy::Proxy},
 };
 
 /// How long sent data may stay unacknowledged by the peer's kernel before the connection is given up.
@@ -31,15 +35,22 @@ pub(crate) enum Connection {
     New,
 }
 
-/// The HTTP clients. They send the same headers the same way, and trust the same authorities. Each is built on first use.
+/// How all HTTP clients for Perseus are built.
 #[derive(Debug)]
-pub(super) struct Clients {
+pub(super) struct ClientSettings {
     pub(super) headers: HeaderMap,
     pub(super) authorities: Vec<TrustAnchor<'static>>,
     pub(super) proxy: Option<Proxy>,
     pub(super) max_in_flight: usize,
+}
+
+/// The HTTP clients with one client certificate, or without one. Each is built on first use.
+#[derive(Debug)]
+pub(super) struct Clients {
+    settings: Arc<ClientSettings>,
+    certificate: Option<ClientCertificate>,
     /// First index: [`Connection`]. Second index: whether the limit [`UNACKNOWLEDGED`] is off.
-    pub(super) made: [[OnceLock<Client>; 2]; 2],
+    made: [[OnceLock<Client>; 2]; 2],
 }
 
 task_local! {
@@ -49,6 +60,20 @@ task_local! {
 }
 
 impl Clients {
+    pub(super) fn new(settings: Arc<ClientSettings>, certificate: Option<ClientCertificate>) -> Self {
+        Clients { settings, certificate, made: Default::default() }
+    }
+
+    /// Whether they send this client certificate.
+    pub(super) fn send(&self, certificate: Option<&ClientCertificate>) -> bool {
+        self.certificate.as_ref() == certificate
+    }
+
+    /// Their settings for TLS.
+    pub(super) fn tls(&self) -> ClientConfig {
+        tls(&self.settings.authorities, self.certificate.as_ref())
+    }
+
     /// The client for this kind of connection. A patient client has no limit [`UNACKNOWLEDGED`].
     pub(super) fn get(&self, connection: Connection, is_patient: bool) -> Result<&Client, reqwest::Error> {
         let made = &self.made[usize::from(connection == Connection::New)][usize::from(is_patient)];
@@ -61,11 +86,11 @@ impl Clients {
 
     fn make(&self, connection: Connection, is_patient: bool) -> Result<Client, reqwest::Error> {
         let most_idle = match connection {
-            Connection::Any => self.max_in_flight,
+            Connection::Any => self.settings.max_in_flight,
             Connection::New => 0,
         };
-        let builder = with_proxy(with_tls(tls(&self.authorities)), self.proxy.as_ref())?
-            .default_headers(self.headers.clone())
+        let builder = with_proxy(with_tls(self.tls()), self.settings.proxy.as_ref())?
+            .default_headers(self.settings.headers.clone())
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(most_idle)
             .connector_layer(MapRequestLayer::new(|destination| {

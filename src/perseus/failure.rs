@@ -7,7 +7,10 @@ use thiserror::Error;
 
 use crate::{
     http::root_cause,
-    perseus::{hint::hint, status::Misconfigured},
+    perseus::{
+        hint::{hint, is_certificate_refused},
+        status::Misconfigured,
+    },
 };
 
 /// The longest reply of a success that is read. A reply that names 10,000 records takes about 800 kB.
@@ -50,6 +53,9 @@ impl Failure {
     pub(crate) fn misconfigured(&self) -> Option<Misconfigured> {
         match self {
             Failure::Tunnel(status) => Misconfigured::of_tunnel(*status),
+            Failure::Connect(error) | Failure::Lost { error, .. } => {
+                is_certificate_refused(error).then_some(Misconfigured::Certificate(None))
+            }
             _ => None,
         }
     }

@@ -8,8 +8,10 @@ const CA_AS_SERVER: &str = "the server's certificate is that of an authority, wh
                             such ones): make it with basicConstraints=CA:FALSE";
 const ALGORITHM: &str = "its signature is of a kind that is not supported: use RSA, P-256, P-384 or Ed25519";
 const HANDSHAKE: &str = "the server may have a key of a kind that is not supported (P-521: use RSA, P-256, P-384 or Ed25519), \
-                         support no current cipher suite of TLS 1.2 or 1.3, or demand a client certificate, which the function does not have";
-const CLIENT_CERTIFICATE: &str = "the server demands a client certificate, which the function does not have";
+                         support no current cipher suite of TLS 1.2 or 1.3, or demand another client certificate or one at all";
+const CLIENT_CERTIFICATE: &str = "the server demands a client certificate: PERSEUS_CLIENT_CERT_SECRET or \
+                                  PERSEUS_CLIENT_CERT_PARAMETER";
+const OTHER_CERTIFICATE: &str = "the server refuses the client certificate";
 const VERSION: &str = "the server knows neither TLS 1.2 nor TLS 1.3";
 const HTTP2: &str = "what answers speaks no HTTP/1.1: perhaps HTTP/2 alone, or no HTTP at all";
 
@@ -25,6 +27,29 @@ pub(crate) fn hint(error: &reqwest::Error) -> Option<&'static str> {
     })
 }
 
+/// Whether the peer refused the client certificate, or demands one.
+pub(crate) fn is_certificate_refused(error: &reqwest::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| cause(*error));
+    let tls = causes.find_map(|error| error.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::AlertReceived(alert)) if is_of_certificate(*alert))
+}
+
+/// Whether an alert is about the client certificate. A client is told of no other.
+fn is_of_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,
+        CertificateUnknown, DecryptError, UnknownCA, UnsupportedCertificate,
+    };
+
+    match alert {
+        AccessDenied | BadCertificate | CertificateExpired | CertificateRequired | CertificateRevoked => true,
+        CertificateUnknown | UnknownCA | UnsupportedCertificate => true,
+        // The signature of the certificate, or one that was made with its key, is not valid.
+        DecryptError => true,
+        _ => false,
+    }
+}
+
 /// The inner error. `source()` of an I/O error skips the error it wraps and returns that error's source.
 fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -32,7 +57,7 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 }
 
 fn of_tls(error: &rustls::Error) -> Option<&'static str> {
-    use AlertDescription::{BadCertificate, CertificateRequired, HandshakeFailure, ProtocolVersion};
+    use AlertDescription::{CertificateRequired, HandshakeFailure, ProtocolVersion};
     use rustls::Error::{AlertReceived, InvalidCertificate};
 
     match error {
@@ -46,7 +71,8 @@ fn of_tls(error: &rustls::Error) -> Option<&'static str> {
         }
         AlertReceived(HandshakeFailure) => Some(HANDSHAKE),
         AlertReceived(ProtocolVersion) => Some(VERSION),
-        AlertReceived(CertificateRequired | BadCertificate) => Some(CLIENT_CERTIFICATE),
+        AlertReceived(CertificateRequired) => Some(CLIENT_CERTIFICATE),
+        AlertReceived(alert) if is_of_certificate(*alert) => Some(OTHER_CERTIFICATE),
         _ => None,
     }
 }
@@ -67,7 +93,9 @@ mod tests {
         for (error, advice) in [
             (rustls::Error::InvalidCertificate(p521), Some(ALGORITHM)),
             (AlertReceived(AlertDescription::ProtocolVersion), Some(VERSION)),
-            (AlertReceived(AlertDescription::BadCertificate), Some(CLIENT_CERTIFICATE)),
+            (AlertReceived(AlertDescription::CertificateRequired), Some(CLIENT_CERTIFICATE)),
+            (AlertReceived(AlertDescription::BadCertificate), Some(OTHER_CERTIFICATE)),
+            (AlertReceived(AlertDescription::UnknownCA), Some(OTHER_CERTIFICATE)),
             (AlertReceived(AlertDescription::InternalError), None),
             (rustls::Error::InvalidCertificate(CertificateError::Expired), None),
             (rustls::Error::General(String::new()), None),

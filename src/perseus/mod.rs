@@ -1,8 +1,9 @@
-//! Everything about Perseus: the client, what its replies mean, and the token.
+//! Everything about Perseus: the client, what its replies mean, and the credentials.
 
 pub(crate) mod auth;
 pub(crate) mod client;
 pub(crate) mod clients;
+mod credential;
 pub(crate) mod failure;
 mod hint;
 pub mod redact;
@@ -10,6 +11,5 @@ pub mod reply;
 pub mod retry_after;
 mod signature;
 pub(crate) mod status;
-pub(crate) mod token;
-pub(crate) mod token_store;
+mod store;
 mod tunnel;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use memchr::memmem;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use crate::decode::json::scan::Object;
@@ -45,6 +46,15 @@ pub fn verdict(body: &[u8], ids: &[&str], must_tell: bool) -> Verdict {
 /// Some frameworks label every reply `text/html`, so the body must look like HTML too.
 pub fn is_page(is_html: bool, body: &[u8]) -> bool {
     is_html && trimmed(body).starts_with(b"<")
+}
+
+/// Whether it is the page with which nginx refuses a client certificate, or demands one. Its status is 400, as for bad records.
+pub(crate) fn is_certificate_page(is_html: bool, body: &[u8]) -> bool {
+    const TITLES: [&str; 2] = [
+        "<title>400 The SSL certificate error</title>",
+        "<title>400 No required SSL certificate was sent</title>",
+    ];
+    is_page(is_html, body) && TITLES.iter().any(|title| memmem::find(body, title.as_bytes()).is_some())
 }
 
 fn trimmed(body: &[u8]) -> &[u8] {

@@ -24,6 +24,8 @@ pub(crate) enum Misconfigured {
     Status(StatusCode),
     /// The proxy answered with this status to the request for a tunnel.
     Tunnel(StatusCode),
+    /// Perseus refused the client certificate, or demands one: with an alert of TLS, or with this status.
+    Certificate(Option<StatusCode>),
 }
 
 impl Misconfigured {
@@ -34,16 +36,31 @@ impl Misconfigured {
         is_final.then_some(Misconfigured::Tunnel(status))
     }
 
-    /// The status code.
-    pub(crate) fn status(self) -> u16 {
-        match self {
-            Misconfigured::Status(status) | Misconfigured::Tunnel(status) => status.as_u16(),
-        }
+    /// The status code, if there is one.
+    pub(crate) fn status(self) -> Option<u16> {
+        let status = match self {
+            Misconfigured::Status(status) | Misconfigured::Tunnel(status) => Some(status),
+            Misconfigured::Certificate(status) => status,
+        };
+        status.map(|status| status.as_u16())
     }
 
-    /// The settings to look at. `credentials` names the setting that holds the token.
-    pub(crate) fn look_at(self, credentials: &str) -> &str {
+    /// Whether another token could help.
+    pub(crate) fn is_of_token(self) -> bool {
+        self.status() == Some(401)
+    }
+
+    /// Whether another client certificate could help.
+    pub(crate) fn is_of_certificate(self) -> bool {
+        matches!(self, Misconfigured::Certificate(_))
+            || matches!(self, Misconfigured::Status(status) if matches!(status.as_u16(), 401 | 403))
+    }
+
+    /// The settings to look at. `credentials` names the settings of all credentials, `certificate` that of the client
+    /// certificate.
+    pub(crate) fn look_at<'a>(self, credentials: &'a str, certificate: &'a str) -> &'a str {
         match self {
+            Misconfigured::Certificate(_) => certificate,
             Misconfigured::Status(status) => look_at(status, credentials),
             Misconfigured::Tunnel(status) => look_at_proxy(status),
         }
@@ -82,6 +99,8 @@ pub(crate) fn action(status: StatusCode) -> Action {
         // 409: a request with this key is still being worked on.
         408 | 409 | 425 | 429 => Action::Again,
         400 | 413 | 422 => Action::Split,
+        // nginx and others: the client certificate is refused, or there is none.
+        495 | 496 => Action::Stop(Misconfigured::Certificate(Some(status))),
         300..=499 | 501 => Action::Stop(Misconfigured::Status(status)),
         _ => Action::Again,
     }
@@ -107,6 +126,9 @@ mod tests {
             (Some("Partial"), _) => Action::Read,
             (Some("BadData"), _) => Action::Split,
             (Some("Busy" | "TryAgain"), _) => Action::Again,
+            (Some("WrongSetUp"), _) if matches!(status.as_u16(), 495 | 496) => {
+                Action::Stop(Misconfigured::Certificate(Some(status)))
+            }
             (Some("WrongSetUp"), _) => Action::Stop(Misconfigured::Status(status)),
             (None, Some(text)) if text.contains("All records are stored") => Action::Accept,
             (None, Some(text)) if text.contains("in halves") => Action::Split,
@@ -144,11 +166,13 @@ mod tests {
             (418, "PERSEUS_URL"),
             (426, "does not take this function's requests"),
             (307, "redirects are not followed"),
+            (495, "CERTIFICATE"),
+            (496, "CERTIFICATE"),
         ] {
             let Action::Stop(wrong) = action(StatusCode::from_u16(status).unwrap()) else {
                 panic!("{status}")
             };
-            assert!(wrong.look_at("CREDENTIALS").contains(setting), "{status}");
+            assert!(wrong.look_at("CREDENTIALS", "CERTIFICATE").contains(setting), "{status}");
         }
     }
 
@@ -163,7 +187,7 @@ mod tests {
             (501, "opens no tunnel"),
         ] {
             let wrong = Misconfigured::of_tunnel(StatusCode::from_u16(status).unwrap()).unwrap();
-            let look_at = wrong.look_at("CREDENTIALS");
+            let look_at = wrong.look_at("CREDENTIALS", "CERTIFICATE");
             assert!(look_at.starts_with("PERSEUS_PROXY") && look_at.contains(told), "{status}: {look_at}");
         }
         for status in [200, 201, 408, 429, 500, 502, 503, 504] {

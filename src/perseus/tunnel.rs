@@ -6,7 +6,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use reqwest::{StatusCode, Url};
-use rustls::pki_types::{ServerName, TrustAnchor};
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -15,7 +15,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    http::{NAME_AND_VERSION, authority, root_cause, tls},
+    http::{NAME_AND_VERSION, authority, root_cause},
     value::proxy::Proxy,
 };
 
@@ -33,27 +33,19 @@ pub(super) fn is_refused(error: &reqwest::Error) -> bool {
 }
 
 /// The status with which the proxy refuses a tunnel to `target`. None if it refuses none now, or does not answer.
-pub(super) async fn refusal(
-    proxy: &Proxy,
-    target: &Url,
-    authorities: &[TrustAnchor<'static>],
-) -> Option<StatusCode> {
-    let status = timeout(PATIENCE, status(proxy, target, authorities)).await.ok()?.ok()??;
+pub(super) async fn refusal(proxy: &Proxy, target: &Url, tls: ClientConfig) -> Option<StatusCode> {
+    let status = timeout(PATIENCE, status(proxy, target, tls)).await.ok()?.ok()??;
     (!status.is_success()).then_some(status)
 }
 
-async fn status(
-    proxy: &Proxy,
-    target: &Url,
-    authorities: &[TrustAnchor<'static>],
-) -> io::Result<Option<StatusCode>> {
+async fn status(proxy: &Proxy, target: &Url, tls: ClientConfig) -> io::Result<Option<StatusCode>> {
     let stream = TcpStream::connect(authority(&proxy.url)).await?;
     if proxy.url.scheme() == "http" {
         return ask(stream, proxy, target).await;
     }
     let host = proxy.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let stream = TlsConnector::from(Arc::new(tls(authorities))).connect(host, stream).await?;
+    let stream = TlsConnector::from(Arc::new(tls)).connect(host, stream).await?;
     ask(stream, proxy, target).await
 }
 

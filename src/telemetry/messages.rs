@@ -48,6 +48,9 @@ log_lines! {
     NO_TOKEN: ERROR, "there is no token for Perseus; nothing is sent in this invocation";
     TOKEN_RENEWED: INFO, "the token was refused; there is another one";
     TOKEN_NOT_RENEWED: WARN, "the token was refused, and could not be read again";
+    NO_CERTIFICATE: ERROR, "there is no client certificate for Perseus; nothing is sent in this invocation";
+    CERTIFICATE_RENEWED: INFO, "the client certificate was refused; there is another one";
+    CERTIFICATE_NOT_RENEWED: WARN, "the client certificate was refused, and could not be read again";
     NO_TIME_TO_SEND: ERROR,
         "no time to send anything: the invocation began with no more than CUTOFF_RESERVE";
     BATCH_MAX_WAIT_SET: WARN,

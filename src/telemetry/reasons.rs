@@ -18,11 +18,13 @@ reasons! {
     CUT_OFF: "cut off by the deadline";
     REFUSED_BY_NAME: "refused by name";
     TOKEN_REFUSED: "its token was refused";
+    CERTIFICATE_REFUSED: "its client certificate was refused";
     OVERTOOK: "taken before one that was refused";
 
     // Records that were not sent. A time follows the last three.
     SET_UP_WRONG: "the set-up is wrong";
     NO_TOKEN: "there is no token";
+    NO_CERTIFICATE: "there is no client certificate";
     REFUSES_ALL: "Perseus refuses everything, and is only probed";
     DOWN: "Perseus is down, and only probed";
     HELD: "Perseus asked to be left alone (Retry-After) for another";

@@ -2,9 +2,10 @@
 
 pub(crate) mod aws;
 pub(crate) mod breaker;
+pub(crate) mod client_certificate;
+pub(crate) mod credential;
 pub mod format;
 pub(crate) mod host;
 pub mod limits;
 pub(crate) mod proxy;
 pub(crate) mod text;
-pub(crate) mod token;

@@ -100,7 +100,7 @@ async fn in_strict_mode_an_empty_reply_is_an_error_that_names_the_setting() {
 
 #[tokio::test]
 async fn a_perseus_that_refuses_everything_is_an_error_with_its_words() {
-    let nginx = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>";
+    let nginx = "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>";
     for (body, content_type, look_at) in
         [("unknown version", "text/plain", "new version or schema"), (nginx, "text/html", "PERSEUS_URL")]
     {
@@ -119,7 +119,7 @@ async fn a_perseus_that_refuses_everything_is_an_error_with_its_words() {
         assert!(error["lookAt"].as_str().unwrap().contains(look_at), "{error}");
         let reason = error["reason"].as_str().unwrap();
         assert!(
-            reason.contains("unknown version") || reason.contains("No required SSL certificate"),
+            reason.contains("unknown version") || reason.contains("plain HTTP request"),
             "{error}"
         );
         let settled = &lines(&environment, "invocation settled")[0];

@@ -45,6 +45,17 @@ fn config_of(certificate: &Certificate, key: PrivateKeyDer<'static>) -> ServerCo
 
 /// The logged reason after posting to this server, which sends `greeting` first. None if the batch did not fail.
 async fn reason(acceptor: TlsAcceptor, trusted: &str, greeting: &'static [u8]) -> Option<String> {
+    let environment = posted(acceptor, trusted, greeting, &[]).await;
+    lines(&environment, "batch failed").pop().map(|line| line["reason"].as_str().unwrap().to_owned())
+}
+
+/// A function with these settings, after it has posted to this server.
+async fn posted(
+    acceptor: TlsAcceptor,
+    trusted: &str,
+    greeting: &'static [u8],
+    settings: &[(&str, &str)],
+) -> Environment {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let mut tasks = JoinSet::new();
@@ -69,15 +80,16 @@ async fn reason(acceptor: TlsAcceptor, trusted: &str, greeting: &'static [u8]) -
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         }
     });
-    let environment = Environment::builder(BINARY)
+    let mut builder = Environment::builder(BINARY)
         .env("PERSEUS_URL", url)
         .env("PERSEUS_CA_CERT", trusted)
-        .env("MAX_ATTEMPTS", "1")
-        .start()
-        .await
-        .unwrap();
+        .env("MAX_ATTEMPTS", "1");
+    for (name, value) in settings {
+        builder = builder.env(*name, *value);
+    }
+    let environment = builder.start().await.unwrap();
     environment.invoke(event("a").to_string()).await;
-    lines(&environment, "batch failed").pop().map(|line| line["reason"].as_str().unwrap().to_owned())
+    environment
 }
 
 /// Asserts that a reason starts with this and ends with advice that contains these words.
@@ -141,6 +153,12 @@ async fn a_server_that_demands_a_client_certificate_is_named_in_the_reason() {
 }
 
 async fn demanding(version: &'static SupportedProtocolVersion) -> Option<String> {
+    let (acceptor, trusted) = demanding_acceptor(version);
+    reason(acceptor, &trusted, b"").await
+}
+
+/// Demands a client certificate. Also returns its own certificate.
+fn demanding_acceptor(version: &'static SupportedProtocolVersion) -> (TlsAcceptor, String) {
     let (certificate, key) = self_signed(IsCa::ExplicitNoCa);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(certificate.clone())).unwrap();
@@ -154,7 +172,32 @@ async fn demanding(version: &'static SupportedProtocolVersion) -> Option<String>
             .with_single_cert(vec![CertificateDer::from(certificate.clone())], key)
             .unwrap()
     });
-    reason(acceptor, &certificate.pem(), b"").await
+    (acceptor, certificate.pem())
+}
+
+/// A certificate with its key that no server of these tests accepts, as PEM.
+fn client_certificate() -> String {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["forwarder".to_owned()]).unwrap().self_signed(&key).unwrap();
+    format!("{}{}", certificate.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_is_refused_is_named_and_its_key_is_never_shown() {
+    let certificate = client_certificate();
+    for (certificate, look_at) in
+        [(certificate.as_str(), "PERSEUS_CLIENT_CERT"), ("", "PERSEUS_CLIENT_CERT_SECRET and")]
+    {
+        let (acceptor, trusted) = demanding_acceptor(&TLS13);
+        let settings = [("PERSEUS_CLIENT_CERT", certificate), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")];
+        let environment = posted(acceptor, &trusted, b"", &settings).await;
+        let told = "Perseus does not take what this set-up sends; nothing more is sent in this invocation";
+        let [line] = &lines(&environment, told)[..] else { panic!("{:#?}", environment.logs()) };
+        assert!(line["lookAt"].as_str().unwrap().starts_with(look_at), "{line}");
+        assert_eq!(line.get("status"), None, "{line}");
+        let logs = environment.logs().concat();
+        assert!(certificate.lines().all(|secret| !logs.contains(secret)), "{logs}");
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod invocation {
 /// What is sent to Perseus, and how.
 mod requests {
     mod certificates;
+    mod client_certificate;
     mod concurrency;
     mod connections;
     mod format;

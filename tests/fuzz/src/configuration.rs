@@ -13,19 +13,22 @@ const SECRET: &str = "hunter2";
 /// What replaces it in a value that is never shown, because it may be a misplaced secret.
 const PRIVATE: &str = "hunter3";
 
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "PERSEUS_TOKEN",
     "PERSEUS_HEADERS",
     "PERSEUS_CA_CERT",
+    "PERSEUS_CLIENT_CERT",
     "PERSEUS_PROXY",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 ];
 
-const PRIVATE_VARIABLES: [&str; 12] = [
+const PRIVATE_VARIABLES: [&str; 14] = [
     "PERSEUS_URL",
     "PERSEUS_TOKEN_SECRET",
     "PERSEUS_TOKEN_PARAMETER",
+    "PERSEUS_CLIENT_CERT_SECRET",
+    "PERSEUS_CLIENT_CERT_PARAMETER",
     "PERSEUS_SIGV4",
     "PERSEUS_SIGV4_REGION",
     "REJECTED_QUEUE_URL",

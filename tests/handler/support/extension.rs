@@ -71,7 +71,7 @@ impl Extension {
         Extension { server, calls }
     }
 
-    fn port(&self) -> &str {
+    pub(crate) fn port(&self) -> &str {
         self.server.url.trim_end_matches('/').rsplit(':').next().unwrap()
     }
 

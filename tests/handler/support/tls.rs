@@ -1,6 +1,9 @@
 //! Certificates, and a Perseus that speaks TLS.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
@@ -50,30 +53,55 @@ pub(crate) fn server_certificate(
     (CertificateDer::from(certificate), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
 }
 
-/// A Perseus that speaks TLS, accepts everything, and keeps the head of each request.
+/// A Perseus that speaks TLS. It keeps the head of each request.
 pub(crate) struct TlsPerseus {
-    pub(crate) server: RawServer,
+    _server: RawServer,
     pub(crate) url: String,
     heads: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl TlsPerseus {
+    /// A Perseus that accepts everything.
     pub(crate) async fn start(acceptor: TlsAcceptor) -> Self {
-        let heads = Arc::<Mutex<Vec<String>>>::default();
-        let noted = Arc::clone(&heads);
+        Self::answering(acceptor, |_| "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned()).await
+    }
+
+    /// A Perseus whose answer depends on the client's certificate.
+    pub(crate) async fn answering(
+        acceptor: TlsAcceptor,
+        answer: impl Fn(Option<&[u8]>) -> String + Send + Sync + 'static,
+    ) -> Self {
+        let (heads, connections) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<AtomicUsize>::default());
+        let (noted, counter, answer) = (Arc::clone(&heads), Arc::clone(&connections), Arc::new(answer));
         let server = RawServer::start(move |_, connection| {
-            let (acceptor, noted) = (acceptor.clone(), Arc::clone(&noted));
+            counter.fetch_add(1, Relaxed);
+            let (acceptor, noted, answer) = (acceptor.clone(), Arc::clone(&noted), Arc::clone(&answer));
             async move {
-                let Ok(mut stream) = acceptor.accept(connection.stream).await else { return };
+                let mut stream = match acceptor.accept(connection.stream).into_fallible().await {
+                    Ok(stream) => stream,
+                    Err((_, mut stream)) => {
+                        // Closing a socket with unread bytes resets the connection, and the client may lose the alert.
+                        let _ = stream.read_to_end(&mut Vec::new()).await;
+                        return;
+                    }
+                };
+                let certificates = stream.get_ref().1.peer_certificates();
+                let certificate = certificates.and_then(|chain| chain.first()).map(|first| first.to_vec());
                 while let Some(head) = receive(&mut stream).await {
                     noted.lock().unwrap().push(head);
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                    let _ = stream.write_all(answer(certificate.as_deref()).as_bytes()).await;
                 }
             }
         })
         .await;
         let url = server.url.replace("http:", "https:");
-        TlsPerseus { server, url, heads }
+        TlsPerseus { _server: server, url, heads, connections }
+    }
+
+    /// How many connections have come since the last call.
+    pub(crate) fn connections(&mut self) -> usize {
+        self.connections.swap(0, Relaxed)
     }
 
     /// The heads of all requests so far.

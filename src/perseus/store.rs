@@ -1,4 +1,4 @@
-//! Reads the token from Secrets Manager or Parameter Store, through the AWS Parameters and Secrets Lambda Extension
+//! Reads a credential from Secrets Manager or Parameter Store, through the AWS Parameters and Secrets Lambda Extension
 //! (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/retrieving-secrets_lambda.html>,
 //! <https://docs.aws.amazon.com/systems-manager/latest/userguide/ps-integration-lambda-extensions.html>),
 //! which listens on localhost in the function's environment.
@@ -19,8 +19,9 @@ use crate::{
     http::{client_builder, read_at_most, root_cause},
     perseus::redact::occurs,
     value::{
+        client_certificate::{CertificateProblem, ClientCertificate},
+        credential::{Place, Store},
         text::bearer,
-        token::{Place, Store},
     },
 };
 
@@ -33,9 +34,9 @@ const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-aws-parameters-secr
 const NOT_READY: &[u8] = b"not ready";
 const NOT_READY_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why there is no token. Contains nothing that was read from the store.
+/// Why there is no credential. Contains nothing that was read from the store.
 #[derive(Debug, Error)]
-pub enum Missing {
+pub(crate) enum Missing {
     /// The extension did not answer in time.
     #[error("the extension gave no answer in time")]
     Timeout,
@@ -63,16 +64,19 @@ pub enum Missing {
     /// The value cannot be a token.
     #[error("the value is empty, too long or has a character that no token has")]
     NoToken,
+    /// The value cannot be a client certificate.
+    #[error("the value {0}")]
+    NoCertificate(#[source] CertificateProblem),
 }
 
 impl Store {
-    /// Reads the token, as an `authorization` header. Asks again while the extension is not ready, at most until `until`.
+    /// Reads the text of the credential. Asks again while the extension is not ready, at most until `until`.
     ///
     /// # Errors
     ///
-    /// If there is no token that can be sent.
-    pub async fn fetch(&self, until: Instant) -> Result<HeaderValue, Missing> {
-        // Most processes read the token once, so no client is kept.
+    /// If there is no text.
+    pub(super) async fn fetch(&self, until: Instant) -> Result<String, Missing> {
+        // Most processes read a credential once, so no client is kept.
         let client = client_builder().pool_max_idle_per_host(0).build().map_err(Missing::Unreachable)?;
         let mut missing = Missing::Timeout;
         while let Ok(answer) = timeout_at(until, self.ask(&client)).await {
@@ -83,14 +87,14 @@ impl Store {
         Err(missing)
     }
 
-    async fn ask(&self, client: &Client) -> Result<HeaderValue, Missing> {
+    async fn ask(&self, client: &Client) -> Result<String, Missing> {
         let get = client.get(self.url()).header(SESSION_TOKEN, self.session_token.clone());
         let response = get.send().await.map_err(Missing::Unreachable)?;
         let status = response.status();
         let reply = read_at_most(response, LONGEST_REPLY).await.map_err(Missing::Unreachable)?;
         let reply = reply.ok_or(Missing::TooLong)?;
         match status {
-            StatusCode::OK => self.place.token(&reply),
+            StatusCode::OK => self.place.text(&reply),
             StatusCode::BAD_REQUEST if occurs(NOT_READY, &reply) => Err(Missing::NotReady),
             _ => Err(Missing::Refused(status)),
         }
@@ -130,8 +134,8 @@ struct Parameter {
 }
 
 impl Place {
-    /// The token in the extension's reply.
-    fn token(&self, reply: &[u8]) -> Result<HeaderValue, Missing> {
+    /// The text of the credential in the extension's reply.
+    fn text(&self, reply: &[u8]) -> Result<String, Missing> {
         let reply = std::str::from_utf8(reply).map_err(|_| Missing::Unreadable)?.trim_start();
         let (text, field) = match self {
             Place::Secret { field, .. } => {
@@ -143,17 +147,25 @@ impl Place {
                 (reply.parameter.value, None)
             }
         };
-        let mut text = text.ok_or(Missing::NoText)?;
-        if let Some(field) = field {
-            let mut fields: Map<String, Value> = read_object(text.trim_start()).ok_or(Missing::NoField)?;
-            text = match fields.remove(field) {
-                Some(Value::String(text)) => text,
-                _ => return Err(Missing::NoField),
-            };
+        let text = text.ok_or(Missing::NoText)?;
+        let Some(field) = field else { return Ok(text) };
+        let mut fields: Map<String, Value> = read_object(text.trim_start()).ok_or(Missing::NoField)?;
+        match fields.remove(field) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(Missing::NoField),
         }
-        // Editors and `echo` add a line break that is not part of the token.
-        bearer(text.trim_end()).ok_or(Missing::NoToken)
     }
+}
+
+/// The `authorization` header for a token from a store.
+pub(super) fn read_token(text: &str) -> Result<HeaderValue, Missing> {
+    // Editors and `echo` add a line break that is not part of the token.
+    bearer(text.trim_end()).ok_or(Missing::NoToken)
+}
+
+/// The client certificate in a text from a store.
+pub(super) fn read_certificate(text: &str) -> Result<ClientCertificate, Missing> {
+    ClientCertificate::of_pem(text).map_err(Missing::NoCertificate)
 }
 
 #[cfg(test)]
@@ -162,6 +174,10 @@ mod tests {
 
     use super::*;
     use crate::value::text::LONGEST_TOKEN;
+
+    fn token(place: &Place, reply: &[u8]) -> Result<HeaderValue, Missing> {
+        place.text(reply).and_then(|text| read_token(&text))
+    }
 
     fn secret(field: Option<&str>) -> Place {
         Place::Secret { id: "perseus/token".to_owned(), field: field.map(str::to_owned) }
@@ -179,7 +195,7 @@ mod tests {
     fn requests_to_the_extension_are_as_aws_documents_them() {
         let url = |place| {
             let session_token = HeaderValue::from_static("session");
-            Store { place, port: 2773, session_token }.url().to_string()
+            Store { variable: "PERSEUS_TOKEN_SECRET", place, port: 2773, session_token }.url().to_string()
         };
         assert_eq!(url(secret(None)), "http://localhost:2773/secretsmanager/get?secretId=perseus%2Ftoken");
         let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:a+b@c=d-AbCdEf".to_owned();
@@ -196,12 +212,12 @@ mod tests {
 
     #[test]
     fn a_token_is_read_from_a_secret_a_json_field_or_a_parameter() {
-        assert_eq!(secret(None).token(&reply("hunter2")).unwrap(), "Bearer hunter2");
-        assert_eq!(secret(None).token(&reply("hunter2\r\n \t")).unwrap(), "Bearer hunter2");
+        assert_eq!(token(&secret(None), &reply("hunter2")).unwrap(), "Bearer hunter2");
+        assert_eq!(token(&secret(None), &reply("hunter2\r\n \t")).unwrap(), "Bearer hunter2");
         let fields = r#"{"user":"x","token":"hunter2\n","other":7}"#;
-        assert_eq!(secret(Some("token")).token(&reply(fields)).unwrap(), "Bearer hunter2");
+        assert_eq!(token(&secret(Some("token")), &reply(fields)).unwrap(), "Bearer hunter2");
         let value = br#"{"Parameter":{"Name":"x","Value":"hunter2","Version":3},"ResultMetadata":{}}"#;
-        let header = parameter().token(value).unwrap();
+        let header = token(&parameter(), value).unwrap();
         assert_eq!(header, "Bearer hunter2");
         assert!(header.is_sensitive());
     }
@@ -229,7 +245,7 @@ mod tests {
             (parameter(), br#"{"Parameter":{"Name":"hunter2"}}"#.to_vec(), "no text"),
         ];
         for (place, reply, reason) in bad {
-            let missing = place.token(&reply).unwrap_err();
+            let missing = token(&place, &reply).unwrap_err();
             assert!(
                 missing.to_string().contains(reason),
                 "{missing} for {}",
@@ -254,18 +270,20 @@ mod tests {
             Missing::Unreadable => Some(Missing::NoText),
             Missing::NoText => Some(Missing::NoField),
             Missing::NoField => Some(Missing::NoToken),
-            Missing::NoToken => None,
+            Missing::NoToken => Some(Missing::NoCertificate(CertificateProblem::NoKey)),
+            Missing::NoCertificate(_) => None,
         })
     }
 
     #[test]
     fn each_reason_is_explained_in_the_documents() {
-        let page = include_str!("../../docs/token.md");
+        let pages = concat!(include_str!("../../docs/token.md"), include_str!("../../docs/reach-perseus.md"));
         for missing in each() {
             let reason = missing.to_string();
             let reason = reason.replace(&root_cause(&reqwest_error()).to_string(), "…").replace("404", "…");
-            assert!(page.contains(&format!("`{reason}`")), "docs/token.md does not have `{reason}`");
-            assert_eq!(missing.source().is_some(), matches!(missing, Missing::Unreachable(_)));
+            assert!(pages.contains(&format!("`{reason}`")), "the documents do not have `{reason}`");
+            let has_source = matches!(missing, Missing::Unreachable(_) | Missing::NoCertificate(_));
+            assert_eq!(missing.source().is_some(), has_source);
         }
     }
 }

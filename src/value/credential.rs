@@ -1,25 +1,30 @@
-//! Where Perseus' bearer token comes from.
+//! Where a credential for Perseus comes from: the token, or the client certificate.
 
 use reqwest::header::HeaderValue;
 
-/// Where the token comes from.
+/// Where a credential comes from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum Source<T> {
     /// There is none.
     Nowhere,
-    /// The configuration; this is the `authorization` header.
-    Set(HeaderValue),
+    /// The configuration.
+    Set(T),
     /// A store.
     Store(Store),
 }
 
-impl Source {
-    /// The variable to look at if Perseus refuses the token.
-    pub(crate) fn variable(&self) -> &'static str {
+impl<T> Source<T> {
+    /// The variable to look at if Perseus refuses the credential: `set`, unless it is in a store.
+    pub(crate) fn variable(&self, set: &'static str) -> &'static str {
         match self {
-            Source::Nowhere | Source::Set(_) => "PERSEUS_TOKEN",
-            Source::Store(store) => store.variable(),
+            Source::Nowhere | Source::Set(_) => set,
+            Source::Store(store) => store.variable,
         }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        matches!(self, Source::Nowhere)
     }
 }
 
@@ -30,7 +35,7 @@ pub(crate) enum Place {
     Secret {
         /// Its name or ARN.
         id: String,
-        /// The field with the token, if the secret is a JSON object; otherwise the whole secret is the token.
+        /// The field with the credential, if the secret is a JSON object; otherwise the whole secret is the credential.
         field: Option<String>,
     },
     /// A parameter of Parameter Store.
@@ -43,20 +48,12 @@ pub(crate) enum Place {
 /// A place in a store, and how to read it through the AWS Parameters and Secrets Lambda Extension.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// Where the token is.
+    /// The variable that names the place.
+    pub(crate) variable: &'static str,
+    /// Where the credential is.
     pub(crate) place: Place,
     /// The extension's port.
     pub(crate) port: u16,
     /// The header that authenticates the function to the extension; marked as sensitive.
     pub(crate) session_token: HeaderValue,
-}
-
-impl Store {
-    /// The variable that names the place.
-    pub(crate) fn variable(&self) -> &'static str {
-        match self.place {
-            Place::Secret { .. } => "PERSEUS_TOKEN_SECRET",
-            Place::Parameter { .. } => "PERSEUS_TOKEN_PARAMETER",
-        }
-    }
 }
