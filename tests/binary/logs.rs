@@ -118,10 +118,7 @@ async fn a_perseus_that_refuses_everything_is_an_error_with_its_words() {
         assert_eq!((&error["level"], &error["status"]), (&json!("ERROR"), &json!(400)));
         assert!(error["lookAt"].as_str().unwrap().contains(look_at), "{error}");
         let reason = error["reason"].as_str().unwrap();
-        assert!(
-            reason.contains("unknown version") || reason.contains("plain HTTP request"),
-            "{error}"
-        );
+        assert!(reason.contains("unknown version") || reason.contains("plain HTTP request"), "{error}");
         let settled = &lines(&environment, "invocation settled")[0];
         assert_eq!((&settled["rejected"], &settled["received"]), (&json!(0), &json!(100)));
         assert!(documents(&environment).any(|document| document["RefusesAll"] == 1));

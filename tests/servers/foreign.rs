@@ -39,14 +39,14 @@ async fn a_page_with_status_200_acknowledges_nothing() {
 }
 
 /// 1,000 good records to a server that refuses each request for what is wrong with the set-up.
-async fn few_are_rejected(nginx: Nginx, path: &str, settings: &[(&str, &str)], excerpt: &str) {
+async fn few_are_rejected(nginx: Nginx, settings: &[(&str, &str)], excerpt: &str) {
     let site = Site::behind(nginx, Uvicorn).await;
     let queue = ("REJECTED_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/rejected");
     // Nobody is there, so that what is rejected comes back as well.
     let endpoint = ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1");
     let keys = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
     let settings = [settings, &[queue, endpoint], &keys].concat();
-    let function = site.function_at(path, TIMEOUT, &settings).await;
+    let function = site.function_at("ingest", TIMEOUT, &settings).await;
     assert_eq!(site.deliver(&function, 1_000).await.acknowledged, 0);
     let rejected = settled(&function, "rejected");
     assert!(rejected <= 60, "{rejected} good records rejected");
@@ -58,18 +58,22 @@ async fn few_are_rejected(nginx: Nginx, path: &str, settings: &[(&str, &str)], e
 async fn a_header_that_is_too_large_rejects_few() {
     let nginx = Nginx { server: "large_client_header_buffers 1 1k;", ..NGINX };
     let headers = format!(r#"{{"x-large":"{}"}}"#, "a".repeat(2_000));
-    few_are_rejected(nginx, "ingest", &[("PERSEUS_HEADERS", &headers)], "Too Large").await;
+    few_are_rejected(nginx, &[("PERSEUS_HEADERS", &headers)], "Too Large").await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: run by .ci/run"]
 async fn plain_http_to_an_https_port_rejects_few() {
-    few_are_rejected(Nginx { listen: "ssl", ..NGINX }, "ingest", &[], "HTTPS port").await;
+    few_are_rejected(Nginx { listen: "ssl", ..NGINX }, &[], "HTTPS port").await;
 }
 
 #[tokio::test]
 #[ignore = "needs servers: run by .ci/run"]
-async fn a_client_certificate_that_is_missing_rejects_few() {
+async fn a_client_certificate_that_is_missing_is_a_wrong_set_up() {
     let server = "ssl_client_certificate authority.pem; ssl_verify_client on;";
-    few_are_rejected(Nginx { listen: "ssl", server }, "https://ingest", &[], "SSL certificate").await;
+    let site = Site::behind(Nginx { listen: "ssl", server }, Uvicorn).await;
+    let function = site.function_at("https://ingest", TIMEOUT, &[]).await;
+    assert_eq!(site.deliver(&function, 100).await.acknowledged, 0);
+    assert_eq!(settled(&function, "rejected"), 0);
+    assert_says(&function, &["\"ERROR\"", "400", "SSL certificate", "PERSEUS_CLIENT_CERT_SECRET"]);
 }
