@@ -65,7 +65,7 @@ fn demanding(
 }
 
 /// The settings of a handler that sends three records one by one.
-fn one_by_one<'a>(authority: &'a str) -> [(&'a str, &'a str); 4] {
+fn one_by_one(authority: &str) -> [(&str, &str); 4] {
     [
         ("PERSEUS_CA_CERT", authority),
         ("BATCH_MAX_RECORDS", "1"),
