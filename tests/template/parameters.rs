@@ -25,8 +25,8 @@ const WITHOUT_PARAMETER: [&str; 7] = [
 fn the_template_sets_every_variable_of_the_function_and_no_other() {
     let template = Template::read();
     let set = |function| -> BTreeSet<_> { template.environment_of(function).into_keys().collect() };
-    // The token itself is for running by hand: deployed, it would stand in the function's configuration.
-    let read = VARIABLES.iter().map(|variable| variable.name).filter(|name| !WITHOUT_PARAMETER.contains(name));
+    let read =
+        VARIABLES.iter().map(|variable| variable.name).filter(|name| !WITHOUT_PARAMETER.contains(name));
     let read: BTreeSet<_> = read.chain(OF_THE_EXTENSION).collect();
     assert_eq!(set("Forwarder"), read);
 
