@@ -1,7 +1,7 @@
 // A minimal deployment with the AWS CDK: queue, dead-letter queue, function, role. docs/other-tools.md says what the SAM
 // template has besides.
 //
-//     npm install aws-cdk-lib constructs
+//     npm install aws-cdk-lib constructs   # and Node 22.18 or later, which runs TypeScript
 //     npx cdk --app 'node app.ts' deploy -c perseusUrl=https://perseus.example.com/v1/records -c archive=perseus-forwarder-1.2.3-x86_64.zip
 
 import { App, Duration, Stack, aws_lambda as lambda, aws_lambda_event_sources as sources, aws_sqs as sqs } from 'aws-cdk-lib';
