@@ -8,12 +8,16 @@ mod faults;
 mod figures;
 mod live;
 mod order;
+mod output_file;
 mod perseus;
 mod report;
 mod session;
 mod simulate;
 mod soak;
 mod summary;
+mod tables;
+mod text;
+mod variable;
 mod verdict;
 
 use std::{io, process::ExitCode};

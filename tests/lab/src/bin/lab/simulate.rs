@@ -2,12 +2,27 @@
 
 use std::process::ExitCode;
 
-use lab::simulation::simulate;
+use indicatif::{ProgressBar, ProgressStyle};
+use lab::{run::Progress, simulation};
 
-use crate::{commands::Simulate, summary, verdict};
+use crate::{
+    commands::Simulate,
+    summary::{self, Files},
+    verdict,
+};
 
-/// Simulates one run and prints its result.
+const STYLE: &str = "{bar:30} {percent:>3} %, about {eta} left";
+
+/// Simulates one run with a progress line, and prints its result.
 pub(crate) fn run(arguments: &Simulate) -> anyhow::Result<ExitCode> {
-    let outcome = simulate(arguments.scenario, arguments.run.seed(), &arguments.run.options())?;
-    summary::tell(&outcome, &arguments.run).map(verdict)
+    let files = Files::open(&arguments.run)?;
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(STYLE)?);
+    let show = |progress: Progress| {
+        bar.set_length(progress.planned.into());
+        bar.set_position((progress.deleted + progress.dead).into());
+    };
+    let options = arguments.run.options();
+    let outcome = simulation::observed(arguments.scenario, arguments.run.seed(), &options, &show)?;
+    bar.finish_and_clear();
+    summary::tell(&outcome, files).map(verdict)
 }

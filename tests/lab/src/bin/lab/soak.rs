@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lab::{scenario::Scenario, soak::soak};
 use owo_colors::OwoColorize;
 
-use crate::{commands::Soak, verdict};
+use crate::{commands::Soak, tables, text::wrapped, verdict};
 
 const STYLE: &str = "{bar:40} {pos} of {len} runs, {eta} left";
 
@@ -22,10 +22,15 @@ pub(crate) fn run(arguments: &Soak) -> anyhow::Result<ExitCode> {
     let options = arguments.options.options();
     let result = soak(scenarios, arguments.from, arguments.seeds, &options, threads, || bar.inc(1))?;
     bar.finish_and_clear();
-    anstream::print!("{result}");
+    tables::print(&result.table(), arguments.markdown);
+    if !result.not_exercised.is_empty() {
+        let names: Vec<&str> = result.not_exercised.iter().copied().collect();
+        let told = format!("Not exercised by any of these runs: {}.", names.join(", "));
+        anstream::println!("{}", wrapped(&told, 0, 0));
+    }
     for failure in &result.failures {
         anstream::println!("\n{} {}", "broken:".red().bold(), failure.replay);
-        failure.violations.iter().for_each(|violation| anstream::println!("  {violation}"));
+        failure.violations.iter().for_each(|violation| anstream::println!("  {}", wrapped(violation, 2, 4)));
     }
     Ok(verdict(result.failures.is_empty()))
 }
