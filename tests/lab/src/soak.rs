@@ -125,9 +125,9 @@ impl Soak {
     pub fn table(&self) -> Table {
         let total = self.total();
         let about = format!(
-            "{} runs, each with a seed of its own, {}. Duplicates are per million messages, by cause. {:.0} simulated \
-             hours, {} requests.",
-            units::count(total.seeds),
+            "{}, each with a seed of its own, {}: {:.0} simulated hours, {} requests. The four columns from \
+             `queue` to `other` are duplicates for each million messages, by cause.",
+            units::counted(total.seeds, "run"),
             if total.lost == 0 { "and none lost a message" } else { "and some lost messages" },
             total.hours,
             units::count(total.requests)
@@ -196,9 +196,11 @@ impl Row {
     fn cells(&self) -> Vec<String> {
         let counts = [self.seeds, self.invocations, self.messages, self.lost].map(units::count);
         let Causes { redelivered, reply_lost, cut_off, other } = self.duplicates;
-        let duplicates = [redelivered, reply_lost, cut_off, other].map(|cause| units::count(self.per_million(cause)));
+        let duplicates =
+            [redelivered, reply_lost, cut_off, other].map(|cause| units::count(self.per_million(cause)));
         let headroom = self.worst_headroom_ms;
-        let headroom = headroom.map_or_else(|| "-".to_owned(), |ms| format!("{} ms", units::count(ms.into())));
+        let headroom =
+            headroom.map_or_else(|| "-".to_owned(), |ms| format!("{} ms", units::count(ms.into())));
         [vec![self.scenario.to_owned()], counts.to_vec(), duplicates.to_vec(), vec![headroom]].concat()
     }
 }
@@ -206,10 +208,10 @@ impl Row {
 const HEAD: [&str; 10] = [
     "scenario",
     "runs",
-    "invocations",
+    "invoked",
     "messages",
     "lost",
-    "redelivered by the queue",
+    "queue",
     "reply lost",
     "cut off",
     "other",
@@ -250,6 +252,9 @@ mod tests {
         let table = soak.table().to_string();
         assert!(table.contains("| calm | 1 | 0 | 1,000,000 | 0 | 0 | 5 | 0 | 0 | 700 ms |"), "{table}");
         assert!(table.contains("| flaky | 1 | 0 | 500,000 | 1 | 0 | 10 | 0 | 0 | 900 ms |"), "{table}");
-        assert!(table.contains("2 runs, each with a seed of its own, and some lost messages"), "{table}");
+        assert!(
+            table.contains("2\u{a0}runs, each with a seed of its own, and some lost messages"),
+            "{table}"
+        );
     }
 }

@@ -24,7 +24,8 @@ fn in_a_long_outage_no_good_message_dies_and_few_requests_are_sent() {
 fn every_kind_of_outage_costs_few_requests() {
     for &kind in OutageKind::OF_PERSEUS {
         let case = OutageCase { kind, length: 5 * MINUTE, rate: 20 };
-        let cost = outage(case, Variant::AdaptiveLimitAndVisibility, &Work::untold()).expect("the function starts");
+        let cost =
+            outage(case, Variant::AdaptiveLimitAndVisibility, &Work::untold()).expect("the function starts");
         let name = kind.name();
         assert_eq!(cost.violations, [""; 0], "{name}");
         // Until the outage is noticed; then one probe per invocation: one request, or the halves of a batch of a hundred.
@@ -56,7 +57,8 @@ fn more_environments_than_capacity_share_it_fairly() {
     let fixed = CapacityCase { environments: 30, limit: 1, variant: Variant::Plain, latency: 100 };
     let adaptive =
         CapacityCase { environments: 30, limit: 10, variant: Variant::AdaptiveLimit, latency: 100 };
-    let [best, adaptive] = [fixed, adaptive].map(|case| usage(case, &Work::untold()).expect("the function starts"));
+    let [best, adaptive] =
+        [fixed, adaptive].map(|case| usage(case, &Work::untold()).expect("the function starts"));
     assert_eq!(adaptive.violations, [""; 0]);
     assert!(adaptive.throughput > 0.88 * best.throughput, "{adaptive:?}, {best:?}");
     assert!(adaptive.fairness > 0.9, "{adaptive:?}");
@@ -64,8 +66,9 @@ fn more_environments_than_capacity_share_it_fairly() {
 
 #[test]
 fn poison_refused_by_id_delays_no_other_message() {
-    let poison_cost =
-        |by_name, direct| poison_cost(20_000, PoisonCase { by_name, direct }, &Work::untold()).expect("the function starts");
+    let poison_cost = |by_name, direct| {
+        poison_cost(20_000, PoisonCase { by_name, direct }, &Work::untold()).expect("the function starts")
+    };
     let (by_name, with_all, sent_off) =
         (poison_cost(true, true), poison_cost(false, false), poison_cost(false, true));
     for poison_cost in [&by_name, &with_all, &sent_off] {

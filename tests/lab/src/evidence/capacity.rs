@@ -102,8 +102,8 @@ pub fn capacity(
 
 fn row(name: String, usage: &Usage) -> Vec<String> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative")]
-    let figures = [usage.throughput, usage.offered, usage.refused]
-        .map(|figure| units::count(figure.round() as u64));
+    let figures =
+        [usage.throughput, usage.offered, usage.refused].map(|figure| units::count(figure.round() as u64));
     let most = units::count(usage.most as u64);
     [vec![name], figures.to_vec(), vec![most, format!("{:.2}", usage.fairness)]].concat()
 }

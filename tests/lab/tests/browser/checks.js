@@ -8,13 +8,13 @@
     if (own > 0 && right > width + 1) findings.push(`${name(element)} ends at ${right} of ${width}`);
   }
 
-  for (const svg of document.querySelectorAll("main > section svg, .plot > svg")) {
+  for (const svg of document.querySelectorAll(".plot > svg")) {
     const texts = [...svg.querySelectorAll("text")].map((text) => [text, text.getBoundingClientRect()]);
     texts.forEach(([one, a], index) => {
       for (const [other, b] of texts.slice(index + 1)) {
         // Boxes are a little higher than their letters.
         const overlap = a.left < b.right && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom;
-        if (overlap) findings.push(`${name(svg)}: "${one.textContent}" is printed over "${other.textContent}"`);
+        if (overlap) findings.push(`${name(svg)}: "${one.textContent.trim()}" is printed over "${other.textContent.trim()}"`);
       }
     });
   }

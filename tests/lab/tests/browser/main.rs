@@ -69,9 +69,9 @@ fn pages_are_readable_on_every_screen_and_in_both_colour_schemes() {
         for width in WIDTHS {
             for scheme in SCHEMES {
                 browser.open(&file, width, HEIGHT, scheme);
-                let findings = browser.evaluate(CHECKS);
-                assert_eq!(findings, Value::Array(Vec::new()), "{name}, {width} px, {scheme}");
-                assert_eq!(browser.take_complaints(), [""; 0], "{name}, {width} px, {scheme}");
+                let place = format!("{name}, {width} px, {scheme}");
+                assert_eq!(browser.take_complaints(), [""; 0], "{place}");
+                assert_eq!(browser.evaluate(CHECKS), Value::Array(Vec::new()), "{place}");
             }
         }
     }
@@ -89,9 +89,11 @@ fn charts_are_larger_on_a_larger_screen() {
 }
 
 /// The texts of the visible readouts.
-const READOUTS: &str = "[...document.querySelectorAll('.readout')].filter(one => !one.hidden).map(one => one.innerText)";
+const READOUTS: &str =
+    "[...document.querySelectorAll('.readout')].filter(one => !one.hidden).map(one => one.innerText)";
 /// How many charts mark an interval.
-const CURSORS: &str = "[...document.querySelectorAll('.cursor')].filter(one => one.getBBox().width > 0).length";
+const CURSORS: &str =
+    "[...document.querySelectorAll('.cursor')].filter(one => one.getBBox().width > 0).length";
 
 #[test]
 fn a_chart_shows_its_values_under_the_pointer_and_by_key() {

@@ -4,12 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use lab::evidence::{Table, Work, capacity, kinds, outages, poison, slow};
 
-use crate::tables;
-
-const STYLE: &str = "{bar:30} {percent:>3} %, about {eta} left";
+use crate::{progress, tables};
 
 /// What to measure.
 #[derive(Args, Debug)]
@@ -53,7 +50,7 @@ enum Day {
 
 /// Simulates a case and prints what it costs.
 pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(STYLE)?);
+    let bar = progress::bar()?;
     let show = |done, planned| {
         bar.set_length(planned);
         bar.set_position(done);

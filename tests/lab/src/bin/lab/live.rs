@@ -52,10 +52,7 @@ async fn show(bar: &ProgressBar, watched: watch::Receiver<Progress>) {
         bar.set_position((progress.deleted + progress.dead).into());
         bar.set_message(format!(
             "{} sent, {} queued, {} done, {} dead",
-            progress.sent,
-            progress.queued,
-            progress.deleted,
-            progress.dead
+            progress.sent, progress.queued, progress.deleted, progress.dead
         ));
         tokio::time::sleep(INTERVAL).await;
     }

@@ -10,6 +10,7 @@ mod live;
 mod order;
 mod output_file;
 mod perseus;
+mod progress;
 mod report;
 mod session;
 mod simulate;

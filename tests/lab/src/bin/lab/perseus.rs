@@ -2,11 +2,13 @@
 
 use std::{
     io::{self, Write},
+    pin::pin,
     process::ExitCode,
 };
 
 use anyhow::Context;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use lab::{
     perseus::{Perseus, Received},
     report::units,
@@ -29,12 +31,19 @@ pub(crate) async fn run(arguments: &commands::Perseus) -> anyhow::Result<ExitCod
     let perseus = Perseus::start_on(arguments.port, answer)
         .await
         .with_context(|| format!("cannot serve on port {}", arguments.port))?;
-    anstream::eprintln!("A stand-in for Perseus at {}; Ctrl-C ends it", perseus.url());
-    loop {
-        tokio::select! {
-            Some((line, body)) = requests.recv() => show(&line, &body)?,
-            _ = interrupted() => break,
+    let mut interrupted = pin!(interrupted());
+    // The first poll installs the handlers: from now on no signal is missed.
+    if interrupted.as_mut().now_or_never().is_none() {
+        anstream::eprintln!("A stand-in for Perseus at {}; Ctrl-C ends it", perseus.url());
+        loop {
+            tokio::select! {
+                Some((line, body)) = requests.recv() => show(&line, &body)?,
+                _ = &mut interrupted => break,
+            }
         }
+    }
+    while let Ok((line, body)) = requests.try_recv() {
+        show(&line, &body)?;
     }
     let violations = perseus.violations();
     for violation in &violations {

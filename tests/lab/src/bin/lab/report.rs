@@ -59,8 +59,8 @@ impl Report {
     pub(crate) fn start(&mut self, binary: &Path, timeout: Duration, url: &str) -> io::Result<()> {
         let binary = binary.strip_prefix(function::workspace()).unwrap_or(binary).display();
         let timeout = humantime::format_duration(timeout);
-        writeln!(self.out, "The function {} runs in an emulated Lambda, timeout {timeout}.", binary.bold())?;
-        writeln!(self.out, "It posts to a stand-in for Perseus at {}", url.bold())
+        writeln!(self.out, "Function  {} (in an emulated Lambda, timeout {timeout})", binary.bold())?;
+        writeln!(self.out, "Perseus   {} (a stand-in)", url.bold())
     }
 
     pub(crate) fn event(&mut self, event: &Event, run: &Run, verdict: &Verdict) -> io::Result<()> {
@@ -123,7 +123,8 @@ impl Report {
 
     /// Writes a text behind its heading, on as many lines as it needs.
     fn remark(&mut self, heading: impl Display, text: &str) -> io::Result<()> {
-        let used = "  ".len() + anstream::adapter::strip_str(&heading.to_string()).to_string().len() + " ".len();
+        let used =
+            "  ".len() + anstream::adapter::strip_str(&heading.to_string()).to_string().len() + " ".len();
         writeln!(self.out, "  {heading} {}", wrapped(text, used, 4))
     }
 
@@ -169,7 +170,9 @@ impl Report {
         }
         match violations.len() - shown {
             0 => Ok(()),
-            left => writeln!(self.out, "  {}", format!("and {} more findings", units::count(left as u64)).red()),
+            left => {
+                writeln!(self.out, "  {}", format!("and {} more findings", units::count(left as u64)).red())
+            }
         }
     }
 

@@ -2,21 +2,19 @@
 
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use lab::{run::Progress, simulation};
 
 use crate::{
     commands::Simulate,
+    progress,
     summary::{self, Files},
     verdict,
 };
 
-const STYLE: &str = "{bar:30} {percent:>3} %, about {eta} left";
-
 /// Simulates one run with a progress line, and prints its result.
 pub(crate) fn run(arguments: &Simulate) -> anyhow::Result<ExitCode> {
     let files = Files::open(&arguments.run)?;
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(STYLE)?);
+    let bar = progress::bar()?;
     let show = |progress: Progress| {
         bar.set_length(progress.planned.into());
         bar.set_position((progress.deleted + progress.dead).into());

@@ -3,12 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::ranged1d::ValueFormatter;
 
-use super::{
-    axis::Axis,
-    line::Line,
-    plot,
-    timeline::Timeline,
-};
+use super::{axis::Axis, line::Line, plot, timeline::Timeline};
 
 /// A chart of one or more lines.
 pub(super) struct Chart {
@@ -70,7 +65,9 @@ impl Chart {
 
     /// The values of a line in words, slice by slice.
     fn values(&self, line: &Line) -> String {
-        let value = |value: &Option<f64>| value.map_or_else(|| "none".to_owned(), |value| self.axis.format_ext(&value));
+        let value = |value: &Option<f64>| {
+            value.map_or_else(|| "none".to_owned(), |value| self.axis.format_ext(&value))
+        };
         line.values.iter().map(value).collect::<Vec<_>>().join(SEPARATOR)
     }
 

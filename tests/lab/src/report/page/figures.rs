@@ -76,13 +76,20 @@ fn work(totals: &Totals) -> [Figure; 5] {
     let [half, most, nearly_all] = [totals.age_p50_ms, totals.age_p95_ms, totals.age_p99_ms].map(known);
     let younger = match totals.delivered {
         0 => "no message was delivered".to_owned(),
-        _ => format!("half of the messages were younger, 95\u{a0}% younger than {most}, 99\u{a0}% than {nearly_all}"),
+        _ => format!(
+            "half of the messages were younger, 95\u{a0}% younger than {most}, 99\u{a0}% than {nearly_all}"
+        ),
     };
     let headroom = known(totals.worst_headroom_ms.map(f64::from));
     let too_late = (totals.worst_headroom_ms == Some(0)).then_some(Role::Failure);
     [
         figure("Requests", count(totals.requests), at_once, None),
-        figure("Retries", count(retries), "requests that repeat an earlier one", (retries > 0).then_some(Role::Retries)),
+        figure(
+            "Retries",
+            count(retries),
+            "requests that repeat an earlier one",
+            (retries > 0).then_some(Role::Retries),
+        ),
         figure("Invocations", count(totals.invocations), invoked, None),
         figure("Age at delivery", half, younger, None),
         figure("Worst headroom", headroom, "least time left between an answer and its deadline", too_late),

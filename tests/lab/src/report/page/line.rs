@@ -70,9 +70,7 @@ impl Line {
     pub(super) fn parts(&self, slices: &[Slice<'_>]) -> Vec<Corners> {
         match self.form {
             Form::Level | Form::Outline => vec![self.outline(slices)],
-            Form::Steps | Form::Reach => {
-                self.flats(slices).into_iter().map(|flats| flats.concat()).collect()
-            }
+            Form::Steps | Form::Reach => self.flats(slices).into_iter().map(|flats| flats.concat()).collect(),
             Form::Bars | Form::Marks => self.marks(slices),
             Form::Columns => Vec::new(),
         }

@@ -111,7 +111,11 @@ fn in_flight(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let line =
         columns("at Perseus", Role::Level, most(slices, |point| Some(point.requests_in_flight.into())));
     // It fills much of its chart, so it is drawn lighter.
-    let line = Line { figure: format!("at most {}", units::count(totals.requests_at_once.into())), opacity: 0.5, ..line };
+    let line = Line {
+        figure: format!("at most {}", units::count(totals.requests_at_once.into())),
+        opacity: 0.5,
+        ..line
+    };
     Chart {
         title: "Requests in flight",
         unit: "the most at once in an interval".to_owned(),

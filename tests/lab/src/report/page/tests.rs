@@ -80,11 +80,14 @@ fn every_invariant_is_named_with_its_evidence() {
 fn what_was_not_exercised_does_not_count_as_holding() {
     let mut report = report();
     report.invariants.iter_mut().for_each(|invariant| invariant.status = Status::Holds);
-    assert!(render(&report).contains("All 12 invariants hold."));
+    let all = report.invariants.len();
+    assert!(render(&report).contains(&format!("All {all} invariants hold.")));
     report.invariants[4].status = Status::NotExercised;
-    assert!(render(&report).contains("11 of 12 invariants hold, 1 was not exercised."));
+    let one_idle = format!("{} of {all} invariants hold, 1 was not exercised.", all - 1);
+    assert!(render(&report).contains(&one_idle));
     report.invariants[5].status = Status::Broken;
-    assert!(render(&report).contains("1 of 12 invariants is broken, 10 hold, 1 was not exercised."));
+    let one_broken = format!("1 of {all} invariants is broken, {} hold, 1 was not exercised.", all - 2);
+    assert!(render(&report).contains(&one_broken));
 }
 
 #[test]

@@ -52,8 +52,10 @@ impl<'a> Timeline<'a> {
 
     /// How the charts are to be read.
     pub(super) fn note(&self) -> String {
-        let intervals =
-            format!("All charts show the time since the start of the run, in intervals of {}.", self.interval());
+        let intervals = format!(
+            "All charts show the time since the start of the run, in intervals of {}.",
+            self.interval()
+        );
         match self.outages.len() {
             0 => format!("{intervals} There was no outage of Perseus."),
             1 => format!("{intervals} Shaded: the outage of Perseus."),
@@ -70,8 +72,11 @@ impl<'a> Timeline<'a> {
     /// The slices in words, for the page's script.
     pub(super) fn times(&self) -> String {
         let time = |at: f64| if at == 0.0 { "0".to_owned() } else { units::seconds(at) };
-        let times: Vec<String> =
-            self.slices.iter().map(|slice| format!("{} to {}", time(slice.from), time(slice.until))).collect();
+        let times: Vec<String> = self
+            .slices
+            .iter()
+            .map(|slice| format!("{} to {}", time(slice.from), time(slice.until)))
+            .collect();
         times.join("|")
     }
 }
@@ -173,7 +178,10 @@ mod tests {
         let point = |at_s| Point { at_s, ..Point::default() };
         let series = Series { interval_s: 10.0, points: vec![point(10.0), point(10.001)] };
         let timeline = Timeline::of(&series);
-        assert_eq!((&timeline.ends()[..], timeline.times().replace('\u{a0}', " ")), ("10 20", "0 to 10 s|10 s to 20 s".to_owned()));
+        assert_eq!(
+            (&timeline.ends()[..], timeline.times().replace('\u{a0}', " ")),
+            ("10 20", "0 to 10 s|10 s to 20 s".to_owned())
+        );
         let ended_at_once = Series { interval_s: 10.0, points: vec![point(0.0)] };
         assert_eq!(Timeline::of(&ended_at_once).ends(), "10");
     }

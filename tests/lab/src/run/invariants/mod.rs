@@ -1,6 +1,7 @@
 //! The invariants: what must hold at the end of every run.
 
 mod duplicates;
+mod finding;
 mod outages;
 mod refusals;
 mod retries;
@@ -8,10 +9,10 @@ mod streaks;
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-
+use self::finding::finding;
 pub use self::{
     duplicates::{Cause, Causes, cause, causes},
+    finding::{Finding, Status},
     outages::outages_noticed,
     refusals::refusals_noticed,
     retries::tried_before_returned,
@@ -21,46 +22,6 @@ use crate::{
     run::history::{End, History, MessageHistory},
     sqs::queue::MessageState,
 };
-
-/// An invariant, checked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
-    /// Its name.
-    pub name: &'static str,
-    /// What it promises.
-    pub promise: &'static str,
-    /// Whether the promise was kept.
-    pub status: Status,
-    /// The figures that were checked.
-    pub evidence: String,
-    /// The breaches, in words. Only the first ones.
-    pub breaches: Vec<String>,
-}
-
-/// The result of checking an invariant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// There was something to check, and the promise was kept.
-    Holds,
-    /// The promise was broken.
-    Broken,
-    /// Nothing happened in this run that could have broken the promise.
-    NotExercised,
-}
-
-impl Finding {
-    /// Marks an invariant as not exercised if there was nothing to check.
-    fn exercised_by(self, checked: usize) -> Self {
-        match self.status {
-            Status::Holds if checked == 0 => Self { status: Status::NotExercised, ..self },
-            _ => self,
-        }
-    }
-}
-
-/// The most breaches of an invariant shown in words.
-const MOST_BREACHES: usize = 5;
 
 /// A good message must arrive within this many receives without an excuse.
 const ENOUGH_CHANCES: u16 = 3;
@@ -313,19 +274,6 @@ pub fn contract_kept(history: &History) -> Finding {
         breaches,
     )
     .exercised_by(history.exchanges.len())
-}
-
-fn finding(
-    name: &'static str,
-    promise: &'static str,
-    evidence: String,
-    mut breaches: Vec<String>,
-) -> Finding {
-    let all = breaches.len();
-    breaches.truncate(MOST_BREACHES);
-    breaches.extend((all > MOST_BREACHES).then(|| format!("and {} more", all - MOST_BREACHES)));
-    let status = if all == 0 { Status::Holds } else { Status::Broken };
-    Finding { name, promise, status, evidence, breaches }
 }
 
 #[cfg(test)]

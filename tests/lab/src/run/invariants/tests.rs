@@ -1,4 +1,4 @@
-use super::*;
+use super::{finding::MOST_BREACHES, *};
 use crate::{
     clock::Ms,
     lambda::mapping::answer::UnexpectedIds,
@@ -59,7 +59,11 @@ fn broken(doctor: impl FnOnce(&mut History)) -> Vec<&'static str> {
     doctor(&mut history);
     let findings = check(&history);
     assert!(findings.iter().all(|finding| (finding.status == Status::Broken) != finding.breaches.is_empty()));
-    findings.into_iter().filter(|finding| finding.status == Status::Broken).map(|finding| finding.name).collect()
+    findings
+        .into_iter()
+        .filter(|finding| finding.status == Status::Broken)
+        .map(|finding| finding.name)
+        .collect()
 }
 
 #[test]
