@@ -82,3 +82,6 @@ pub(crate) mod http;
 pub mod telemetry;
 pub mod value;
 pub mod yield_budget;
+
+/// The version of the function.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

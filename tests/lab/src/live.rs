@@ -31,6 +31,7 @@ pub async fn run(
     let builder = Environment::builder(binary).timeout(span(plan.timeout));
     let builder = plan.variables.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
     let launcher = Launcher::Binary(builder);
-    let finished = drive::run(plan, launcher, Controls { stop, progress }).await?;
+    let progress = |now| _ = progress.send_replace(now);
+    let finished = drive::run(plan, launcher, Controls { stop, progress: &progress }).await?;
     Ok(Outcome::of(finished))
 }

@@ -22,13 +22,35 @@ use crate::{
 ///
 /// When called inside a Tokio runtime, or none can be started.
 pub fn simulate(scenario: Scenario, seed: u64, options: &Options) -> Result<Outcome, DriveError> {
+    observed(scenario, seed, options, &|_| {})
+}
+
+/// The same, and tells `progress` of every change. Telling does not change the outcome.
+///
+/// # Errors
+///
+/// As [`simulate`].
+///
+/// # Panics
+///
+/// As [`simulate`].
+pub fn observed(
+    scenario: Scenario,
+    seed: u64,
+    options: &Options,
+    progress: &dyn Fn(Progress),
+) -> Result<Outcome, DriveError> {
     let plan = Plan::draw(scenario, seed, Mode::Simulated, options)?;
     let launcher = Launcher::Library(plan.variables.clone());
-    run(plan, launcher)
+    run(plan, launcher, progress)
 }
 
 /// Simulates a plan.
-pub(crate) fn run(plan: Plan, launcher: Launcher) -> Result<Outcome, DriveError> {
+pub(crate) fn run(
+    plan: Plan,
+    launcher: Launcher,
+    progress: &dyn Fn(Progress),
+) -> Result<Outcome, DriveError> {
     // The function's jitter.
     fastrand::seed(plan.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -36,9 +58,8 @@ pub(crate) fn run(plan: Plan, launcher: Launcher) -> Result<Outcome, DriveError>
         .start_paused(true)
         .build()
         .expect("a runtime of one thread needs only some file descriptors");
-    // Nobody stops it and nobody looks on; both ends have to live as long as it runs.
+    // Nobody stops it, but the sending end has to live as long as it runs.
     let (_stop, stop) = watch::channel(false);
-    let progress = watch::Sender::new(Progress::default());
     let finished = runtime.block_on(drive::run(plan, launcher, Controls { stop, progress }))?;
     Ok(Outcome::of(finished))
 }

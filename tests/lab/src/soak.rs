@@ -1,7 +1,7 @@
 //! Many simulated runs, added up.
 
 use std::{
-    fmt::{self, Write},
+    collections::BTreeSet,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -12,8 +12,12 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    evidence::Table,
     report::{Report, units},
-    run::{drive::DriveError, invariants::Causes},
+    run::{
+        drive::DriveError,
+        invariants::{Causes, Status},
+    },
     scenario::{Options, Scenario},
     simulation::simulate,
 };
@@ -25,6 +29,8 @@ pub struct Soak {
     pub rows: Vec<Row>,
     /// The runs that broke an invariant.
     pub failures: Vec<Failure>,
+    /// The invariants that no run exercised.
+    pub not_exercised: BTreeSet<&'static str>,
 }
 
 /// The runs of one scenario, added up.
@@ -115,7 +121,28 @@ impl Soak {
         total
     }
 
+    /// The rows and their total.
+    pub fn table(&self) -> Table {
+        let total = self.total();
+        let about = format!(
+            "{}, each with a seed of its own, {}: {:.0} simulated hours, {} requests. The four columns from \
+             `queue` to `other` are duplicates for each million messages, by cause.",
+            units::counted(total.seeds, "run"),
+            if total.lost == 0 { "and none lost a message" } else { "and some lost messages" },
+            total.hours,
+            units::count(total.requests)
+        );
+        let rows = self.rows.iter().chain([&total]).map(Row::cells).collect();
+        Table { about, head: HEAD.to_vec(), rows, violations: Vec::new() }
+    }
+
     fn add(&mut self, report: &Report, violations: Vec<String>) {
+        let of_run = report.invariants.iter().filter(|one| one.status == Status::NotExercised);
+        let of_run: BTreeSet<&str> = of_run.map(|one| one.name).collect();
+        match self.rows.is_empty() {
+            true => self.not_exercised = of_run,
+            false => self.not_exercised.retain(|name| of_run.contains(name)),
+        }
         let row = Row::of(report);
         match self.rows.iter_mut().find(|known| known.scenario == row.scenario) {
             Some(known) => known.add(&row),
@@ -160,51 +187,50 @@ impl Row {
         self.hours += other.hours;
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a rounded figure is what is wanted")]
-    fn per_million(&self, duplicates: u64) -> f64 {
-        duplicates as f64 * 1e6 / self.messages.max(1) as f64
+    fn per_million(&self, duplicates: u64) -> u64 {
+        let messages = self.messages.max(1);
+        // Rounded.
+        (duplicates * 1_000_000 + messages / 2) / messages
     }
 
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cells = String::new();
-        for count in [self.seeds, self.invocations, self.messages, self.lost] {
-            write!(cells, " {} |", units::count(count))?;
-        }
-        let duplicates = self.duplicates;
-        for cause in [duplicates.redelivered, duplicates.reply_lost, duplicates.cut_off, duplicates.other] {
-            write!(cells, " {:.0} |", self.per_million(cause))?;
-        }
-        let headroom = self.worst_headroom_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
-        writeln!(f, "| {} |{cells} {headroom} |", self.scenario)
+    fn cells(&self) -> Vec<String> {
+        let counts = [self.seeds, self.invocations, self.messages, self.lost].map(units::count);
+        let Causes { redelivered, reply_lost, cut_off, other } = self.duplicates;
+        let duplicates =
+            [redelivered, reply_lost, cut_off, other].map(|cause| units::count(self.per_million(cause)));
+        let headroom = self.worst_headroom_ms;
+        let headroom =
+            headroom.map_or_else(|| "-".to_owned(), |ms| format!("{} ms", units::count(ms.into())));
+        [vec![self.scenario.to_owned()], counts.to_vec(), duplicates.to_vec(), vec![headroom]].concat()
     }
 }
 
-/// The table, in Markdown.
-impl fmt::Display for Soak {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "| scenario | runs | invocations | messages | lost | redelivered by the queue | reply lost | cut off | other \
-             | worst headroom |\n\
-             |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-        )?;
-        let total = self.total();
-        self.rows.iter().try_for_each(|row| row.write(f))?;
-        total.write(f)?;
-        writeln!(
-            f,
-            "\n{} runs, each of a seed of its own, {}. Duplicates are per million messages, by cause. {:.0} simulated \
-             hours, {} requests.",
-            units::count(total.seeds),
-            if total.lost == 0 { "and none lost a message" } else { "and some lost messages" },
-            total.hours,
-            units::count(total.requests)
-        )
-    }
-}
+const HEAD: [&str; 10] = [
+    "scenario",
+    "runs",
+    "invoked",
+    "messages",
+    "lost",
+    "queue",
+    "reply lost",
+    "cut off",
+    "other",
+    "worst headroom",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invariant_that_one_run_exercises_is_exercised() {
+        let options = Options { messages: Some(30), ..Options::default() };
+        let calm = soak(&[Scenario::Calm], 1, 1, &options, 1, || {}).expect("a run");
+        assert!(calm.not_exercised.contains("order within groups"), "{:?}", calm.not_exercised);
+        let both = soak(&[Scenario::Calm, Scenario::Fifo], 1, 1, &options, 1, || {}).expect("two runs");
+        assert!(!both.not_exercised.contains("order within groups"), "{:?}", both.not_exercised);
+        assert!(!both.not_exercised.is_empty());
+    }
 
     #[test]
     fn the_table_adds_up() {
@@ -223,9 +249,12 @@ mod tests {
         };
         let total = soak.total();
         assert_eq!((total.messages, total.lost, total.worst_headroom_ms), (1_500_000, 1, Some(700)));
-        let table = soak.to_string();
+        let table = soak.table().to_string();
         assert!(table.contains("| calm | 1 | 0 | 1,000,000 | 0 | 0 | 5 | 0 | 0 | 700 ms |"), "{table}");
         assert!(table.contains("| flaky | 1 | 0 | 500,000 | 1 | 0 | 10 | 0 | 0 | 900 ms |"), "{table}");
-        assert!(table.contains("2 runs, each of a seed of its own, and some lost messages"), "{table}");
+        assert!(
+            table.contains("2\u{a0}runs, each with a seed of its own, and some lost messages"),
+            "{table}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What the adaptive limit and visibility control achieve: the tables of `lab evidence` in small.
 
 use lab::evidence::{
-    CapacityCase, OutageCase, OutageKind, PoisonCase, Variant, outage, poison_cost, usage, waits,
+    CapacityCase, OutageCase, OutageKind, PoisonCase, Variant, Work, outage, poison_cost, usage, waits,
 };
 
 const MINUTE: u32 = 60_000;
@@ -11,7 +11,7 @@ fn in_a_long_outage_no_good_message_dies_and_few_requests_are_sent() {
     // At one message a second only the function itself saves receives.
     let case = OutageCase { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1 };
     let [plain, adaptive, both] =
-        Variant::ALL.map(|variant| outage(case, variant).expect("the function starts"));
+        Variant::ALL.map(|variant| outage(case, variant, &Work::untold()).expect("the function starts"));
     for cost in [&adaptive, &both] {
         assert_eq!(cost.violations, [""; 0]);
         assert!(cost.requests * 2 < plain.requests, "{} of {} requests", cost.requests, plain.requests);
@@ -24,7 +24,8 @@ fn in_a_long_outage_no_good_message_dies_and_few_requests_are_sent() {
 fn every_kind_of_outage_costs_few_requests() {
     for &kind in OutageKind::OF_PERSEUS {
         let case = OutageCase { kind, length: 5 * MINUTE, rate: 20 };
-        let cost = outage(case, Variant::AdaptiveLimitAndVisibility).expect("the function starts");
+        let cost =
+            outage(case, Variant::AdaptiveLimitAndVisibility, &Work::untold()).expect("the function starts");
         let name = kind.name();
         assert_eq!(cost.violations, [""; 0], "{name}");
         // Until the outage is noticed; then one probe per invocation: one request, or the halves of a batch of a hundred.
@@ -43,7 +44,7 @@ fn every_kind_of_outage_costs_few_requests() {
 #[test]
 fn a_message_unsent_at_the_cutoff_waits_only_for_seconds() {
     let [without, with] = [Variant::AdaptiveLimit, Variant::AdaptiveLimitAndVisibility]
-        .map(|variant| waits(variant).expect("the function starts"));
+        .map(|variant| waits(variant, &Work::untold()).expect("the function starts"));
     assert_eq!(with.violations, [""; 0]);
     let median = |sorted: &[u32]| sorted[sorted.len() / 2];
     assert!(with.sorted.len() > 1_000);
@@ -56,7 +57,8 @@ fn more_environments_than_capacity_share_it_fairly() {
     let fixed = CapacityCase { environments: 30, limit: 1, variant: Variant::Plain, latency: 100 };
     let adaptive =
         CapacityCase { environments: 30, limit: 10, variant: Variant::AdaptiveLimit, latency: 100 };
-    let [best, adaptive] = [fixed, adaptive].map(|case| usage(case).expect("the function starts"));
+    let [best, adaptive] =
+        [fixed, adaptive].map(|case| usage(case, &Work::untold()).expect("the function starts"));
     assert_eq!(adaptive.violations, [""; 0]);
     assert!(adaptive.throughput > 0.88 * best.throughput, "{adaptive:?}, {best:?}");
     assert!(adaptive.fairness > 0.9, "{adaptive:?}");
@@ -64,8 +66,9 @@ fn more_environments_than_capacity_share_it_fairly() {
 
 #[test]
 fn poison_refused_by_id_delays_no_other_message() {
-    let poison_cost =
-        |by_name, direct| poison_cost(20_000, PoisonCase { by_name, direct }).expect("the function starts");
+    let poison_cost = |by_name, direct| {
+        poison_cost(20_000, PoisonCase { by_name, direct }, &Work::untold()).expect("the function starts")
+    };
     let (by_name, with_all, sent_off) =
         (poison_cost(true, true), poison_cost(false, false), poison_cost(false, true));
     for poison_cost in [&by_name, &with_all, &sent_off] {

@@ -1,11 +1,15 @@
 //! Every scenario with a fixed seed, with a random one, and with the same seed twice.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    cell::RefCell,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use lab::{
     report::Outcome,
+    run::Progress,
     scenario::{Options, Scenario},
-    simulation::simulate,
+    simulation::{observed, simulate},
 };
 
 /// Overrides the random seed.
@@ -69,6 +73,17 @@ fn nothing_is_lost_with_a_random_seed() {
     for &scenario in Scenario::ALL {
         assert_holds(scenario, seed);
     }
+}
+
+#[test]
+fn a_run_that_is_observed_tells_its_progress_and_is_the_same() {
+    let told = RefCell::new(Vec::new());
+    let observe = |progress: Progress| told.borrow_mut().push((progress.deleted, progress.planned));
+    let observed = observed(Scenario::Outage, 5, &small(), &observe).expect("the function starts");
+    assert_eq!(observed.report, assert_holds(Scenario::Outage, 5).report);
+    let told = told.into_inner();
+    assert_eq!((told.first(), told.last()), (Some(&(0, 600)), Some(&(600, 600))));
+    assert!(told.len() > 100 && told.is_sorted());
 }
 
 #[test]

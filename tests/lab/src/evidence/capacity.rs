@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{SECOND, Table, Variant, plan, run, table};
+use super::{SECOND, Table, Variant, Work, plan, run, table};
 use crate::{
     clock::Ms,
     faults::FaultSchedule,
@@ -54,19 +54,27 @@ pub struct Usage {
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result<Table, DriveError> {
+pub fn capacity(
+    environments: &[usize],
+    limits: &[usize],
+    latency: Ms,
+    work: &Work<'_>,
+) -> Result<Table, DriveError> {
+    // Each limit, and the adaptive one.
+    let runs = limits.len() as u64 + 1;
+    work.plan(environments.iter().map(|environments| runs * u64::from(messages(ready(*environments)))).sum());
     let mut rows = Vec::new();
     let mut violations = Vec::new();
     for &environments in environments {
         let mut best: Option<(usize, Usage)> = None;
         for &limit in limits {
-            let fixed = usage(CapacityCase { environments, limit, variant: Variant::Plain, latency })?;
+            let fixed = usage(CapacityCase { environments, limit, variant: Variant::Plain, latency }, work)?;
             if best.as_ref().is_none_or(|(_, best)| fixed.throughput > best.throughput) {
                 best = Some((limit, fixed));
             }
         }
         let adaptive =
-            usage(CapacityCase { environments, limit: 10, variant: Variant::AdaptiveLimit, latency })?;
+            usage(CapacityCase { environments, limit: 10, variant: Variant::AdaptiveLimit, latency }, work)?;
         let count = units::count(environments as u64);
         if let Some((limit, fixed)) = best {
             rows.push(row(format!("{count}, the best fixed limit: {limit}"), &fixed));
@@ -93,7 +101,9 @@ pub fn capacity(environments: &[usize], limits: &[usize], latency: Ms) -> Result
 }
 
 fn row(name: String, usage: &Usage) -> Vec<String> {
-    let figures = [usage.throughput, usage.offered, usage.refused].map(|figure| format!("{figure:.0}"));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative")]
+    let figures =
+        [usage.throughput, usage.offered, usage.refused].map(|figure| units::count(figure.round() as u64));
     let most = units::count(usage.most as u64);
     [vec![name], figures.to_vec(), vec![most, format!("{:.2}", usage.fairness)]].concat()
 }
@@ -103,7 +113,7 @@ fn row(name: String, usage: &Usage) -> Vec<String> {
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn usage(case: CapacityCase) -> Result<Usage, DriveError> {
+pub fn usage(case: CapacityCase, work: &Work<'_>) -> Result<Usage, DriveError> {
     let CapacityCase { environments, limit, variant, latency } = case;
     let faults = FaultSchedule {
         latency: (latency / 2, latency / 2),
@@ -111,18 +121,26 @@ pub fn usage(case: CapacityCase) -> Result<Usage, DriveError> {
         omits_retry_after: true,
         ..FaultSchedule::default()
     };
-    // Lambda adds five in a second.
-    let ready = Ms::try_from(environments).unwrap_or(Ms::MAX) / 5 * SECOND + 20 * SECOND;
-    let messages = RATE * (ready + WINDOW) / SECOND;
+    let ready = ready(environments);
     // All are sent at once, so that every environment always has work.
-    let mut plan = plan(messages, SECOND, faults);
+    let mut plan = plan(messages(ready), SECOND, faults);
     plan.mapping.max_concurrency = environments;
     plan.mapping.batch_size = 100;
     plan.queue.max_receives = 1_000;
     plan.give_up = ready + WINDOW;
     plan.set("BATCH_MAX_RECORDS", RECORDS);
     plan.set("MAX_IN_FLIGHT", limit);
-    Ok(measure(run(plan, variant)?, environments, ready))
+    Ok(measure(run(plan, variant, work)?, environments, ready))
+}
+
+/// When this many environments run: Lambda adds five in a second.
+fn ready(environments: usize) -> Ms {
+    Ms::try_from(environments).unwrap_or(Ms::MAX) / 5 * SECOND + 20 * SECOND
+}
+
+/// As many messages as Perseus accepts until the end of the window.
+fn messages(ready: Ms) -> u32 {
+    RATE * (ready + WINDOW) / SECOND
 }
 
 fn measure(outcome: Outcome, environments: usize, from: Ms) -> Usage {

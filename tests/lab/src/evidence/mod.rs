@@ -6,6 +6,7 @@ mod outage;
 mod poison;
 mod slow;
 mod table;
+mod work;
 
 pub use self::{
     capacity::{CapacityCase, Usage, capacity, usage},
@@ -13,6 +14,7 @@ pub use self::{
     poison::{PoisonCase, PoisonCost, poison, poison_cost},
     slow::{Waits, slow, waits},
     table::Table,
+    work::Work,
 };
 pub use crate::faults::OutageKind;
 use crate::{
@@ -98,7 +100,7 @@ fn plan(messages: u32, over: Ms, faults: FaultSchedule) -> Plan {
 }
 
 /// Runs a plan with this variant of the function.
-fn run(mut plan: Plan, variant: Variant) -> Result<Outcome, DriveError> {
+fn run(mut plan: Plan, variant: Variant, work: &Work<'_>) -> Result<Outcome, DriveError> {
     plan.set("SQS_VISIBILITY", if variant == Variant::AdaptiveLimitAndVisibility { "on" } else { "off" });
     let give_up = plan.give_up;
     plan.complete()?;
@@ -109,5 +111,8 @@ fn run(mut plan: Plan, variant: Variant) -> Result<Outcome, DriveError> {
     } else {
         Launcher::Library(variables)
     };
-    simulation::run(plan, launcher)
+    let messages = plan.traffic.messages;
+    let outcome = simulation::run(plan, launcher, &|progress| work.advance(progress))?;
+    work.finish(messages);
+    Ok(outcome)
 }

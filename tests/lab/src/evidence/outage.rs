@@ -1,6 +1,6 @@
 //! What outages cost, during and after.
 
-use super::{MINUTE, Table, Variant, plan, run, table};
+use super::{MINUTE, Table, Variant, Work, plan, run, table};
 use crate::{
     clock::Ms,
     faults::{FaultSchedule, Outage, OutageKind},
@@ -24,6 +24,17 @@ pub struct OutageCase {
     pub length: Ms,
     /// Messages sent in a second.
     pub rate: u32,
+}
+
+impl OutageCase {
+    /// How long messages are sent.
+    fn over(self) -> Ms {
+        self.length + 2 * MARGIN
+    }
+
+    fn messages(self) -> u32 {
+        self.over() / 1_000 * self.rate
+    }
 }
 
 const HEAD: [&str; 8] = [
@@ -59,12 +70,12 @@ pub struct OutageCost {
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn outages(lengths: &[Ms], rate: u32) -> Result<Table, DriveError> {
+pub fn outages(lengths: &[Ms], rate: u32, work: &Work<'_>) -> Result<Table, DriveError> {
     let about = format!("Perseus answers 503 for a while, at {} messages/s", units::count(rate.into()));
     let case = |&length| {
         (table::time(f64::from(length)), OutageCase { kind: OutageKind::Unavailable, length, rate })
     };
-    costs(about, lengths.iter().map(case))
+    costs(about, lengths.iter().map(case), work)
 }
 
 /// The table of all kinds of outages, of this length each. Refused connections are no requests.
@@ -72,22 +83,28 @@ pub fn outages(lengths: &[Ms], rate: u32) -> Result<Table, DriveError> {
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn kinds(length: Ms, rate: u32) -> Result<Table, DriveError> {
+pub fn kinds(length: Ms, rate: u32, work: &Work<'_>) -> Result<Table, DriveError> {
     let about = format!(
         "Perseus accepts nothing for {}, at {} messages/s; rejected records go to the dead-letter queue",
         table::time(length.into()),
         units::count(rate.into())
     );
     let case = |&kind: &OutageKind| (kind.name().to_owned(), OutageCase { kind, length, rate });
-    costs(about, OutageKind::OF_PERSEUS.iter().map(case))
+    costs(about, OutageKind::OF_PERSEUS.iter().map(case), work)
 }
 
-fn costs(about: String, cases: impl Iterator<Item = (String, OutageCase)>) -> Result<Table, DriveError> {
+fn costs(
+    about: String,
+    cases: impl Iterator<Item = (String, OutageCase)> + Clone,
+    work: &Work<'_>,
+) -> Result<Table, DriveError> {
+    let messages: u64 = cases.clone().map(|(_, case)| u64::from(case.messages())).sum();
+    work.plan(messages * Variant::ALL.len() as u64);
     let mut rows = Vec::new();
     let mut violations = Vec::new();
     for (name, case) in cases {
         for variant in Variant::ALL {
-            let cost = outage(case, variant)?;
+            let cost = outage(case, variant, work)?;
             rows.push(row(format!("{name}, {}", variant.name()), &cost));
             // The plain variant breaks invariants in outages. The adaptive limit is there to prevent that.
             violations.extend(cost.violations.into_iter().filter(|_| variant != Variant::Plain));
@@ -107,20 +124,20 @@ fn row(name: String, cost: &OutageCost) -> Vec<String> {
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn outage(case: OutageCase, variant: Variant) -> Result<OutageCost, DriveError> {
-    let OutageCase { kind, length, rate } = case;
+pub fn outage(case: OutageCase, variant: Variant, work: &Work<'_>) -> Result<OutageCost, DriveError> {
+    let OutageCase { kind, length, .. } = case;
     let (from, until) = (MARGIN, MARGIN + length);
-    let over = until + MARGIN;
+    let over = case.over();
     let faults = FaultSchedule {
         latency: (50, 50),
         outages: vec![Outage { from, until, kind }],
         ..FaultSchedule::default()
     };
-    let mut plan = plan(over / 1_000 * rate, over, faults);
+    let mut plan = plan(case.messages(), over, faults);
     if kind.refuses() {
         plan.set("REJECTED_QUEUE_URL", dead_letter_queue(false));
     }
-    Ok(cost(run(plan, variant)?, from, until))
+    Ok(cost(run(plan, variant, work)?, from, until))
 }
 
 fn cost(outcome: Outcome, from: Ms, until: Ms) -> OutageCost {

@@ -1,6 +1,6 @@
 //! What poison costs: messages that Perseus never accepts, and the good messages that travel with them.
 
-use super::{SECOND, Table, Variant, plan, run, table};
+use super::{SECOND, Table, Variant, Work, plan, run, table};
 use crate::{
     clock::Ms,
     faults::{FaultSchedule, Poison},
@@ -38,12 +38,14 @@ pub struct PoisonCost {
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn poison() -> Result<Table, DriveError> {
+pub fn poison(work: &Work<'_>) -> Result<Table, DriveError> {
+    // Four cases, each with poison and without.
+    work.plan(8 * u64::from(MESSAGES));
     let mut rows = Vec::new();
     let mut violations = Vec::new();
     for by_name in [false, true] {
         for direct in [false, true] {
-            let poison_cost = poison_cost(MESSAGES, PoisonCase { by_name, direct })?;
+            let poison_cost = poison_cost(MESSAGES, PoisonCase { by_name, direct }, work)?;
             rows.push(row(by_name, direct, &poison_cost));
             violations.extend(poison_cost.violations);
         }
@@ -69,9 +71,9 @@ pub fn poison() -> Result<Table, DriveError> {
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn poison_cost(messages: u32, case: PoisonCase) -> Result<PoisonCost, DriveError> {
-    let without = posted(messages, 0.0, case)?.report.totals.requests;
-    let outcome = posted(messages, 0.001, case)?;
+pub fn poison_cost(messages: u32, case: PoisonCase, work: &Work<'_>) -> Result<PoisonCost, DriveError> {
+    let without = posted(messages, 0.0, case, work)?.report.totals.requests;
+    let outcome = posted(messages, 0.001, case, work)?;
     let mut delays = outcome.history.neighbours.clone();
     delays.sort_unstable();
     Ok(PoisonCost {
@@ -82,7 +84,7 @@ pub fn poison_cost(messages: u32, case: PoisonCase) -> Result<PoisonCost, DriveE
     })
 }
 
-fn posted(messages: u32, share: f64, case: PoisonCase) -> Result<Outcome, DriveError> {
+fn posted(messages: u32, share: f64, case: PoisonCase, work: &Work<'_>) -> Result<Outcome, DriveError> {
     let poison = if case.by_name { Poison::ByName } else { Poison::WholeRequest };
     let faults = FaultSchedule { latency: (50, 50), poison, ..FaultSchedule::default() };
     let mut plan = plan(messages, messages / 1_000 * SECOND, faults);
@@ -90,7 +92,7 @@ fn posted(messages: u32, share: f64, case: PoisonCase) -> Result<Outcome, DriveE
     if case.direct {
         plan.set("REJECTED_QUEUE_URL", dead_letter_queue(false));
     }
-    run(plan, Variant::AdaptiveLimitAndVisibility)
+    run(plan, Variant::AdaptiveLimitAndVisibility, work)
 }
 
 fn row(by_name: bool, direct: bool, poison_cost: &PoisonCost) -> Vec<String> {

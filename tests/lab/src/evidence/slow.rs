@@ -1,6 +1,6 @@
 //! A Perseus so slow that part of each event is unsent at the cutoff: how long those messages wait.
 
-use super::{SECOND, Table, Variant, plan, run, table};
+use super::{SECOND, Table, Variant, Work, plan, run, table};
 use crate::{
     clock::Ms,
     faults::FaultSchedule,
@@ -24,11 +24,13 @@ pub struct Waits {
 /// # Errors
 ///
 /// When a run cannot be made.
-pub fn slow() -> Result<Table, DriveError> {
+pub fn slow(work: &Work<'_>) -> Result<Table, DriveError> {
     let mut rows = Vec::new();
     let mut violations = Vec::new();
-    for variant in [Variant::AdaptiveLimit, Variant::AdaptiveLimitAndVisibility] {
-        let waits = waits(variant)?;
+    let variants = [Variant::AdaptiveLimit, Variant::AdaptiveLimitAndVisibility];
+    work.plan(variants.len() as u64 * u64::from(MESSAGES));
+    for variant in variants {
+        let waits = waits(variant, work)?;
         let at = |share| table::time(table::quantile(&waits.sorted, share));
         let count = units::count(waits.sorted.len() as u64);
         rows.push(vec![variant.name().to_owned(), count, at(0.5), at(0.99), at(1.0)]);
@@ -48,13 +50,13 @@ pub fn slow() -> Result<Table, DriveError> {
 /// # Errors
 ///
 /// When the run cannot be made.
-pub fn waits(variant: Variant) -> Result<Waits, DriveError> {
+pub fn waits(variant: Variant, work: &Work<'_>) -> Result<Waits, DriveError> {
     let faults = FaultSchedule { latency: (14 * SECOND, SECOND), ..FaultSchedule::default() };
     // As many as ten environments receive at once, so that a message waits for its visibility timeout alone.
     let mut plan = plan(MESSAGES, 5 * SECOND, faults);
     plan.set("REQUEST_TIMEOUT", "30s");
     plan.set("BATCH_MAX_RECORDS", 20);
-    let outcome = run(plan, variant)?;
+    let outcome = run(plan, variant, work)?;
     Ok(Waits { sorted: first_waits(&outcome.history), violations: outcome.violations })
 }
 

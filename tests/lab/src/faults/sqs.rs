@@ -52,10 +52,10 @@ impl SqsFaults {
         [
             ("SQS slow", self.slow),
             ("SQS down", self.down),
-            ("SQS silent", self.silent),
+            ("SQS never replies", self.silent),
             ("SQS loses replies", self.deaf),
             ("SQS refuses half", self.partial),
-            ("SQS absurd", self.absurd),
+            ("SQS replies nonsense", self.absurd),
         ]
     }
 

@@ -125,7 +125,8 @@ impl Reply {
         Self { takes, ..self }
     }
 
-    pub(crate) fn status_code(&self) -> u16 {
+    /// Its status.
+    pub fn status_code(&self) -> u16 {
         self.status.as_u16()
     }
 

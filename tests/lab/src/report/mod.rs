@@ -2,7 +2,7 @@
 
 pub mod page;
 mod totals;
-pub(crate) mod units;
+pub mod units;
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{
     run::{
         drive::FinishedRun,
         history::History,
-        invariants::{self, Finding},
+        invariants::{self, Finding, Status},
         series::Series,
     },
     scenario::{Mode, Setting},
@@ -79,8 +79,8 @@ impl Report {
         }
     }
 
-    /// Whether all invariants hold.
+    /// Whether no invariant is broken.
     pub fn is_clean(&self) -> bool {
-        self.invariants.iter().all(|invariant| invariant.holds)
+        self.invariants.iter().all(|invariant| invariant.status != Status::Broken)
     }
 }

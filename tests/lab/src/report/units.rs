@@ -9,7 +9,7 @@ const HOUR: f64 = 60.0 * MINUTE;
 const DAY: f64 = 24.0 * HOUR;
 
 /// A count with thousands separators.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -22,13 +22,13 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// A count with its noun, whose plural ends in s.
-pub(super) fn counted(number: u64, noun: &str) -> String {
+pub fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{}{SPACE}{noun}{plural}", count(number))
 }
 
 /// A number that need not be whole, with two digits or more.
-pub(super) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value {
         _ if value >= 10.0 || value.fract() == 0.0 => count(value.round() as u64),
         _ if value >= 1.0 => trimmed(format!("{value:.1}")),
@@ -38,7 +38,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A time in milliseconds, in its two largest units.
-pub(super) fn time(millis: f64) -> String {
+pub fn time(millis: f64) -> String {
     match millis {
         // A value that rounds up to the next unit is shown in that unit.
         _ if millis < 999.5 => format!("{}{SPACE}ms", number(millis)),
@@ -53,7 +53,7 @@ pub(super) fn time(millis: f64) -> String {
 }
 
 /// A time in seconds, as the clock of a run counts.
-pub(super) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     time(seconds * SECOND)
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Plan;
-use crate::clock::{Ms, span};
+use crate::{clock::Ms, report::units};
 
 /// One line of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,7 +21,7 @@ impl Plan {
     pub(crate) fn settings(&self) -> Vec<Setting> {
         let mut list = List::default();
         list.part("traffic");
-        list.add("messages", self.traffic.messages);
+        list.add("messages", units::count(self.traffic.messages.into()));
         list.add("over", time(self.traffic.over));
         list.add("shape", format!("{:?}", self.traffic.shape).to_lowercase());
         list.share("poison", self.message.poison);
@@ -51,7 +51,8 @@ impl Plan {
     fn list_faults(&self, list: &mut List) {
         let faults = &self.faults;
         list.part("Perseus");
-        list.add("latency", format!("{} + {} ms", faults.latency.0, faults.latency.1));
+        let (least, mean) = faults.latency;
+        list.add("latency", format!("{}, and {} more on average", time(least), time(mean)));
         for (name, share) in [
             ("slow", faults.slow),
             ("hangs", faults.hang),
@@ -119,5 +120,5 @@ impl List {
 }
 
 fn time(time: Ms) -> String {
-    humantime::format_duration(span(time)).to_string()
+    units::time(time.into())
 }

@@ -50,6 +50,8 @@ pub enum ClientView {
 pub(crate) enum RequestEnd {
     /// With this status.
     Status(u16),
+    /// With this status of success, in a reply that does not say which records were committed.
+    Unclear(u16),
     /// The connection was reset or closed.
     Cut,
     /// The client did not wait for the end.
@@ -60,6 +62,7 @@ impl fmt::Display for RequestEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "{status}"),
+            Self::Unclear(status) => write!(f, "{status}, unclear"),
             Self::Cut => f.write_str("connection lost"),
             Self::HungUp => f.write_str("hung up"),
         }

@@ -266,6 +266,10 @@ impl Journal {
             (_, true) => ClientView::Informed,
             (_, false) => ClientView::Uninformed,
         };
+        let end = match end {
+            RequestEnd::Status(status @ 200..300) if !is_definite => RequestEnd::Unclear(status),
+            end => end,
+        };
         self.ends[index] = Some(end);
         *self.counters.ended.entry(end).or_default() += 1;
     }

@@ -4,24 +4,32 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-use crate::{commands::Command, faults::Fault};
+use crate::{commands::Command, faults::Fault, text::COLUMNS, variable::variable};
 
 const EXAMPLES: &str = "\
 Examples:
-  lab                                        every event in events/
-  lab events/fifo-two-groups.json --logs     one event, with the function's own log lines
-  lab --records 5000 --bytes 400             one generated event of 5,000 messages
-  lab --records 100 --groups 7               the same from a FIFO queue with seven groups
-  lab --records 500 --fail 503:20 --fail 400:1 --latency 20ms
-                                             a Perseus that is slow and fails one request in five
+  lab                                    every event in events/
+  lab events/fifo-two-groups.json --logs
+                                         one event, with the function's log
+  lab --records 5000 --bytes 400         one generated event of 5,000 messages
+  lab --records 100 --groups 7           the same from a FIFO queue
+  lab --records 500 --fail 503:20% --fail 400:0.01 --latency 20ms
+                                         a Perseus that is slow and fails one
+                                         request in five
   lab --set BATCH_MAX_RECORDS=10 --set MAX_IN_FLIGHT=2
-                                             the function configured differently
-  lab --fail 503 --timeout 5s                an outage: the answer comes before the deadline
-  lab run --scenario flaky                   messages through a queue, environments as processes, on the wall clock
-  lab simulate --scenario day --seed 7       a day of traffic on a paused clock, the same for the same seed
+                                         the function configured differently
+  lab --fail 503 --timeout 5s            an outage: the answer comes before the
+                                         deadline
+  lab run --scenario flaky               messages through a queue, environments
+                                         as processes, on the wall clock
+  lab simulate --scenario day --seed 7   a day of traffic on a paused clock, the
+                                         same for the same seed
   lab simulate --scenario day --report day.html
-                                             the same, and its report as a page with charts
-  lab soak --seeds 100                       every scenario with a hundred seeds, as a table
+                                         the same, and its report as a page
+  lab soak --seeds 100                   every scenario with a hundred seeds
+  lab evidence kinds                     what each kind of outage costs
+  lab perseus --latency 2s --fail 503:0.2
+                                         a slow, unreliable Perseus alone
 
 Exit status:
   0  every message was either committed or returned to the queue, in time and as agreed
@@ -34,7 +42,7 @@ Exit status:
 /// Without arguments every event in the workspace's events/ folder is sent once. In a checkout, `cargo run -p lab --`
 /// stands for `lab` in the examples below.
 #[derive(Debug, Parser)]
-#[command(name = "lab", after_help = EXAMPLES, max_term_width = 110, args_conflicts_with_subcommands = true)]
+#[command(name = "lab", after_help = EXAMPLES, version = perseus_forwarder::VERSION, max_term_width = COLUMNS, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -63,8 +71,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s", help_heading = "Perseus")]
     pub(crate) latency: Duration,
 
-    /// Answer with this status, for this percentage of the requests or for all; may be repeated
-    #[arg(long = "fail", value_name = "STATUS[:PERCENT]", help_heading = "Perseus")]
+    /// Answer with this status, to all requests or to a share of them: 503:20% or 503:0.2; may be repeated
+    #[arg(long = "fail", value_name = "STATUS[:SHARE]", help_heading = "Perseus")]
     pub(crate) faults: Vec<Fault>,
 
     /// Which requests fail: the same seed, the same sequence of answers
@@ -96,13 +104,6 @@ pub(crate) struct Arguments {
     pub(crate) verbose: bool,
 }
 
-pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -114,11 +115,40 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// The commands of the examples, without their comments.
+    fn examples() -> Vec<Vec<&'static str>> {
+        let lines = EXAMPLES.lines().filter_map(|line| line.strip_prefix("  lab"));
+        let commands = lines.map(|line| line.split("  ").next().unwrap_or_default());
+        commands.map(|command| std::iter::once("lab").chain(command.split_whitespace()).collect()).collect()
+    }
+
     #[test]
-    fn a_variable_keeps_the_equals_signs_of_its_value() {
-        assert_eq!(variable("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
-        assert_eq!(variable("A="), Ok(("A".to_owned(), String::new())));
-        assert!(variable("A").is_err() && variable("=b").is_err());
+    fn every_example_is_a_command_that_exists() {
+        assert!(examples().len() > 10);
+        for example in examples() {
+            let arguments = Arguments::try_parse_from(&example);
+            let arguments = arguments.unwrap_or_else(|error| panic!("{example:?}: {error}"));
+            for event in arguments.events {
+                assert!(lab::function::workspace().join(&event).is_file(), "{}", event.display());
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_fits_80_columns() {
+        let mut lab = Arguments::command();
+        lab.build();
+        let names: Vec<String> = lab.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let mut texts = vec![lab.render_long_help().to_string()];
+        for name in names {
+            let command = lab.find_subcommand_mut(&name).expect("a command of this name");
+            texts.push(command.render_help().to_string());
+            texts.push(command.render_long_help().to_string());
+        }
+        assert!(texts.len() > 10);
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+        }
     }
 
     #[test]

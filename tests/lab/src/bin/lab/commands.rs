@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 use lab::scenario::{Options, Scenario};
 
-use crate::arguments::variable;
+use crate::{faults::Fault, variable::variable};
 
 /// Runs through a model of SQS and Lambda's event source mapping, with a Perseus that misbehaves on a seed.
 #[derive(Debug, Subcommand)]
@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Evidence(crate::evidence::Evidence),
     /// Serve the stand-in for Perseus alone, for a function that is started by other means
     ///
-    /// It accepts everything and prints what it received. Ctrl-C ends it.
+    /// It prints each body as it came to standard output, and everything else to standard error. Ctrl-C ends it.
     Perseus(Perseus),
 }
 
@@ -31,6 +31,18 @@ pub(crate) struct Perseus {
     /// The port of the loopback interface to serve on
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+
+    /// How long it takes for every answer, as in 20ms
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
+    pub(crate) latency: Duration,
+
+    /// Answer with this status, to all requests or to a share of them: 503:20% or 503:0.2; may be repeated
+    #[arg(long = "fail", value_name = "STATUS[:SHARE]")]
+    pub(crate) faults: Vec<Fault>,
+
+    /// Which requests fail: the same seed, the same sequence of answers
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 #[derive(Args, Debug)]
@@ -90,6 +102,10 @@ pub(crate) struct Soak {
     /// Only this scenario; may be repeated
     #[arg(long = "scenario", value_name = "SCENARIO")]
     pub(crate) scenarios: Vec<Scenario>,
+
+    /// Print the table as Markdown, for a document
+    #[arg(long)]
+    pub(crate) markdown: bool,
 
     #[command(flatten)]
     pub(crate) options: OptionArguments,

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
-use lab::evidence::{capacity, kinds, outages, poison, slow};
+use lab::evidence::{Table, Work, capacity, kinds, outages, poison, slow};
+
+use crate::{progress, tables};
 
 /// What to measure.
 #[derive(Args, Debug)]
@@ -27,6 +29,9 @@ pub(crate) struct Evidence {
     /// Capacity: how long Perseus takes for a request, in milliseconds
     #[arg(long, default_value_t = 100)]
     latency: u32,
+    /// Print the table as Markdown, for a document
+    #[arg(long)]
+    markdown: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -45,16 +50,26 @@ enum Day {
 
 /// Simulates a case and prints what it costs.
 pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
-    let table = match evidence.day {
-        Day::Outage => outages(&lengths(&evidence.minutes, &[5, 60, 360]), evidence.rate)?,
-        Day::Kinds => kinds(lengths(&evidence.minutes, &[5])[0], evidence.rate)?,
-        Day::Slow => slow()?,
-        Day::Poison => poison()?,
-        Day::Capacity => capacity(&evidence.environments, &evidence.limits, evidence.latency)?,
+    let bar = progress::bar()?;
+    let show = |done, planned| {
+        bar.set_length(planned);
+        bar.set_position(done);
     };
-    anstream::println!("{table}");
+    let table = measure(evidence, &Work::new(&show))?;
+    bar.finish_and_clear();
+    tables::print(&table, evidence.markdown);
     ensure!(table.violations.is_empty(), "broken promises: {:?}", table.violations);
     Ok(ExitCode::SUCCESS)
+}
+
+fn measure(evidence: &Evidence, work: &Work<'_>) -> anyhow::Result<Table> {
+    Ok(match evidence.day {
+        Day::Outage => outages(&lengths(&evidence.minutes, &[5, 60, 360]), evidence.rate, work)?,
+        Day::Kinds => kinds(lengths(&evidence.minutes, &[5])[0], evidence.rate, work)?,
+        Day::Slow => slow(work)?,
+        Day::Poison => poison(work)?,
+        Day::Capacity => capacity(&evidence.environments, &evidence.limits, evidence.latency, work)?,
+    })
 }
 
 /// These minutes in milliseconds, or the default ones if there are none.

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use lab::report::units;
+
 /// Bytes with three digits or so.
 #[expect(clippy::cast_precision_loss, reason = "a rounded figure is what is wanted")]
 pub(crate) fn size(bytes: usize) -> String {
     const KIB: f64 = 1024.0;
     let exact = bytes as f64;
     match bytes {
-        0..10_000 => format!("{bytes} B"),
+        0..10_000 => format!("{} B", units::count(bytes as u64)),
         10_000..1_000_000 => format!("{:.1} KiB", exact / KIB),
         _ => format!("{:.2} MiB", exact / (KIB * KIB)),
     }
@@ -25,7 +27,7 @@ pub(crate) fn span(time: Duration) -> String {
 
 /// `1 message`, `2 messages`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    format!("{} {noun}{}", units::count(number as u64), if number == 1 { "" } else { "s" })
 }
 
 /// The first `most` ids, shortened, and how many are left.
@@ -33,7 +35,7 @@ pub(crate) fn ids(ids: &[String], most: usize) -> String {
     let shown: Vec<&str> = ids.iter().take(most).map(|id| short(id)).collect();
     match ids.len().saturating_sub(most) {
         0 => shown.join(" "),
-        left => format!("{} and {left} more", shown.join(" ")),
+        left => format!("{} and {} more", shown.join(" "), units::count(left as u64)),
     }
 }
 
@@ -51,11 +53,11 @@ mod tests {
     fn figures_are_readable() {
         assert_eq!(
             [size(7), size(9_999), size(20_480), size(2_097_152)],
-            ["7 B", "9999 B", "20.0 KiB", "2.00 MiB"]
+            ["7 B", "9,999 B", "20.0 KiB", "2.00 MiB"]
         );
         let millis = |count| span(Duration::from_micros(count));
         assert_eq!([millis(1_250), millis(42_900), millis(29_512_000)], ["1.2 ms", "42 ms", "29.51 s"]);
-        assert_eq!([count(1, "message"), count(0, "message")], ["1 message", "0 messages"]);
+        assert_eq!([count(1, "message"), count(1_000, "message")], ["1 message", "1,000 messages"]);
     }
 
     #[test]

@@ -6,13 +6,20 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lab::{function, live, run::Progress};
 use tokio::sync::watch;
 
-use crate::{SIGNALLED, commands::Run, interrupted, summary, verdict};
+use crate::{
+    SIGNALLED,
+    commands::Run,
+    interrupted,
+    summary::{self, Files},
+    verdict,
+};
 
 const STYLE: &str = "{bar:30} {elapsed} {msg}";
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Runs a scenario on the wall clock with a progress line, and prints its result.
 pub(crate) async fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
+    let files = Files::open(&arguments.run)?;
     let binary = function::locate(arguments.function.clone(), arguments.release).await?;
     let seed = arguments.run.seed();
     let (stop, stopped) = watch::channel(false);
@@ -27,7 +34,7 @@ pub(crate) async fn run(arguments: &Run) -> anyhow::Result<ExitCode> {
         signal = second_signal(&bar, stop) => return Ok(ExitCode::from(SIGNALLED + signal)),
     };
     bar.finish_and_clear();
-    summary::tell(&outcome, &arguments.run).map(verdict)
+    summary::tell(&outcome, files).map(verdict)
 }
 
 /// The first signal ends the sending, the second everything.
@@ -44,13 +51,8 @@ async fn show(bar: &ProgressBar, watched: watch::Receiver<Progress>) {
         bar.set_length(progress.planned.into());
         bar.set_position((progress.deleted + progress.dead).into());
         bar.set_message(format!(
-            "{} sent, {} queued, {} done, {} dead, {} invocations ({} running)",
-            progress.sent,
-            progress.queued,
-            progress.deleted,
-            progress.dead,
-            progress.invocations,
-            progress.running
+            "{} sent, {} queued, {} done, {} dead",
+            progress.sent, progress.queued, progress.deleted, progress.dead
         ));
         tokio::time::sleep(INTERVAL).await;
     }

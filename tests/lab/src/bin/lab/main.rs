@@ -8,12 +8,17 @@ mod faults;
 mod figures;
 mod live;
 mod order;
+mod output_file;
 mod perseus;
+mod progress;
 mod report;
 mod session;
 mod simulate;
 mod soak;
 mod summary;
+mod tables;
+mod text;
+mod variable;
 mod verdict;
 
 use std::{io, process::ExitCode};

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     io::{self, Write},
     path::Path,
     time::Duration,
@@ -12,18 +13,22 @@ use lab::{
     environment::Answer,
     events, function,
     perseus::{Format, Received},
+    report::units,
 };
 use owo_colors::OwoColorize;
 
 use crate::{
     event::Event,
     figures::{count, ids, size, span},
+    text::wrapped,
     verdict::{Run, Verdict},
 };
 
 /// An event with more requests than this is summed up after the first ones.
 const MOST_REQUESTS: usize = 10;
 const MOST_IDS: usize = 4;
+/// As many as fit on the line of a request.
+const MOST_IDS_OF_REQUEST: usize = 3;
 const MOST_VIOLATIONS: usize = 5;
 const MOST_LAST_LINES: usize = 5;
 
@@ -54,12 +59,8 @@ impl Report {
     pub(crate) fn start(&mut self, binary: &Path, timeout: Duration, url: &str) -> io::Result<()> {
         let binary = binary.strip_prefix(function::workspace()).unwrap_or(binary).display();
         let timeout = humantime::format_duration(timeout);
-        writeln!(
-            self.out,
-            "Starting the function {} in an emulated Lambda (timeout {timeout}), to post to a stand-in for Perseus at {}",
-            binary.bold(),
-            url.bold()
-        )
+        writeln!(self.out, "Function  {} (in an emulated Lambda, timeout {timeout})", binary.bold())?;
+        writeln!(self.out, "Perseus   {} (a stand-in)", url.bold())
     }
 
     pub(crate) fn event(&mut self, event: &Event, run: &Run, verdict: &Verdict) -> io::Result<()> {
@@ -71,14 +72,14 @@ impl Report {
         let about = format!("{messages}, {}", size(event.text.len()));
         writeln!(self.out, "\n{}  {}", event.name.bold(), about.dimmed())?;
         if let Some(reason) = events::oversize(&event.text) {
-            writeln!(self.out, "  {} {reason}", "beyond the real limits:".yellow())?;
+            self.remark("beyond the real limits:".yellow(), &reason.to_string())?;
         }
         self.requests(&run.seen.requests)?;
         self.outcome(run, verdict)?;
         self.violations(&[&run.seen.violations[..], &verdict.violations].concat())?;
         if !verdict.lost.is_empty() {
             let lost = ids(&verdict.lost, self.most(MOST_IDS));
-            writeln!(self.out, "  {} {lost}", "lost, neither committed nor returned:".red().bold())?;
+            self.remark("lost, neither committed nor returned:".red().bold(), &lost)?;
         }
         Ok(())
     }
@@ -99,14 +100,17 @@ impl Report {
             ("at once", in_flight_peak),
         ];
         for (name, figure) in figures {
-            writeln!(self.out, "  {name:<12}{figure:>7}")?;
+            writeln!(self.out, "  {name:<12}{:>9}", units::count(figure as u64))?;
         }
         for (name, figure) in
             [("violations", totals.violations), ("lost", totals.lost), ("late", totals.late)]
         {
             match figure {
-                0 => writeln!(self.out, "  {name:<12}{:>7}", "none".green())?,
-                _ => writeln!(self.out, "  {name:<12}{:>7}", figure.red().bold())?,
+                0 => writeln!(self.out, "  {name:<12}{:>9}", "none".green())?,
+                _ => {
+                    let figure = format!("{:>9}", units::count(figure as u64));
+                    writeln!(self.out, "  {name:<12}{}", figure.red().bold())?;
+                }
             }
         }
         Ok(())
@@ -117,6 +121,13 @@ impl Report {
         self.totals.violations + self.totals.lost + self.totals.late == 0
     }
 
+    /// Writes a text behind its heading, on as many lines as it needs.
+    fn remark(&mut self, heading: impl Display, text: &str) -> io::Result<()> {
+        let used =
+            "  ".len() + anstream::adapter::strip_str(&heading.to_string()).to_string().len() + " ".len();
+        writeln!(self.out, "  {heading} {}", wrapped(text, used, 4))
+    }
+
     fn most(&self, most: usize) -> usize {
         if self.verbose { usize::MAX } else { most }
     }
@@ -125,7 +136,7 @@ impl Report {
         let shown = requests.len().min(self.most(MOST_REQUESTS));
         for (received, status) in &requests[..shown] {
             let what = match received.format {
-                Some(Format::Records) => ids(&received.message_ids, self.most(MOST_IDS)),
+                Some(Format::Records) => ids(&received.message_ids, self.most(MOST_IDS_OF_REQUEST)),
                 _ => String::new(),
             };
             let number = format!("#{}", received.number);
@@ -133,7 +144,7 @@ impl Report {
             let bytes = size(received.body.len());
             writeln!(
                 self.out,
-                "  {number:<6}{records:>13}{bytes:>12}   {}   {}",
+                "  {number:<6}{records:>12}{bytes:>11}   {}  {}",
                 painted(*status),
                 what.dimmed()
             )?;
@@ -146,7 +157,8 @@ impl Report {
         if !left.is_empty() {
             let left: Vec<String> =
                 left.iter().map(|(status, times)| format!("{times} x {}", painted(*status))).collect();
-            writeln!(self.out, "  and {} more: {}", requests.len() - shown, left.join(", "))?;
+            let more = units::count((requests.len() - shown) as u64);
+            writeln!(self.out, "  and {more} more: {}", left.join(", "))?;
         }
         Ok(())
     }
@@ -154,22 +166,21 @@ impl Report {
     fn violations(&mut self, violations: &[String]) -> io::Result<()> {
         let shown = violations.len().min(self.most(MOST_VIOLATIONS));
         for violation in &violations[..shown] {
-            writeln!(self.out, "  {} {violation}", "contract broken:".red().bold())?;
+            self.remark("contract broken:".red().bold(), violation)?;
         }
         match violations.len() - shown {
             0 => Ok(()),
-            left => writeln!(self.out, "  {}", format!("and {left} more findings").red()),
+            left => {
+                writeln!(self.out, "  {}", format!("and {} more findings", units::count(left as u64)).red())
+            }
         }
     }
 
     fn outcome(&mut self, run: &Run, verdict: &Verdict) -> io::Result<()> {
         let invocation = &run.invocation;
-        let returned = match &verdict.returned[..] {
-            [] => "none returned to the queue".to_owned(),
-            all => {
-                let names = ids(all, self.most(MOST_IDS));
-                format!("{} {}", format!("{} returned to the queue:", all.len()).yellow(), names)
-            }
+        let returned = match verdict.returned.len() {
+            0 => "none returned to the queue".to_owned(),
+            some => format!("{} returned to the queue", units::count(some as u64)).yellow().to_string(),
         };
         let left = match invocation.time_left {
             Duration::ZERO => "no time".to_owned(),
@@ -177,18 +188,24 @@ impl Report {
         };
         let times = format!("in {}, {left} left", span(invocation.took));
         let answer = match &invocation.answer {
-            Answer::Response(_) => format!("{} acknowledged, {returned}", verdict.acknowledged),
-            Answer::Error { kind, message } => {
-                format!(
-                    "{} {kind}: {message}; the whole batch returns to the queue",
-                    "invocation error".yellow()
-                )
+            Answer::Response(_) => {
+                format!("{} acknowledged, {returned}", units::count(verdict.acknowledged as u64))
+            }
+            Answer::Error { .. } => {
+                format!("{}; the whole batch returns to the queue", "invocation error".yellow())
             }
             Answer::TimedOut | Answer::Crashed { .. } => "the whole batch returns to the queue".to_owned(),
         };
         writeln!(self.out, "  {answer}  {}", times.dimmed())?;
+        match &invocation.answer {
+            Answer::Response(_) if !verdict.returned.is_empty() => {
+                self.remark("returned:".yellow(), &ids(&verdict.returned, self.most(MOST_IDS)))?;
+            }
+            Answer::Error { kind, message } => self.remark(format!("{kind}:").yellow(), message)?,
+            _ => {}
+        }
         if let Some(reason) = verdict.late {
-            writeln!(self.out, "  {} {reason}", "no answer in time:".red().bold())?;
+            self.remark("no answer in time:".red().bold(), reason)?;
         }
         match &invocation.answer {
             // The last lines usually explain a crash.

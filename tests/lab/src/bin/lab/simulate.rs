@@ -2,12 +2,25 @@
 
 use std::process::ExitCode;
 
-use lab::simulation::simulate;
+use lab::{run::Progress, simulation};
 
-use crate::{commands::Simulate, summary, verdict};
+use crate::{
+    commands::Simulate,
+    progress,
+    summary::{self, Files},
+    verdict,
+};
 
-/// Simulates one run and prints its result.
+/// Simulates one run with a progress line, and prints its result.
 pub(crate) fn run(arguments: &Simulate) -> anyhow::Result<ExitCode> {
-    let outcome = simulate(arguments.scenario, arguments.run.seed(), &arguments.run.options())?;
-    summary::tell(&outcome, &arguments.run).map(verdict)
+    let files = Files::open(&arguments.run)?;
+    let bar = progress::bar()?;
+    let show = |progress: Progress| {
+        bar.set_length(progress.planned.into());
+        bar.set_position((progress.deleted + progress.dead).into());
+    };
+    let options = arguments.run.options();
+    let outcome = simulation::observed(arguments.scenario, arguments.run.seed(), &options, &show)?;
+    bar.finish_and_clear();
+    summary::tell(&outcome, files).map(verdict)
 }

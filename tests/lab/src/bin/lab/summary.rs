@@ -2,35 +2,62 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, Write},
 };
 
-use anyhow::Context;
-use lab::report::{Outcome, Report, Totals, page};
+use lab::{
+    report::{
+        Outcome, Report, Totals, page,
+        units::{count, seconds, time},
+    },
+    run::invariants::{Finding, Status},
+};
 use owo_colors::OwoColorize;
 
-use crate::commands::RunOptions;
+use crate::{commands::RunOptions, output_file::OutputFile, text::wrapped};
 
-/// Prints the result of a run and writes its report. Returns whether the run is clean.
-pub(crate) fn tell(outcome: &Outcome, options: &RunOptions) -> anyhow::Result<bool> {
+/// The columns before the settings of a part, before a note, and before the evidence of an invariant.
+const SETTINGS: usize = 12;
+const NOTE: usize = 28;
+const EVIDENCE: usize = 40;
+
+/// The files that a run writes at its end.
+pub(crate) struct Files {
+    json: Option<OutputFile>,
+    page: Option<OutputFile>,
+}
+
+impl Files {
+    /// Opens them before the run, which may be long.
+    pub(crate) fn open(options: &RunOptions) -> anyhow::Result<Self> {
+        let open = |path: &Option<_>| path.as_deref().map(OutputFile::open).transpose();
+        Ok(Self { json: open(&options.json)?, page: open(&options.report)? })
+    }
+
+    fn write(self, report: &Report) -> anyhow::Result<()> {
+        if let Some(json) = self.json {
+            json.write(&serde_json::to_vec(report)?)?;
+        }
+        if let Some(page) = self.page {
+            page.write(page::render(report).as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the report of a run and prints its result. Returns whether the run is clean.
+pub(crate) fn tell(outcome: &Outcome, files: Files) -> anyhow::Result<bool> {
     let report = &outcome.report;
+    // Before anything is printed: a reader like `head` may end the lab.
+    files.write(report)?;
     let mut out = anstream::stdout().lock();
-    writeln!(out, "{}: {}, seed {}", report.scenario.bold(), report.about, report.seed)?;
+    writeln!(out, "{}: {}", report.scenario.bold(), wrapped(report.about, report.scenario.len() + 2, 2))?;
+    writeln!(out, "  seed      {}", report.seed.dimmed())?;
     configuration(&mut out, report)?;
     totals(&mut out, &report.totals)?;
     invariants(&mut out, report)?;
     if !report.is_clean() {
-        writeln!(out, "\n{} {}", "to see it again:".red().bold(), report.replay)?;
-    }
-    if let Some(path) = &options.json {
-        let cannot = || format!("cannot write {}", path.display());
-        let mut file = BufWriter::new(File::create(path).with_context(cannot)?);
-        serde_json::to_writer(&mut file, report).with_context(cannot)?;
-        file.flush().with_context(cannot)?;
-    }
-    if let Some(path) = &options.report {
-        fs::write(path, page::render(report)).with_context(|| format!("cannot write {}", path.display()))?;
+        writeln!(out, "\n{}\n{}", "to repeat it:".red().bold(), report.replay)?;
     }
     Ok(report.is_clean())
 }
@@ -39,58 +66,59 @@ fn configuration(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for part in report.configuration.chunk_by(|one, next| one.part == next.part) {
         let settings: Vec<String> =
             part.iter().map(|setting| format!("{} {}", setting.name, setting.value)).collect();
-        writeln!(out, "  {:<10}{}", part[0].part, settings.join(", ").dimmed())?;
+        let settings = wrapped(&settings.join(", "), SETTINGS, SETTINGS);
+        writeln!(out, "  {:<10}{}", part[0].part, settings.dimmed())?;
     }
     Ok(())
 }
 
 fn totals(out: &mut impl Write, totals: &Totals) -> io::Result<()> {
     writeln!(out)?;
-    let count = |number: u64| number.to_string();
-    let millis = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.0} ms"));
+    let age = |age: Option<f64>| age.map_or_else(|| "-".to_owned(), time);
     let retries: u32 = totals.retries_by_end.values().sum();
+    let dead = format!("{} of them not poison", count(totals.healthy_dead_letters));
+    let invoked = format!(
+        "in {} environments, {} ended by injected faults",
+        count(totals.environments),
+        count(totals.sabotaged)
+    );
+    let ages =
+        format!("half were younger; 95 %: {}, 99 %: {}", age(totals.age_p95_ms), age(totals.age_p99_ms));
     for (name, figure, note) in [
-        ("time", format!("{:.0} s", totals.seconds), String::new()),
-        ("messages", count(totals.messages), format!("{} still in the queue", totals.left)),
+        ("time", seconds(totals.seconds), String::new()),
+        ("messages", count(totals.messages), format!("{} still in the queue", count(totals.left))),
         ("delivered", count(totals.delivered), String::new()),
-        (
-            "dead letters",
-            count(totals.dead_letters),
-            format!("{} of them not poison", totals.healthy_dead_letters),
-        ),
-        (
-            "invocations",
-            count(totals.invocations),
-            format!("in {} environments, {} ended by injected faults", totals.environments, totals.sabotaged),
-        ),
-        ("received", count(totals.received), format!("{} left in the queue", totals.reported)),
+        ("dead letters", count(totals.dead_letters), dead),
+        ("invocations", count(totals.invocations), invoked),
+        ("received", count(totals.received), format!("{} returned to the queue", count(totals.reported))),
         ("requests", count(totals.requests), by_end(&totals.requests_by_end)),
-        ("at once", totals.requests_at_once.to_string(), String::new()),
+        ("at once", count(totals.requests_at_once.into()), String::new()),
         ("retries", count(retries.into()), by_end(&totals.retries_by_end)),
-        (
-            "age",
-            millis(totals.age_p50_ms),
-            format!("95 %: {}, 99 %: {}", millis(totals.age_p95_ms), millis(totals.age_p99_ms)),
-        ),
+        ("age", age(totals.age_p50_ms), ages),
     ] {
-        writeln!(out, "  {name:<14}{figure:>10}  {}", note.dimmed())?;
+        let line = format!("  {name:<14}{figure:>10}  {}", wrapped(&note, NOTE, NOTE).dimmed());
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
 
 fn by_end(counts: &BTreeMap<String, u32>) -> String {
-    let counts: Vec<String> = counts.iter().map(|(end, count)| format!("{end}: {count}")).collect();
-    counts.join(", ")
+    let counts: Vec<String> =
+        counts.iter().map(|(end, number)| format!("{end}: {}", count((*number).into()))).collect();
+    counts.join("; ")
 }
 
 fn invariants(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out)?;
-    for invariant in &report.invariants {
-        let mark =
-            if invariant.holds { "holds".green().to_string() } else { "BROKEN".red().bold().to_string() };
-        writeln!(out, "  {mark:<6}  {:<24}{}", invariant.name, invariant.evidence.dimmed())?;
-        for breach in &invariant.breaches {
-            writeln!(out, "          {}", breach.red())?;
+    for Finding { name, status, evidence, breaches, .. } in &report.invariants {
+        let status = match status {
+            Status::Holds => format!("{:<14}", "holds").green().to_string(),
+            Status::Broken => format!("{:<14}", "BROKEN").red().bold().to_string(),
+            Status::NotExercised => format!("{:<14}", "not exercised").dimmed().to_string(),
+        };
+        writeln!(out, "  {status}{name:<24}{}", wrapped(evidence, EVIDENCE, EVIDENCE).dimmed())?;
+        for breach in breaches {
+            writeln!(out, "    {}", wrapped(breach, 4, 6).red())?;
         }
     }
     Ok(())

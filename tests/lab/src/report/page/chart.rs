@@ -1,13 +1,9 @@
 //! A chart with its heading and its legend.
 
 use maud::{Markup, PreEscaped, html};
+use plotters::coord::ranged1d::ValueFormatter;
 
-use super::{
-    axis::Axis,
-    line::{Form, Line},
-    plot,
-    timeline::Timeline,
-};
+use super::{axis::Axis, line::Line, plot, timeline::Timeline};
 
 /// A chart of one or more lines.
 pub(super) struct Chart {
@@ -18,6 +14,9 @@ pub(super) struct Chart {
     pub(super) lines: Vec<Line>,
 }
 
+/// What separates the values of a line for the page's script.
+const SEPARATOR: &str = "|";
+
 impl Chart {
     /// Whether there is nothing to draw.
     pub(super) fn is_empty(&self) -> bool {
@@ -27,7 +26,7 @@ impl Chart {
     /// Renders it. The number makes its element ids unique on the page.
     pub(super) fn figure(&self, timeline: &Timeline<'_>, number: usize) -> Markup {
         let (width, height) = plot::SIZE;
-        let (title, about) = (format!("chart-{number}"), format!("about-{number}"));
+        let about = format!("about-{number}");
         html! {
             figure {
                 figcaption {
@@ -36,12 +35,16 @@ impl Chart {
                     (self.legend())
                 }
                 div.plot {
-                    svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-labelledby=(title) aria-describedby=(about) {
-                        title id=(title) { (self.title) ", " (self.unit) }
+                    svg viewBox={ "0 0 " (width) " " (height) } role="img" tabindex="0"
+                        data-left=(plot::LEFT) data-right=(width - plot::right(self))
+                        // Not by a `title` element: browsers would show it over the values.
+                        aria-label={ (self.title) ", " (self.unit) } aria-describedby=(about) {
                         desc id=(about) { (self.about()) }
                         // Plotters' own, nested: it escapes what it writes.
                         (PreEscaped(plot::draw(self, timeline)))
+                        rect.cursor width="0" y=(plot::TOP) height=(height - plot::TOP - plot::BOTTOM) {}
                     }
+                    div.readout hidden {}
                 }
             }
         }
@@ -51,13 +54,21 @@ impl Chart {
         html! {
             ul.legend {
                 @for line in &self.lines {
-                    li {
-                        span.key.area[line.form == Form::Columns].(line.role.name()) style={ "opacity:" (line.opacity) } {}
+                    li data-name=(line.name) data-values=(self.values(line)) {
+                        span.key.(line.form.key()).(line.role.name()) style={ "opacity:" (line.opacity) } {}
                         (line.name) " " b { (line.figure) }
                     }
                 }
             }
         }
+    }
+
+    /// The values of a line in words, slice by slice.
+    fn values(&self, line: &Line) -> String {
+        let value = |value: &Option<f64>| {
+            value.map_or_else(|| "none".to_owned(), |value| self.axis.format_ext(&value))
+        };
+        line.values.iter().map(value).collect::<Vec<_>>().join(SEPARATOR)
     }
 
     fn about(&self) -> String {

@@ -7,6 +7,8 @@ pub(super) struct Line {
     pub(super) name: String,
     /// Its figure for the whole run, in words.
     pub(super) figure: String,
+    /// What stands beside its end, if it needs that.
+    pub(super) label: Option<&'static str>,
     pub(super) role: Role,
     /// Tells lines of the same role apart.
     pub(super) opacity: f64,
@@ -14,6 +16,9 @@ pub(super) struct Line {
     /// One for each slice of the timeline.
     pub(super) values: Vec<Option<f64>>,
 }
+
+/// The shortest mark, as a share of the axis.
+const LEAST_MARK: f64 = 0.014;
 
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +29,27 @@ pub(super) enum Form {
     Outline,
     /// Flat through each interval: a value of the whole interval.
     Steps,
-    /// Each interval by itself: values that jump too much to be joined.
+    /// A thick dash for each interval: values that jump too much to be joined.
+    Bars,
+    /// A thin dash for each interval.
     Marks,
+    /// Columns that begin at the values of the first line.
+    Reach,
     /// Columns, stacked on those of the lines before.
     Columns,
+}
+
+impl Form {
+    /// The class of its key in a legend.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Level | Self::Outline | Self::Steps => "stroke",
+            Self::Bars => "bar",
+            Self::Marks => "mark",
+            Self::Reach => "reach",
+            Self::Columns => "area",
+        }
+    }
 }
 
 /// The corners of something drawn, in the units of the axes.
@@ -44,12 +66,12 @@ impl Line {
         self.values.iter().flatten().all(|value| *value == 0.0)
     }
 
-    /// Its connected parts. Columns have none.
+    /// Its connected parts. Columns have none; those that reach have their upper edges.
     pub(super) fn parts(&self, slices: &[Slice<'_>]) -> Vec<Corners> {
         match self.form {
             Form::Level | Form::Outline => vec![self.outline(slices)],
-            Form::Steps => self.flats(slices).into_iter().map(|flats| flats.concat()).collect(),
-            Form::Marks => self.flats(slices).concat().into_iter().map(Vec::from).collect(),
+            Form::Steps | Form::Reach => self.flats(slices).into_iter().map(|flats| flats.concat()).collect(),
+            Form::Bars | Form::Marks => self.marks(slices),
             Form::Columns => Vec::new(),
         }
     }
@@ -59,6 +81,21 @@ impl Line {
         let ends = slices.iter().zip(&self.values);
         let ends = ends.filter_map(|(slice, value)| value.map(|value| (slice.until, value)));
         std::iter::once((0.0, 0.0)).chain(ends).collect()
+    }
+
+    /// Intervals with a value, each at least as long as can be seen.
+    fn marks(&self, slices: &[Slice<'_>]) -> Vec<Corners> {
+        let least = LEAST_MARK * slices.last().map_or(0.0, |slice| slice.until);
+        let mark = |[(from, value), (until, _)]: [(f64, f64); 2]| {
+            let missing = (least - (until - from)).max(0.0) / 2.0;
+            vec![(from - missing, value), (until + missing, value)]
+        };
+        self.flats(slices).concat().into_iter().map(mark).collect()
+    }
+
+    /// Its last value.
+    pub(super) fn last(&self) -> Option<f64> {
+        self.values.iter().rev().flatten().next().copied()
     }
 
     /// Intervals with a value, grouped between those without.
@@ -102,7 +139,7 @@ mod tests {
 
     fn line(form: Form, values: &[Option<f64>]) -> Line {
         let (name, figure) = (String::new(), String::new());
-        Line { name, figure, role: Role::Level, opacity: 1.0, form, values: values.to_vec() }
+        Line { name, figure, label: None, role: Role::Level, opacity: 1.0, form, values: values.to_vec() }
     }
 
     #[test]
@@ -114,6 +151,16 @@ mod tests {
         assert_eq!(line(Form::Steps, &values).parts(&slices), [two.to_vec(), one.to_vec()]);
         let marks = line(Form::Marks, &values).parts(&slices);
         assert_eq!(marks, [two[..2].to_vec(), two[2..].to_vec(), one.to_vec()]);
+    }
+
+    #[test]
+    fn a_mark_is_long_enough_to_be_seen() {
+        let series = series(1_000);
+        let mut values = vec![None; 150];
+        values[100] = Some(5.0);
+        let marks = line(Form::Marks, &values).parts(&Timeline::of(&series).slices);
+        let [(from, _), (until, _)] = marks[0][..] else { panic!("{marks:?}") };
+        assert!((until - from - 14.0).abs() < 0.1, "{from} to {until}");
     }
 
     #[test]

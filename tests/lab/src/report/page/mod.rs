@@ -1,8 +1,9 @@
-//! A report as an HTML page: one file without network access, scripts or fonts.
+//! A report as an HTML page: one file that loads nothing.
 
 mod axis;
 mod chart;
 mod figures;
+mod glossary;
 mod line;
 mod palette;
 mod panels;
@@ -11,15 +12,18 @@ mod tables;
 mod timeline;
 mod verdict;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
 
 use self::{timeline::Timeline, verdict::Verdict};
-use crate::report::{Mode, Report};
+use crate::{
+    report::{Mode, Report},
+    run::invariants::Status,
+};
 
 const STYLE: &str = include_str!("style.css");
-
-/// Even if escaping failed, nothing could run or load.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+const SCRIPT: &str = include_str!("script.js");
 
 /// Renders a report as HTML. The same report gives the same bytes.
 pub fn render(report: &Report) -> String {
@@ -31,7 +35,7 @@ pub fn render(report: &Report) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(policy());
                 title { (report.scenario) ", seed " (report.seed) ": " (verdict.headline) }
                 style { (PreEscaped(palette::style())) (PreEscaped(STYLE)) }
             }
@@ -45,24 +49,36 @@ pub fn render(report: &Report) -> String {
                         (tables::outcomes(&report.totals))
                     }
                     (tables::configuration(&report.configuration))
+                    (glossary::words())
                 }
+                script { (PreEscaped(SCRIPT)) }
             }
         }
     };
     page.into_string()
 }
 
+/// Even if escaping failed, nothing but the page's own script could run, and nothing could load.
+fn policy() -> String {
+    let script = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
+    format!("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script}'")
+}
+
 fn header(report: &Report, verdict: &Verdict) -> Markup {
     let mode = match report.mode {
-        Mode::Simulated => "simulated, on a paused clock",
-        Mode::Real => "real, on the wall clock",
+        Mode::Simulated => "simulated, on a clock that skips the waiting",
+        Mode::Real => "real processes, in real time",
     };
     html! {
         header {
-            p.run { b { (report.scenario) } ": " (report.about) }
+            p.run {
+                "A test run of perseus-forwarder, an AWS Lambda function that posts the messages of an SQS queue to an \
+                 HTTP server, Perseus"
+            }
+            p.run { "Scenario " b { (report.scenario) } ": " (report.about) }
             h1 class=(verdict.role.name()) { (verdict.headline) }
             p.lede { (verdict.account) }
-            @for broken in report.invariants.iter().filter(|invariant| !invariant.holds) {
+            @for broken in report.invariants.iter().filter(|invariant| invariant.status == Status::Broken) {
                 div.broken {
                     p { b { (broken.name) } " is broken: " (broken.promise) }
                     (tables::breaches(broken))
@@ -71,19 +87,25 @@ fn header(report: &Report, verdict: &Verdict) -> Markup {
             dl.again {
                 div { dt { "Run" } dd { (mode) } }
                 div { dt { "Seed" } dd { (report.seed) } }
-                div { dt { "To see it again" } dd { code { (report.replay) } } }
+                div { dt { "To repeat it" } dd { code { (report.replay) } } }
             }
         }
     }
 }
 
 fn charts(report: &Report) -> Markup {
+    if report.totals.messages == 0 {
+        return html! {};
+    }
     let timeline = Timeline::of(&report.series);
     html! {
         section {
             h2 { "Over time" }
-            p.note { (timeline.note()) }
-            div.charts {
+            p.note {
+                (timeline.note())
+                span data-needs-script hidden { " Point at a chart to read its values." }
+            }
+            div.charts data-ends=(timeline.ends()) data-times=(timeline.times()) {
                 @for (number, chart) in panels::all(&timeline, &report.totals).iter().enumerate() {
                     (chart.figure(&timeline, number))
                 }

@@ -13,6 +13,10 @@ pub(super) enum Role {
     Retries,
     /// Lost, dead, broken, refused.
     Failure,
+    /// The second of several kinds of retries.
+    Second,
+    /// The third of several kinds of retries.
+    Third,
     /// Neutral: how much there is of something.
     Level,
     /// Text.
@@ -26,10 +30,12 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Delivered,
         Self::Retries,
         Self::Failure,
+        Self::Second,
+        Self::Third,
         Self::Level,
         Self::Text,
         Self::Muted,
@@ -43,6 +49,8 @@ impl Role {
             Self::Delivered => "delivered",
             Self::Retries => "retries",
             Self::Failure => "failure",
+            Self::Second => "second",
+            Self::Third => "third",
             Self::Level => "level",
             Self::Text => "text",
             Self::Muted => "muted",
@@ -57,6 +65,8 @@ impl Role {
             Self::Delivered => [0x1B_66A8, 0x6F_B3F2],
             Self::Retries => [0x9A_5B00, 0xE0_A24A],
             Self::Failure => [0xB3_2440, 0xFF_7D86],
+            Self::Second => [0x7A_3E9D, 0xC7_9BE8],
+            Self::Third => [0x00_6F70, 0x4F_C3C0],
             Self::Level => [0x4A_535C, 0xB4_BDC6],
             Self::Text => [0x1C_2024, 0xE6_E9EC],
             Self::Muted => [0x5C_656E, 0x9F_A8B1],
@@ -113,8 +123,7 @@ mod tests {
     #[test]
     fn text_has_enough_contrast_in_the_light_and_the_dark_scheme() {
         for (shade, paper) in Role::Background.shades().into_iter().enumerate() {
-            for role in [Role::Delivered, Role::Retries, Role::Failure, Role::Level, Role::Text, Role::Muted]
-            {
+            for role in Role::ALL.into_iter().filter(|role| ![Role::Grid, Role::Background].contains(role)) {
                 let (one, other) = (luminance(role.shades()[shade]), luminance(paper));
                 let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
                 assert!(contrast >= 4.5, "{role:?} has a contrast of {contrast:.2}");

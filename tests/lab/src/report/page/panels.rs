@@ -14,8 +14,8 @@ use crate::{
     run::Point,
 };
 
-/// The opacities of the ends with the most retries, and of all others together.
-const OPACITIES: [f64; 5] = [1.0, 0.74, 0.54, 0.38, 0.24];
+/// The roles of the ends with the most retries, and of all others together.
+const KINDS: [Role; 4] = [Role::Retries, Role::Second, Role::Third, Role::Level];
 
 /// All charts, in rows of three: of messages, of requests, of what should not be.
 pub(super) fn all(timeline: &Timeline<'_>, totals: &Totals) -> Vec<Chart> {
@@ -36,7 +36,7 @@ pub(super) fn all(timeline: &Timeline<'_>, totals: &Totals) -> Vec<Chart> {
 fn queue_depth(slices: &[Slice<'_>]) -> Chart {
     let waiting = level("waiting", slices, |point| point.queue_depth.into());
     let flying = level("in flight", slices, |point| point.messages_in_flight.into());
-    let flying = Line { opacity: 0.5, form: Form::Outline, ..flying };
+    let flying = Line { role: Role::Delivered, form: Form::Outline, ..flying };
     let axis = Axis::counts(waiting.most().max(flying.most()));
     Chart {
         title: "Queue depth",
@@ -59,7 +59,7 @@ fn dead_letters(slices: &[Slice<'_>], totals: &Totals) -> Chart {
 }
 
 fn deliveries(slices: &[Slice<'_>], totals: &Totals) -> Chart {
-    let line = columns("committed", Role::Delivered, rates(slices, |point| point.deliveries_per_s));
+    let line = columns("delivered", Role::Delivered, rates(slices, |point| point.deliveries_per_s));
     let line = Line { figure: format!("{} in all", units::count(totals.delivered)), ..line };
     Chart {
         title: "Deliveries",
@@ -71,19 +71,20 @@ fn deliveries(slices: &[Slice<'_>], totals: &Totals) -> Chart {
 
 fn age(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let known = |age: Option<f64>| age.map_or_else(|| "none".to_owned(), units::time);
-    let line = |name: &str, opacity: f64, age: &dyn Fn(&Point) -> Option<f64>| Line {
-        opacity,
-        form: Form::Marks,
+    let line = |name: &str, label, form, age: &dyn Fn(&Point) -> Option<f64>| Line {
+        label: Some(label),
+        form,
         ..steps(name, Role::Delivered, most(slices, age))
     };
-    let half = line("half below", 1.0, &|point| point.age_p50_ms);
-    let nearly_all = line("95 in 100 below", 0.7, &|point| point.age_p95_ms);
-    let oldest = line("oldest", 0.4, &|point| point.age_max_ms);
+    let half = line("half younger than", "half", Form::Bars, &|point| point.age_p50_ms);
+    let nearly_all = line("95\u{a0}% younger than", "95\u{a0}%", Form::Marks, &|point| point.age_p95_ms);
+    let nearly_all = Line { role: Role::Text, ..nearly_all };
+    let oldest = line("oldest", "oldest", Form::Reach, &|point| point.age_max_ms);
     let least = slices.iter().filter_map(|slice| slice.least(|point| point.age_p50_ms)).reduce(f64::min);
     let most = oldest.values.iter().flatten().copied().reduce(f64::max);
     Chart {
         title: "Age at delivery",
-        unit: "since the message was sent, logarithmic".to_owned(),
+        unit: "time since a message was sent, on a logarithmic axis".to_owned(),
         axis: Axis::magnitudes(least.unwrap_or(1.0), most.unwrap_or(1.0)),
         lines: vec![
             Line { figure: known(totals.age_p50_ms), ..half },
@@ -95,7 +96,7 @@ fn age(slices: &[Slice<'_>], totals: &Totals) -> Chart {
 
 fn repeats(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     let counts = timeline.slices.iter().map(|slice| Some(slice.count(|point| point.duplicates_per_s)));
-    let line = columns("committed again", Role::Level, counts.collect());
+    let line = columns("delivered again", Role::Level, counts.collect());
     let causes = totals.duplicates;
     let sum = causes.redelivered + causes.reply_lost + causes.cut_off + causes.other;
     Chart {
@@ -110,10 +111,14 @@ fn in_flight(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let line =
         columns("at Perseus", Role::Level, most(slices, |point| Some(point.requests_in_flight.into())));
     // It fills much of its chart, so it is drawn lighter.
-    let line = Line { figure: format!("at most {}", totals.requests_at_once), opacity: 0.5, ..line };
+    let line = Line {
+        figure: format!("at most {}", units::count(totals.requests_at_once.into())),
+        opacity: 0.5,
+        ..line
+    };
     Chart {
         title: "Requests in flight",
-        unit: "most at once in an interval".to_owned(),
+        unit: "the most at once in an interval".to_owned(),
         axis: Axis::counts(line.most()),
         lines: vec![line],
     }
@@ -122,7 +127,8 @@ fn in_flight(slices: &[Slice<'_>], totals: &Totals) -> Chart {
 fn requests(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     let ends: Vec<(&str, u32)> =
         totals.requests_by_end.iter().map(|(end, count)| (&end[..], *count)).collect();
-    let (good, bad): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(end, _)| end.starts_with('2'));
+    let is_good = |end: &str| end.parse().is_ok_and(|status: u16| (200..300).contains(&status));
+    let (good, bad): (Vec<_>, Vec<_>) = ends.into_iter().partition(|(end, _)| is_good(end));
     let line = |name: &str, role: Role, ends: &[(&str, u32)]| Line {
         role,
         ..ended(name, ends, timeline, |point| &point.requests)
@@ -131,7 +137,7 @@ fn requests(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
         title: "Requests",
         unit: format!("in {}, by how they ended", timeline.interval()),
         axis: Axis::counts(highest(timeline, |point| &point.requests)),
-        lines: vec![line("2xx", Role::Delivered, &good), line("otherwise", Role::Failure, &bad)],
+        lines: vec![line("2xx", Role::Delivered, &good), line("all others", Role::Failure, &bad)],
     }
 }
 
@@ -140,14 +146,14 @@ fn retries(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
         totals.retries_by_end.iter().map(|(end, count)| (&end[..], *count)).collect();
     // The sort is stable: equal counts stay in the order of their names.
     ends.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let (named, others) = ends.split_at(ends.len().min(OPACITIES.len() - 1));
+    let (named, others) = ends.split_at(ends.len().min(KINDS.len() - 1));
     let line = |name: &str, ends: &[(&str, u32)]| ended(name, ends, timeline, |point| &point.retries);
     let mut lines: Vec<Line> = named.iter().map(|end| line(end.0, &[*end])).collect();
     if !others.is_empty() {
         lines.push(line(&format!("{} others", others.len()), others));
     }
-    for (line, opacity) in lines.iter_mut().zip(OPACITIES) {
-        line.opacity = opacity;
+    for (line, role) in lines.iter_mut().zip(KINDS) {
+        line.role = role;
     }
     Chart {
         title: "Retries",
@@ -177,11 +183,11 @@ fn highest(timeline: &Timeline<'_>, counts: impl Fn(&Point) -> &BTreeMap<String,
 
 fn headroom(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let values = slices.iter().map(|slice| slice.least(|point| point.headroom_ms.map(f64::from))).collect();
-    let line = steps("least of the answers", Role::Level, values);
+    let line = steps("worst in the run", Role::Level, values);
     let worst = totals.worst_headroom_ms.map_or_else(|| "none".to_owned(), |worst| units::time(worst.into()));
     Chart {
         title: "Headroom",
-        unit: "time left before the deadline".to_owned(),
+        unit: "least time between an answer and its deadline".to_owned(),
         axis: Axis::times(line.most()),
         lines: vec![Line { figure: worst, ..line }],
     }
@@ -194,7 +200,8 @@ fn level(name: &str, slices: &[Slice<'_>], figure: impl Fn(&Point) -> f64) -> Li
 }
 
 fn steps(name: &str, role: Role, values: Vec<Option<f64>>) -> Line {
-    Line { name: name.to_owned(), figure: String::new(), role, opacity: 1.0, form: Form::Steps, values }
+    let (name, figure) = (name.to_owned(), String::new());
+    Line { name, figure, label: None, role, opacity: 1.0, form: Form::Steps, values }
 }
 
 fn columns(name: &str, role: Role, values: Vec<Option<f64>>) -> Line {

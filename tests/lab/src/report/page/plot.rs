@@ -3,7 +3,7 @@
 use plotters::prelude::SVGBackend;
 use plotters::{
     chart::{ChartBuilder, ChartContext, LabelAreaPosition},
-    coord::{Shift, cartesian::Cartesian2d},
+    coord::{Shift, cartesian::Cartesian2d, ranged1d::Ranged},
     drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea},
     element::{PathElement, Polygon, Rectangle, Text},
     style::{
@@ -23,16 +23,25 @@ use super::{
 /// Plotters draws on whole units. Ten units are a pixel, so that lines are smooth.
 pub(super) const SIZE: (u32, u32) = (4_200, 1_900);
 
-const MARGIN: u32 = 120;
+pub(super) const TOP: u32 = 120;
 /// Wide enough for `100,000` and `10 min`.
-const LEFT: u32 = 620;
-const BOTTOM: u32 = 260;
+pub(super) const LEFT: u32 = 620;
+pub(super) const BOTTOM: u32 = 260;
+const RIGHT: u32 = 240;
+/// Wide enough for the labels of lines.
+const RIGHT_OF_LABELS: u32 = 580;
+/// Between a line's end and its label, and between two labels.
+const GAP: i32 = 60;
+const LABEL_HEIGHT: i32 = 180;
 /// The size of the letters; the style sheet has another for wide charts.
 const LETTERS: f64 = 130.0 * 1.24;
 const STROKE: u32 = 18;
+const BAR: u32 = 36;
 const HAIRLINE: u32 = 9;
 /// The opacity of areas, so that the grid stays visible.
 const WASH: f64 = 0.14;
+/// The opacity of columns behind other lines.
+const REACH: f64 = 0.28;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Context<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
@@ -48,8 +57,8 @@ pub(super) fn draw(chart: &Chart, timeline: &Timeline<'_>) -> String {
 
 fn draw_on<'a>(area: &Area<'a>, chart: &Chart, timeline: &Timeline<'_>) -> Result<(), Failure<'a>> {
     let mut context = ChartBuilder::on(area)
-        .margin_top(MARGIN)
-        .margin_right(MARGIN * 2)
+        .margin_top(TOP)
+        .margin_right(right(chart))
         .set_label_area_size(LabelAreaPosition::Left, LEFT)
         .set_label_area_size(LabelAreaPosition::Bottom, BOTTOM)
         .build_cartesian_2d(timeline.axis.clone(), chart.axis.clone())?;
@@ -62,8 +71,9 @@ fn draw_on<'a>(area: &Area<'a>, chart: &Chart, timeline: &Timeline<'_>) -> Resul
     context.draw_series(timeline.outages.iter().map(band))?;
     mesh(&mut context)?;
     columns(&mut context, chart, timeline)?;
+    reaches(&mut context, chart, timeline)?;
     // The first line is drawn last, on top.
-    for line in chart.lines.iter().rev() {
+    for line in chart.lines.iter().rev().filter(|_| !chart.is_empty()) {
         draw_line(&mut context, line, timeline)?;
     }
     if chart.is_empty() {
@@ -71,7 +81,37 @@ fn draw_on<'a>(area: &Area<'a>, chart: &Chart, timeline: &Timeline<'_>) -> Resul
         let style = letters(Role::Muted).pos(Pos::new(HPos::Center, VPos::Center));
         context.draw_series(std::iter::once(Text::new("none", middle, style)))?;
     }
+    labels(area, chart)?;
     area.present()
+}
+
+/// What is left free at the right of a chart.
+pub(super) fn right(chart: &Chart) -> u32 {
+    if chart.lines.iter().any(|line| line.label.is_some()) { RIGHT_OF_LABELS } else { RIGHT }
+}
+
+/// Writes the labels of lines beside their ends, moved apart where they would overlap.
+fn labels<'a>(area: &Area<'a>, chart: &Chart) -> Result<(), Failure<'a>> {
+    let range = ((SIZE.1 - BOTTOM) as i32, TOP as i32);
+    let mut labels: Vec<(i32, &str, Role)> = chart
+        .lines
+        .iter()
+        .filter_map(|line| Some((chart.axis.map(&line.last()?, range), line.label?, line.role)))
+        .collect();
+    // From the bottom up. Of equal values the first line is the lowest.
+    labels.sort_by_key(|(y, ..)| -y);
+    let mut lowest = range.0;
+    for (y, ..) in &mut labels {
+        *y = (*y).min(lowest);
+        lowest = *y - LABEL_HEIGHT;
+    }
+    let x = (SIZE.0 - RIGHT_OF_LABELS) as i32 + GAP;
+    let shift = labels.last().map_or(0, |(highest, ..)| (range.1 - highest).max(0));
+    for (y, label, role) in labels {
+        let style = letters(role).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(label, (x, y + shift), style))?;
+    }
+    Ok(())
 }
 
 fn mesh<'a>(context: &mut Context<'_, 'a>) -> Result<(), Failure<'a>> {
@@ -106,6 +146,21 @@ fn columns<'a>(
     Ok(())
 }
 
+/// Draws the columns that begin at the values of the first line. The edge is drawn with the lines.
+fn reaches<'a>(
+    context: &mut Context<'_, 'a>,
+    chart: &Chart,
+    timeline: &Timeline<'_>,
+) -> Result<(), Failure<'a>> {
+    let values = |line: &Line| line.values.iter().map(|value| value.unwrap_or_default()).collect::<Vec<_>>();
+    for line in chart.lines.iter().filter(|line| line.form == Form::Reach) {
+        let outlines = line::columns(&timeline.slices, &values(&chart.lines[0]), &values(line));
+        let style = line.role.colour().mix(REACH).filled();
+        context.draw_series(outlines.into_iter().map(|outline| Polygon::new(outline, style)))?;
+    }
+    Ok(())
+}
+
 fn draw_line<'a>(
     context: &mut Context<'_, 'a>,
     line: &Line,
@@ -118,7 +173,12 @@ fn draw_line<'a>(
             let area = part.iter().copied().chain([(last, 0.0), (first, 0.0)]).collect::<Vec<_>>();
             context.draw_series(std::iter::once(Polygon::new(area, colour.mix(WASH).filled())))?;
         }
-        let style = colour.mix(line.opacity).stroke_width(STROKE);
+        let width = match line.form {
+            Form::Reach => HAIRLINE,
+            Form::Bars => BAR,
+            _ => STROKE,
+        };
+        let style = colour.mix(line.opacity).stroke_width(width);
         context.draw_series(std::iter::once(PathElement::new(part, style)))?;
     }
     Ok(())

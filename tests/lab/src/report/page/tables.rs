@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use super::palette::Role;
 use crate::{
     report::{Totals, units::count},
-    run::invariants::Finding,
+    run::invariants::{Finding, Status},
     scenario::Setting,
 };
 
@@ -22,8 +23,7 @@ pub(super) fn invariants(invariants: &[Finding]) -> Markup {
                         tr {
                             th scope="row" { b { (invariant.name) } span { (invariant.promise) } }
                             td {
-                                @if invariant.holds { b.delivered { "holds" } } @else { b.failure { "broken" } }
-                                " " span { (invariant.evidence) }
+                                (status(invariant.status)) " " span { (invariant.evidence) }
                                 (breaches(invariant))
                             }
                         }
@@ -32,6 +32,15 @@ pub(super) fn invariants(invariants: &[Finding]) -> Markup {
             }
         }
     }
+}
+
+fn status(status: Status) -> Markup {
+    let (role, word) = match status {
+        Status::Holds => (Role::Delivered, "holds"),
+        Status::Broken => (Role::Failure, "broken"),
+        Status::NotExercised => (Role::Muted, "not exercised"),
+    };
+    html! { b.(role.name()) { (word) } }
 }
 
 /// What broke an invariant.
@@ -49,11 +58,14 @@ pub(super) fn outcomes(totals: &Totals) -> Markup {
     let ends: BTreeSet<&String> = requests.keys().chain(retries.keys()).collect();
     let figure =
         |number: Option<&u32>| number.map_or_else(|| "0".to_owned(), |number| count((*number).into()));
+    if ends.is_empty() {
+        return html! {};
+    }
     html! {
         section {
             h2 { "Requests" }
             table.outcomes {
-                thead { tr { th scope="col" { "How they ended" } th scope="col" { "Requests" } th scope="col" { "Retried" } } }
+                thead { tr { th scope="col" { "How they ended (HTTP status)" } th scope="col" { "Requests" } th scope="col" { "Retried" } } }
                 tbody {
                     @for end in ends {
                         tr { th scope="row" { (end) } td { (figure(requests.get(end))) } td { (figure(retries.get(end))) } }

@@ -19,7 +19,7 @@ fn report() -> Report {
 fn broken() -> Report {
     let mut report = report();
     report.totals.lost = 3;
-    report.invariants[0].holds = false;
+    report.invariants[0].status = Status::Broken;
     report.invariants[0].breaches = vec!["message 7 was deleted and never committed".to_owned()];
     report
 }
@@ -39,20 +39,24 @@ fn every_text_is_escaped() {
     report.totals.requests_by_end.insert(format!("end {HOSTILE}"), 1);
     report.totals.retries_by_end.insert(format!("retry {HOSTILE}"), 1_000_000);
     let page = render(&report);
-    assert!(!page.contains("<script"));
+    assert_eq!(page.matches("<script").count(), 1, "the page's own");
     for told in ["replay", "name", "value", "evidence", "breach", "end", "retry"] {
         assert!(page.contains(&format!("{told} {ESCAPED}")), "{told}");
     }
 }
 
 #[test]
-fn nothing_is_loaded_and_nothing_runs() {
+fn nothing_is_loaded_and_only_the_pages_own_script_runs() {
     // A namespace is a name that no browser loads.
     let page = render(&report()).replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
-    for reference in ["http://", "https://", "src=", "href=", "<script", "<link", "url(", "@import", "onload"]
-    {
+    for reference in ["http://", "https://", " src=", "href=", "<link", "url(", "@import", "onload"] {
         assert!(!page.contains(reference), "{reference}");
     }
+    let (_, rest) = page.split_once("<script>").expect("a script");
+    let (script, rest) = rest.split_once("</script>").expect("its end");
+    assert!(!rest.contains("<script"));
+    let hash = BASE64_STANDARD.encode(Sha256::digest(script));
+    assert!(page.contains(&format!("script-src 'sha256-{hash}'\">")), "{hash}");
 }
 
 #[test]
@@ -64,7 +68,59 @@ fn every_invariant_is_named_with_its_evidence() {
             assert!(page.contains(text), "{text}");
         }
     }
-    assert_eq!(page.matches(">holds<").count(), report.invariants.len());
+    for (status, word) in
+        [(Status::Holds, "holds"), (Status::NotExercised, "not exercised"), (Status::Broken, "broken")]
+    {
+        let expected = report.invariants.iter().filter(|invariant| invariant.status == status).count();
+        assert_eq!(page.matches(&format!(">{word}</b>")).count(), expected, "{word}");
+    }
+}
+
+#[test]
+fn what_was_not_exercised_does_not_count_as_holding() {
+    let mut report = report();
+    report.invariants.iter_mut().for_each(|invariant| invariant.status = Status::Holds);
+    let all = report.invariants.len();
+    assert!(render(&report).contains(&format!("All {all} invariants hold.")));
+    report.invariants[4].status = Status::NotExercised;
+    let one_idle = format!("{} of {all} invariants hold, 1 was not exercised.", all - 1);
+    assert!(render(&report).contains(&one_idle));
+    report.invariants[5].status = Status::Broken;
+    let one_broken = format!("1 of {all} invariants is broken, {} hold, 1 was not exercised.", all - 2);
+    assert!(render(&report).contains(&one_broken));
+}
+
+#[test]
+fn a_run_without_messages_has_no_charts() {
+    let options = Options { messages: Some(0), ..Options::default() };
+    let report = simulate(Scenario::Calm, 1, &options).expect("the function starts").report;
+    let page = render(&report);
+    assert!(page.contains(">Nothing was sent<") && page.contains("No invariant was exercised."));
+    assert!(!page.contains("<svg") && !page.contains("NaN") && !page.contains("inf"));
+}
+
+#[test]
+fn a_chart_has_a_value_of_each_line_for_each_interval() {
+    let report = report();
+    let page = render(&report);
+    let intervals = Timeline::of(&report.series).slices.len();
+    let lists: Vec<&str> =
+        page.split(" data-values=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(lists.len() > 9);
+    for list in lists {
+        assert_eq!(list.split('|').count(), intervals, "{list}");
+    }
+}
+
+#[test]
+fn the_three_ages_differ_in_form_and_have_labels() {
+    let page = render(&report());
+    for key in ["key bar", "key mark", "key reach"] {
+        assert_eq!(page.matches(&format!("class=\"{key} ")).count(), 1, "{key}");
+    }
+    for label in ["half", "95\u{a0}%", "oldest"] {
+        assert!(page.contains(&format!(">\n{label}\n</text>")), "{label}");
+    }
 }
 
 #[test]

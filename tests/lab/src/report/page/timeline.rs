@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// More intervals than this cannot be told apart on a chart.
-const MOST_SLICES: usize = 600;
+const MOST_SLICES: usize = 160;
 
 /// The intervals of a run as they are drawn, and when there was an outage.
 pub(super) struct Timeline<'a> {
@@ -36,6 +36,10 @@ impl<'a> Timeline<'a> {
             let until = points.last().map_or(from, |point| point.at_s);
             slices.push(Slice { from, until, points, interval: series.interval_s });
         }
+        if let Some(last) = slices.last_mut() {
+            // It may be so short that its values would not be visible.
+            last.until = last.until.max(last.from + merged as f64 * series.interval_s);
+        }
         let end = slices.last().map_or(1.0, |slice| slice.until);
         let interval = series.interval_s * merged as f64;
         Self { slices, outages: outages(points), axis: Axis::clock(end), interval }
@@ -48,13 +52,32 @@ impl<'a> Timeline<'a> {
 
     /// How the charts are to be read.
     pub(super) fn note(&self) -> String {
-        let intervals =
-            format!("All charts share the clock of the run, in intervals of {}.", self.interval());
+        let intervals = format!(
+            "All charts show the time since the start of the run, in intervals of {}.",
+            self.interval()
+        );
         match self.outages.len() {
-            0 => format!("{intervals} There was no outage."),
+            0 => format!("{intervals} There was no outage of Perseus."),
             1 => format!("{intervals} Shaded: the outage of Perseus."),
-            number => format!("{intervals} Shaded: the {number} outages of Perseus."),
+            number => format!("{intervals} Shaded: the {} outages of Perseus.", units::count(number as u64)),
         }
+    }
+
+    /// The ends of the slices in seconds, for the page's script.
+    pub(super) fn ends(&self) -> String {
+        let ends: Vec<String> = self.slices.iter().map(|slice| slice.until.to_string()).collect();
+        ends.join(" ")
+    }
+
+    /// The slices in words, for the page's script.
+    pub(super) fn times(&self) -> String {
+        let time = |at: f64| if at == 0.0 { "0".to_owned() } else { units::seconds(at) };
+        let times: Vec<String> = self
+            .slices
+            .iter()
+            .map(|slice| format!("{} to {}", time(slice.from), time(slice.until)))
+            .collect();
+        times.join("|")
     }
 }
 
@@ -148,6 +171,19 @@ mod tests {
             slices.iter().filter_map(|slice| slice.rate(|point| point.deliveries_per_s)).collect();
         assert!((rates[0] - 4.0).abs() < 0.01 && (rates[1] - 0.2).abs() < 0.01, "{rates:?}");
         assert!((slices[1].count(|point| point.deliveries_per_s) - 2.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_short_last_interval_is_drawn_as_long_as_the_others() {
+        let point = |at_s| Point { at_s, ..Point::default() };
+        let series = Series { interval_s: 10.0, points: vec![point(10.0), point(10.001)] };
+        let timeline = Timeline::of(&series);
+        assert_eq!(
+            (&timeline.ends()[..], timeline.times().replace('\u{a0}', " ")),
+            ("10 20", "0 to 10 s|10 s to 20 s".to_owned())
+        );
+        let ended_at_once = Series { interval_s: 10.0, points: vec![point(0.0)] };
+        assert_eq!(Timeline::of(&ended_at_once).ends(), "10");
     }
 
     #[test]

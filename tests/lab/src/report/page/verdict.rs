@@ -1,9 +1,12 @@
 //! The result of a run in a few words.
 
 use super::palette::Role;
-use crate::report::{
-    Report, Totals,
-    units::{count, counted, seconds},
+use crate::{
+    report::{
+        Report, Totals,
+        units::{count, counted, seconds},
+    },
+    run::invariants::Status,
 };
 
 /// The head of the page.
@@ -17,21 +20,38 @@ pub(super) struct Verdict {
 impl Verdict {
     pub(super) fn of(report: &Report) -> Self {
         let totals = &report.totals;
-        let broken: Vec<&str> =
-            report.invariants.iter().filter(|one| !one.holds).map(|one| one.name).collect();
-        let role = if broken.is_empty() && totals.lost == 0 { Role::Delivered } else { Role::Failure };
+        let with = |status| report.invariants.iter().filter(move |one| one.status == status);
+        let broken: Vec<&str> = with(Status::Broken).map(|one| one.name).collect();
+        let role = match (totals.lost, broken.len()) {
+            (0, 0) if totals.messages == 0 => Role::Text,
+            (0, 0) => Role::Delivered,
+            _ => Role::Failure,
+        };
         let headline = match (totals.lost, &broken[..]) {
             (0, []) if totals.messages == 0 => "Nothing was sent".to_owned(),
             (0, []) => "Nothing lost".to_owned(),
             (0, broken) => format!("Broken: {}", broken.join(", ")),
             (lost, _) => format!("{} lost", counted(lost, "message")),
         };
-        let invariants = match broken.len() {
-            0 => format!("All {} invariants hold.", report.invariants.len()),
-            1 => format!("1 of {} invariants is broken.", report.invariants.len()),
-            broken => format!("{broken} of {} invariants are broken.", report.invariants.len()),
-        };
+        let invariants =
+            invariants(with(Status::Holds).count(), broken.len(), with(Status::NotExercised).count());
         Self { role, headline, account: format!("{} {invariants}", account(totals)) }
+    }
+}
+
+fn invariants(hold: usize, broken: usize, idle: usize) -> String {
+    let all = hold + broken + idle;
+    let idle = match idle {
+        0 if broken == 0 => return format!("All {all} invariants hold."),
+        idle if idle == all => return "No invariant was exercised.".to_owned(),
+        0 => String::new(),
+        1 => ", 1 was not exercised".to_owned(),
+        idle => format!(", {idle} were not exercised"),
+    };
+    match broken {
+        0 => format!("{hold} of {all} invariants hold{idle}."),
+        1 => format!("1 of {all} invariants is broken, {hold} hold{idle}."),
+        broken => format!("{broken} of {all} invariants are broken, {hold} hold{idle}."),
     }
 }
 

@@ -68,11 +68,11 @@ pub struct Progress {
 }
 
 /// How the caller stops a run and watches it.
-#[derive(Debug)]
-pub(crate) struct Controls {
+pub(crate) struct Controls<'a> {
     /// Set when no more messages are to be sent.
     pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) progress: watch::Sender<Progress>,
+    /// Told of every change.
+    pub(crate) progress: &'a dyn Fn(Progress),
 }
 
 /// A run under way.
@@ -118,14 +118,14 @@ struct MessageNotes {
 pub(crate) async fn run(
     plan: Plan,
     launcher: Launcher,
-    controls: Controls,
+    controls: Controls<'_>,
 ) -> Result<FinishedRun, DriveError> {
     let mut drive = Drive::new(plan, launcher).await?;
     let Controls { mut stop, progress } = controls;
     loop {
         let now = drive.clock.now();
         drive.advance(now);
-        progress.send_replace(drive.progress());
+        progress(drive.progress());
         if drive.is_over(now) {
             break;
         }

@@ -1,6 +1,7 @@
 //! The invariants: what must hold at the end of every run.
 
 mod duplicates;
+mod finding;
 mod outages;
 mod refusals;
 mod retries;
@@ -8,36 +9,19 @@ mod streaks;
 
 use std::collections::HashMap;
 
-use serde::Serialize;
-
+use self::finding::finding;
 pub use self::{
     duplicates::{Cause, Causes, cause, causes},
+    finding::{Finding, Status},
     outages::outages_noticed,
     refusals::refusals_noticed,
     retries::tried_before_returned,
 };
 use crate::{
+    report::units::count,
     run::history::{End, History, MessageHistory},
     sqs::queue::MessageState,
 };
-
-/// An invariant, checked.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Finding {
-    /// Its name.
-    pub name: &'static str,
-    /// What it promises.
-    pub promise: &'static str,
-    /// Whether the promise was kept.
-    pub holds: bool,
-    /// The figures that were checked.
-    pub evidence: String,
-    /// The breaches, in words. Only the first ones.
-    pub breaches: Vec<String>,
-}
-
-/// The most breaches of an invariant shown in words.
-const MOST_BREACHES: usize = 5;
 
 /// A good message must arrive within this many receives without an excuse.
 const ENOUGH_CHANCES: u16 = 3;
@@ -66,8 +50,8 @@ pub fn check(history: &History) -> Vec<Finding> {
 /// A message leaves the queue only after Perseus has it, or the dead-letter queue.
 pub fn deleted_is_committed(history: &History) -> Finding {
     let deleted = history.numbered().filter(|(_, message)| message.state == MessageState::Deleted);
-    let mut count = 0;
-    let breaches = deleted.inspect(|_| count += 1).filter_map(|(number, message)| match message {
+    let mut checked = 0;
+    let breaches = deleted.inspect(|_| checked += 1).filter_map(|(number, message)| match message {
         message if message.is_lost() => Some(format!("message {number} was deleted and never committed")),
         MessageHistory { deleted_too_early: true, .. } => {
             Some(format!("message {number} was deleted before it was committed"))
@@ -78,9 +62,10 @@ pub fn deleted_is_committed(history: &History) -> Finding {
     finding(
         "deleted is committed",
         "a message is deleted only after Perseus committed it, or it is in the dead-letter queue",
-        format!("{count} deleted"),
+        format!("{} deleted", count(checked as u64)),
         breaches,
     )
+    .exercised_by(checked)
 }
 
 /// No message is anywhere else than committed, in the queue, or in the dead-letter queue.
@@ -99,9 +84,16 @@ pub fn accounted_for(history: &History) -> Finding {
     finding(
         "accounted for",
         "every message is committed, in the queue, or in the dead-letter queue",
-        format!("{} sent: {committed} committed, {queued} in the queue, {dead} dead", history.messages.len()),
+        format!(
+            "{} sent: {} committed, {} in the queue, {} dead",
+            count(history.messages.len() as u64),
+            count(committed),
+            count(queued),
+            count(dead)
+        ),
         breaches,
     )
+    .exercised_by(history.messages.len())
 }
 
 /// An answer names ids of its event, none empty, none twice.
@@ -120,13 +112,14 @@ pub fn answers_name_their_own(history: &History) -> Finding {
             )
         })
     });
-    let kept: u64 = history.invocations.iter().map(|invocation| u64::from(invocation.kept)).sum();
+    let kept = kept(history);
     finding(
         "answers name their own",
         "reported ids are ids of the event, none empty, none twice",
-        format!("{kept} reported in {} invocations", history.invocations.len()),
+        format!("{} reported in {} invocations", count(kept as u64), count(history.invocations.len() as u64)),
         breaches.collect(),
     )
+    .exercised_by(kept)
 }
 
 /// Every invocation without an injected fault is answered before its deadline.
@@ -146,21 +139,25 @@ pub fn answers_in_time(history: &History) -> Finding {
     });
     let breaches = breaches.collect();
     let worst = lived().map(|(_, invocation)| invocation.headroom).min();
-    let worst = worst.map_or_else(String::new, |worst| format!(", worst headroom {worst} ms"));
+    let worst =
+        worst.map_or_else(String::new, |worst| format!(", worst headroom {} ms", count(worst.into())));
     finding(
         "answers in time",
         "every answer comes before its deadline",
-        format!("{} answers{worst}", lived().count()),
+        format!("{} answers{worst}", count(lived().count() as u64)),
         breaches,
     )
+    .exercised_by(lived().count())
 }
 
 /// Within a group, Perseus commits messages for the first time in the order in which they were sent.
 pub fn order_within_groups(history: &History) -> Finding {
     let mut latest: HashMap<u32, (u32, u32)> = HashMap::new();
+    let mut compared = 0;
     let mut breaches = Vec::new();
     for (number, message) in history.numbered() {
         let (Some(group), Some(committed)) = (message.group, message.committed) else { continue };
+        compared += usize::from(latest.contains_key(&group));
         match latest.get(&group) {
             Some((order, before)) if *order > committed.order => breaches
                 .push(format!("message {number} of group {group} was committed before message {before}")),
@@ -172,10 +169,11 @@ pub fn order_within_groups(history: &History) -> Finding {
         "within a FIFO group, first commits are in the order of sending",
         match latest.len() {
             0 => "no FIFO queue".to_owned(),
-            groups => format!("{groups} groups"),
+            groups => format!("{} groups", count(groups as u64)),
         },
         breaches,
     )
+    .exercised_by(compared)
 }
 
 /// Every repeated commit has a cause outside the function.
@@ -194,10 +192,14 @@ pub fn duplicates_explained(history: &History) -> Finding {
         "a message is committed again only if the queue redelivered it, or its reply was lost or cut off",
         format!(
             "{} redelivered, {} replies lost, {} cut off, {} other",
-            causes.redelivered, causes.reply_lost, causes.cut_off, causes.other
+            count(causes.redelivered),
+            count(causes.reply_lost),
+            count(causes.cut_off),
+            count(causes.other)
         ),
         breaches.collect(),
     )
+    .exercised_by(history.repeats.len())
 }
 
 /// While Perseus can be reached, only poison goes to the dead-letter queue.
@@ -229,11 +231,17 @@ pub fn only_poison_is_dead(history: &History) -> Finding {
         "while Perseus can be reached, only poison goes to the dead-letter queue",
         format!(
             "{} dead, {} of them healthy: spent on outages, crashes, failures or their group, or refused with everything",
-            dead().count(),
-            healthy().count() - breaches.len()
+            count(dead().count() as u64),
+            count((healthy().count() - breaches.len()) as u64)
         ),
         breaches,
     )
+    .exercised_by(dead().count() + kept(history))
+}
+
+/// How often a message was left in the queue.
+fn kept(history: &History) -> usize {
+    history.invocations.iter().map(|invocation| invocation.kept as usize).sum()
 }
 
 fn chances(message: &MessageHistory) -> u16 {
@@ -248,9 +256,10 @@ pub fn one_key_one_body(history: &History) -> Finding {
     finding(
         "one key, one body",
         "no idempotency key comes with two bodies, and no body with two keys",
-        format!("{} requests", history.exchanges.len()),
+        format!("{} requests", count(history.exchanges.len() as u64)),
         breaches,
     )
+    .exercised_by(history.exchanges.len())
 }
 
 /// Every request keeps the contract.
@@ -261,21 +270,10 @@ pub fn contract_kept(history: &History) -> Finding {
     finding(
         "contract kept",
         "every request has the format, the headers and the records of the contract",
-        format!("{} requests", history.exchanges.len()),
+        format!("{} requests", count(history.exchanges.len() as u64)),
         breaches,
     )
-}
-
-fn finding(
-    name: &'static str,
-    promise: &'static str,
-    evidence: String,
-    mut breaches: Vec<String>,
-) -> Finding {
-    let all = breaches.len();
-    breaches.truncate(MOST_BREACHES);
-    breaches.extend((all > MOST_BREACHES).then(|| format!("and {} more", all - MOST_BREACHES)));
-    Finding { name, promise, holds: all == 0, evidence, breaches }
+    .exercised_by(history.exchanges.len())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{Finding, finding, streaks::requests_after_streak};
 use crate::{
     clock::Ms,
+    report::units::count,
     run::history::{History, ReplyKind},
 };
 
@@ -26,7 +27,8 @@ pub fn outages_noticed(history: &History) -> Finding {
     finding(
         "outages are noticed",
         "after 60 failures in a row an environment sends one probe in each invocation",
-        format!("{} invocations that probed", probes.len()),
+        format!("{} invocations that probed", count(probes.len() as u64)),
         loud.into_iter().map(told).collect(),
     )
+    .exercised_by(probes.len())
 }

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use super::{Finding, finding, streaks::requests_after_streak};
-use crate::run::history::{History, MessageHistory, ReplyKind};
+use crate::{
+    report::units::count,
+    run::history::{History, MessageHistory, ReplyKind},
+};
 
 /// After this many refusals in a row the records are no longer blamed.
 const NOTICED: u32 = 50;
@@ -35,11 +38,12 @@ pub fn refusals_noticed(history: &History) -> Finding {
         "after 50 refusals in a row an environment only probes, and sends nothing more to the dead-letter queue",
         format!(
             "{} invocations that probed, {} good messages dead-lettered",
-            probes.len(),
-            dead.values().map(|(dead, _)| dead).sum::<u32>()
+            count(probes.len() as u64),
+            count(dead.values().map(|(dead, _)| u64::from(*dead)).sum())
         ),
         breaches,
     )
+    .exercised_by(probes.len() + dead.len())
 }
 
 /// Whether the function sent this good message to the dead-letter queue while Perseus refused everything.

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{Finding, finding};
+use super::{Finding, finding, kept};
 use crate::{
     clock::Ms,
+    report::units::count,
     run::history::{History, Invocation, ReplyKind},
 };
 
@@ -35,9 +36,15 @@ pub fn tried_before_returned(history: &History) -> Finding {
     finding(
         "tried before returned",
         "while there is time and Perseus is up, a message is returned only after all allowed attempts",
-        format!("{all} of {received} received given up early, {tolerated} tolerated"),
+        format!(
+            "{} of {} received given up early, {} tolerated",
+            count(all),
+            count(received),
+            count(tolerated)
+        ),
         breaches,
     )
+    .exercised_by(kept(history))
 }
 
 /// For each invocation: since when its environment had seen only failures at its end. None if it had not.

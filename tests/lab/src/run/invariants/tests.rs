@@ -1,4 +1,4 @@
-use super::*;
+use super::{finding::MOST_BREACHES, *};
 use crate::{
     clock::Ms,
     lambda::mapping::answer::UnexpectedIds,
@@ -58,13 +58,53 @@ fn broken(doctor: impl FnOnce(&mut History)) -> Vec<&'static str> {
     let mut history = calm();
     doctor(&mut history);
     let findings = check(&history);
-    assert!(findings.iter().all(|finding| finding.holds == finding.breaches.is_empty()));
-    findings.into_iter().filter(|finding| !finding.holds).map(|finding| finding.name).collect()
+    assert!(findings.iter().all(|finding| (finding.status == Status::Broken) != finding.breaches.is_empty()));
+    findings
+        .into_iter()
+        .filter(|finding| finding.status == Status::Broken)
+        .map(|finding| finding.name)
+        .collect()
 }
 
 #[test]
 fn a_calm_history_breaks_nothing() {
     assert_eq!(broken(|_| {}), [""; 0]);
+}
+
+/// The names of the invariants that a doctored history does not exercise.
+fn idle(doctor: impl FnOnce(&mut History)) -> Vec<&'static str> {
+    let mut history = calm();
+    doctor(&mut history);
+    let findings = check(&history).into_iter();
+    findings.filter(|finding| finding.status == Status::NotExercised).map(|finding| finding.name).collect()
+}
+
+#[test]
+fn what_nothing_could_have_broken_is_not_exercised() {
+    let without_faults = [
+        "answers name their own",
+        "duplicates explained",
+        "only poison is dead",
+        "outages are noticed",
+        "refusals are noticed",
+        "tried before returned",
+    ];
+    assert_eq!(idle(|_| {}), without_faults);
+    let with_a_return = idle(|history| history.invocations[0].kept = 1);
+    assert_eq!(with_a_return, ["duplicates explained", "outages are noticed", "refusals are noticed"]);
+    let of_two_groups = idle(|history| history.messages[0].group = Some(4));
+    assert!(of_two_groups.contains(&"order within groups"), "one message has no order");
+    assert_eq!(idle(|history| *history = History::default()).len(), INVARIANTS.len());
+}
+
+#[test]
+fn what_fails_is_exercised() {
+    assert!(!idle(|history| answered(history, 16, ReplyKind::Unusable)).contains(&"outages are noticed"));
+    assert!(!idle(|history| answered(history, 16, ReplyKind::Refused)).contains(&"refusals are noticed"));
+    let repeat = Repeat { message: 0, exchanges: (0, 1) };
+    assert!(!idle(|history| history.repeats.push(repeat)).contains(&"duplicates explained"));
+    let dead = |history: &mut History| history.messages[1].dead_lettered = true;
+    assert!(!idle(dead).contains(&"only poison is dead"));
 }
 
 #[test]
@@ -132,7 +172,7 @@ fn an_answer_must_come_before_its_deadline() {
 
 #[test]
 fn the_worst_headroom_is_shown() {
-    assert_eq!(answers_in_time(&calm()).evidence, "1 answers, worst headroom 9950 ms");
+    assert_eq!(answers_in_time(&calm()).evidence, "1 answers, worst headroom 9,950 ms");
 }
 
 #[test]
@@ -167,7 +207,7 @@ fn repeated(doctor: impl FnOnce(&mut History)) -> (Cause, bool) {
     let mut history = calm();
     history.repeats.push(Repeat { message: 0, exchanges: (0, 1) });
     doctor(&mut history);
-    (cause(&history, &history.repeats[0]), duplicates_explained(&history).holds)
+    (cause(&history, &history.repeats[0]), duplicates_explained(&history).status == Status::Holds)
 }
 
 #[test]
