@@ -98,7 +98,7 @@ mod tests {
         }
         plan.complete().expect("the settings are right");
         let launcher = Launcher::Library(plan.variables.clone());
-        run(plan, launcher).expect("the function starts").history.invocations[0].took
+        run(plan, launcher, &|_| {}).expect("the function starts").history.invocations[0].took
     }
 
     /// With 1 MB of memory all takes 1,769 times as long as on a core, so that each part of the work is some milliseconds.
@@ -119,7 +119,7 @@ mod tests {
             let plan = Plan::draw(Scenario::Calm, 1, Mode::Simulated, &Options::default());
             let plan = Plan { memory_mb, ..plan.expect("a seed gives a plan") };
             let launcher = Launcher::Library(plan.variables.clone());
-            run(plan, launcher).expect("the function starts").report.totals.worst_headroom_ms
+            run(plan, launcher, &|_| {}).expect("the function starts").report.totals.worst_headroom_ms
         };
         assert!(headroom(Some(128)) < headroom(Some(1_769)));
     }
