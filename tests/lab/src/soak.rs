@@ -153,6 +153,7 @@ impl Row {
         self.duplicates.redelivered += other.duplicates.redelivered;
         self.duplicates.reply_lost += other.duplicates.reply_lost;
         self.duplicates.cut_off += other.duplicates.cut_off;
+        self.duplicates.trial += other.duplicates.trial;
         self.duplicates.other += other.duplicates.other;
         self.healthy_dead_letters += other.healthy_dead_letters;
         self.worst_headroom_ms =
@@ -170,8 +171,8 @@ impl Row {
         for count in [self.seeds, self.invocations, self.messages, self.lost] {
             write!(cells, " {} |", units::count(count))?;
         }
-        let duplicates = self.duplicates;
-        for cause in [duplicates.redelivered, duplicates.reply_lost, duplicates.cut_off, duplicates.other] {
+        let Causes { redelivered, reply_lost, cut_off, trial, other } = self.duplicates;
+        for cause in [redelivered, reply_lost, cut_off, trial, other] {
             write!(cells, " {:.0} |", self.per_million(cause))?;
         }
         let headroom = self.worst_headroom_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
@@ -183,9 +184,9 @@ impl Row {
 impl fmt::Display for Soak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "| scenario | runs | invocations | messages | lost | redelivered by the queue | reply lost | cut off | other \
-             | worst headroom |\n\
-             |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+            "| scenario | runs | invocations | messages | lost | redelivered by the queue | reply lost | cut off | trial | \
+             other | worst headroom |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         )?;
         let total = self.total();
         self.rows.iter().try_for_each(|row| row.write(f))?;
@@ -224,8 +225,8 @@ mod tests {
         let total = soak.total();
         assert_eq!((total.messages, total.lost, total.worst_headroom_ms), (1_500_000, 1, Some(700)));
         let table = soak.to_string();
-        assert!(table.contains("| calm | 1 | 0 | 1,000,000 | 0 | 0 | 5 | 0 | 0 | 700 ms |"), "{table}");
-        assert!(table.contains("| flaky | 1 | 0 | 500,000 | 1 | 0 | 10 | 0 | 0 | 900 ms |"), "{table}");
+        assert!(table.contains("| calm | 1 | 0 | 1,000,000 | 0 | 0 | 5 | 0 | 0 | 0 | 700 ms |"), "{table}");
+        assert!(table.contains("| flaky | 1 | 0 | 500,000 | 1 | 0 | 10 | 0 | 0 | 0 | 900 ms |"), "{table}");
         assert!(table.contains("2 runs, each of a seed of its own, and some lost messages"), "{table}");
     }
 }

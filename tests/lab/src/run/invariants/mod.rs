@@ -1,5 +1,6 @@
 //! The invariants: what must hold at the end of every run.
 
+mod breaker;
 mod duplicates;
 mod outages;
 mod refusals;
@@ -11,6 +12,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 pub use self::{
+    breaker::{
+        delivery_resumes, operators_pause_is_kept, pauses_are_marked, probes_in_turn, probes_kill_nothing,
+        resumed_after_an_answer,
+    },
     duplicates::{Cause, Causes, cause, causes},
     outages::outages_noticed,
     refusals::refusals_noticed,
@@ -43,7 +48,7 @@ const MOST_BREACHES: usize = 5;
 const ENOUGH_CHANCES: u16 = 3;
 
 /// All invariants.
-pub const INVARIANTS: [fn(&History) -> Finding; 12] = [
+pub const INVARIANTS: [fn(&History) -> Finding; 18] = [
     deleted_is_committed,
     accounted_for,
     answers_name_their_own,
@@ -56,6 +61,12 @@ pub const INVARIANTS: [fn(&History) -> Finding; 12] = [
     tried_before_returned,
     one_key_one_body,
     contract_kept,
+    pauses_are_marked,
+    operators_pause_is_kept,
+    probes_in_turn,
+    resumed_after_an_answer,
+    delivery_resumes,
+    probes_kill_nothing,
 ];
 
 /// Checks all invariants.
@@ -191,10 +202,10 @@ pub fn duplicates_explained(history: &History) -> Finding {
     let causes = causes(history);
     finding(
         "duplicates explained",
-        "a message is committed again only if the queue redelivered it, or its reply was lost or cut off",
+        "a message is committed again only if the queue redelivered it, its reply was lost or cut off, or it was on trial",
         format!(
-            "{} redelivered, {} replies lost, {} cut off, {} other",
-            causes.redelivered, causes.reply_lost, causes.cut_off, causes.other
+            "{} redelivered, {} replies lost, {} cut off, {} trials, {} other",
+            causes.redelivered, causes.reply_lost, causes.cut_off, causes.trial, causes.other
         ),
         breaches.collect(),
     )
