@@ -25,6 +25,8 @@
 //!  redelivery ──┘ └─▶ dead-letter queue              run::history ──▶ run::invariants ──▶ report
 //! ```
 //!
+//! The circuit breaker calls `lambda::api`, which changes whether the mapping is enabled; `lambda::prober` runs every minute.
+//!
 //! * [`scenario`] names the kinds of runs, and draws one from a seed.
 //! * [`simulation`] makes a run on paused time with the function's library. [`live`] makes it on the wall clock with
 //!   the binary. Both use the one loop of [`run`], which records what happened and checks the invariants.

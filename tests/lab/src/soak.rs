@@ -180,6 +180,7 @@ impl Row {
         self.duplicates.redelivered += other.duplicates.redelivered;
         self.duplicates.reply_lost += other.duplicates.reply_lost;
         self.duplicates.cut_off += other.duplicates.cut_off;
+        self.duplicates.trial += other.duplicates.trial;
         self.duplicates.other += other.duplicates.other;
         self.healthy_dead_letters += other.healthy_dead_letters;
         self.worst_headroom_ms =
@@ -195,9 +196,9 @@ impl Row {
 
     fn cells(&self) -> Vec<String> {
         let counts = [self.seeds, self.invocations, self.messages, self.lost].map(units::count);
-        let Causes { redelivered, reply_lost, cut_off, other } = self.duplicates;
-        let duplicates =
-            [redelivered, reply_lost, cut_off, other].map(|cause| units::count(self.per_million(cause)));
+        let Causes { redelivered, reply_lost, cut_off, trial, other } = self.duplicates;
+        let duplicates = [redelivered, reply_lost, cut_off, trial, other]
+            .map(|cause| units::count(self.per_million(cause)));
         let headroom = self.worst_headroom_ms;
         let headroom =
             headroom.map_or_else(|| "-".to_owned(), |ms| format!("{} ms", units::count(ms.into())));
@@ -205,7 +206,7 @@ impl Row {
     }
 }
 
-const HEAD: [&str; 10] = [
+const HEAD: [&str; 11] = [
     "scenario",
     "runs",
     "invoked",
@@ -214,6 +215,7 @@ const HEAD: [&str; 10] = [
     "queue",
     "reply lost",
     "cut off",
+    "trial",
     "other",
     "worst headroom",
 ];
@@ -250,8 +252,8 @@ mod tests {
         let total = soak.total();
         assert_eq!((total.messages, total.lost, total.worst_headroom_ms), (1_500_000, 1, Some(700)));
         let table = soak.table().to_string();
-        assert!(table.contains("| calm | 1 | 0 | 1,000,000 | 0 | 0 | 5 | 0 | 0 | 700 ms |"), "{table}");
-        assert!(table.contains("| flaky | 1 | 0 | 500,000 | 1 | 0 | 10 | 0 | 0 | 900 ms |"), "{table}");
+        assert!(table.contains("| calm | 1 | 0 | 1,000,000 | 0 | 0 | 5 | 0 | 0 | 0 | 700 ms |"), "{table}");
+        assert!(table.contains("| flaky | 1 | 0 | 500,000 | 1 | 0 | 10 | 0 | 0 | 0 | 900 ms |"), "{table}");
         assert!(
             table.contains("2\u{a0}runs, each with a seed of its own, and some lost messages"),
             "{table}"

@@ -9,8 +9,9 @@ const MINUTE: u32 = 60_000;
 #[test]
 fn in_a_long_outage_no_good_message_dies_and_few_requests_are_sent() {
     // At one message a second only the function itself saves receives.
-    let case = OutageCase { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1 };
-    let [plain, adaptive, both] =
+    let case =
+        OutageCase { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1, oldest_first: false };
+    let [plain, adaptive, both, ..] =
         Variant::ALL.map(|variant| outage(case, variant, &Work::untold()).expect("the function starts"));
     for cost in [&adaptive, &both] {
         assert_eq!(cost.violations, [""; 0]);
@@ -21,9 +22,34 @@ fn in_a_long_outage_no_good_message_dies_and_few_requests_are_sent() {
 }
 
 #[test]
+fn the_breaker_leaves_the_queue_alone_in_a_long_outage() {
+    for oldest_first in [false, true] {
+        let case = OutageCase { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1, oldest_first };
+        let cost = outage(case, Variant::Breaker, &Work::untold()).expect("the function starts");
+        assert_eq!(cost.violations, [""; 0]);
+        assert_eq!(cost.dead, 0);
+        // A probe has its attempts.
+        assert!(cost.late_requests <= 4 * 70, "{cost:?}");
+        assert!(cost.drained[1] <= 10 * MINUTE, "{cost:?}");
+    }
+}
+
+#[test]
+fn a_breaker_that_fails_in_every_way_kills_no_good_message() {
+    let case =
+        OutageCase { kind: OutageKind::Unavailable, length: 70 * MINUTE, rate: 1, oldest_first: false };
+    let [without, failing] = [Variant::AdaptiveLimitAndVisibility, Variant::FailingBreaker]
+        .map(|variant| outage(case, variant, &Work::untold()).expect("the function starts"));
+    assert_eq!(failing.violations, [""; 0]);
+    assert_eq!(failing.dead, 0);
+    assert!(failing.requests <= without.requests, "{failing:?}, {without:?}");
+    assert!(failing.drained[2] <= without.drained[2], "{failing:?}, {without:?}");
+}
+
+#[test]
 fn every_kind_of_outage_costs_few_requests() {
     for &kind in OutageKind::OF_PERSEUS {
-        let case = OutageCase { kind, length: 5 * MINUTE, rate: 20 };
+        let case = OutageCase { kind, length: 5 * MINUTE, rate: 20, oldest_first: false };
         let cost =
             outage(case, Variant::AdaptiveLimitAndVisibility, &Work::untold()).expect("the function starts");
         let name = kind.name();

@@ -61,6 +61,7 @@ holds_in! {
     nothing_is_lost_when_messages_come_twice: Duplicates;
     nothing_is_lost_when_connections_die_frozen: Freeze;
     nothing_is_lost_when_environments_die: Crash;
+    nothing_is_lost_while_the_breaker_pauses: Breaker;
     nothing_is_lost_in_a_day: Day;
 }
 

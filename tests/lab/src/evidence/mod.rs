@@ -19,15 +19,14 @@ pub use self::{
 pub use crate::faults::OutageKind;
 use crate::{
     clock::Ms,
-    faults::FaultSchedule,
+    faults::{FaultSchedule, LambdaFaults},
     lambda::{
         fleet::{self, Launcher},
         mapping,
     },
     report::Outcome,
     run::{drive::DriveError, history::Rules},
-    scenario::Mode,
-    scenario::{Plan, Scenario},
+    scenario::{BreakerPlan, Mode, Plan, Scenario},
     seeded_rng::SeededRng,
     simulation,
     sqs::queue,
@@ -47,17 +46,29 @@ pub enum Variant {
     AdaptiveLimit,
     /// The adaptive limit, and `SQS_VISIBILITY=on`.
     AdaptiveLimitAndVisibility,
+    /// The same, and `CIRCUIT_BREAKER=on`.
+    Breaker,
+    /// The same, but half of the breaker's calls fail, and the prober is late, missing or crashes.
+    FailingBreaker,
 }
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::AdaptiveLimit, Self::AdaptiveLimitAndVisibility];
+    pub const ALL: [Self; 5] = [
+        Self::Plain,
+        Self::AdaptiveLimit,
+        Self::AdaptiveLimitAndVisibility,
+        Self::Breaker,
+        Self::FailingBreaker,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::AdaptiveLimit => "adaptive limit",
             Self::AdaptiveLimitAndVisibility => "adaptive limit + visibility",
+            Self::Breaker => "adaptive limit + visibility + breaker",
+            Self::FailingBreaker => "the same, and the breaker fails in every way",
         }
     }
 }
@@ -77,6 +88,7 @@ fn plan(messages: u32, over: Ms, faults: FaultSchedule) -> Plan {
             visibility: 361 * SECOND,
             max_receives: 10,
             fifo: false,
+            oldest_first: false,
             duplicates: 0.0,
             most_in_flight: queue::MOST_IN_FLIGHT,
         },
@@ -90,6 +102,7 @@ fn plan(messages: u32, over: Ms, faults: FaultSchedule) -> Plan {
             frozen_loss: 0.0,
         },
         faults,
+        breaker: None,
         timeout: 60 * SECOND,
         // The tables compare waiting and requests. Computing takes no time there.
         memory_mb: None,
@@ -101,7 +114,17 @@ fn plan(messages: u32, over: Ms, faults: FaultSchedule) -> Plan {
 
 /// Runs a plan with this variant of the function.
 fn run(mut plan: Plan, variant: Variant, work: &Work<'_>) -> Result<Outcome, DriveError> {
-    plan.set("SQS_VISIBILITY", if variant == Variant::AdaptiveLimitAndVisibility { "on" } else { "off" });
+    let has_visibility = !matches!(variant, Variant::Plain | Variant::AdaptiveLimit);
+    plan.set("SQS_VISIBILITY", if has_visibility { "on" } else { "off" });
+    plan.breaker = match variant {
+        Variant::Breaker => Some(BreakerPlan::healthy()),
+        Variant::FailingBreaker => Some(BreakerPlan::failing()),
+        _ => None,
+    };
+    plan.set("CIRCUIT_BREAKER", if plan.breaker.is_some() { "on" } else { "off" });
+    if variant == Variant::FailingBreaker {
+        plan.faults.lambda = LambdaFaults::severe();
+    }
     let give_up = plan.give_up;
     plan.complete()?;
     plan.give_up = plan.give_up.min(give_up);

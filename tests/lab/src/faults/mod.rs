@@ -1,5 +1,6 @@
 //! Fault injection: the fault schedule of a run, and the outcome of each request under it.
 
+mod lambda;
 mod outage;
 mod outcome;
 mod replies;
@@ -12,6 +13,7 @@ use rand::{RngExt, rngs::ChaCha8Rng};
 pub use self::outage::OutageKind;
 use self::outage::during;
 pub(crate) use self::{
+    lambda::{LambdaFaults, LambdaOutcome, Lie},
     outage::Outage,
     outcome::{Ending, Posted, PostedRecord, RequestOutcome},
     sqs::{CallOutcome, SqsFaults},
@@ -73,6 +75,8 @@ pub(crate) struct FaultSchedule {
     pub(crate) outages: Vec<Outage>,
     /// The faults of SQS.
     pub(crate) sqs: SqsFaults,
+    /// The faults of Lambda's API.
+    pub(crate) lambda: LambdaFaults,
 }
 
 /// How Perseus refuses a record that it will never accept.

@@ -2,7 +2,11 @@
 
 pub use crate::{
     clock::Ms,
-    lambda::{fleet::End, mapping::answer::UnexpectedIds},
+    lambda::{
+        fleet::End,
+        mapping::{Caller, Change, ChangeKind, State, answer::UnexpectedIds},
+        prober::ProbeEnd,
+    },
     scenario::Rules,
     simulated_perseus::{ClientView, Committed, Exchange, Repeat, ReplyKind},
     sqs::queue::{MessageState, Number},
@@ -33,6 +37,14 @@ pub struct History {
     pub key_fault_count: u32,
     /// The times in which Perseus refused every request with 400 or 422.
     pub refusing: Vec<(Ms, Ms)>,
+    /// Every change of the mapping, in order.
+    pub changes: Vec<Change>,
+    /// Every minute of the prober.
+    pub probes: Vec<Probe>,
+    /// The outages of Perseus, blips included, in order.
+    pub outages: Vec<(Ms, Ms)>,
+    /// When the run was over.
+    pub ended: Ms,
     /// The settings of the function.
     pub rules: Rules,
 }
@@ -55,6 +67,8 @@ pub struct MessageHistory {
     /// How many of these receives failed for a good reason: an outage, an environment that died, a message ahead of it in
     /// its group, or a Perseus that failed every attempt that the function may make.
     pub excused_receives: u16,
+    /// How many of the receives were the prober's.
+    pub probed: u16,
     /// Whether the function has sent it to the dead-letter queue.
     pub dead_lettered: bool,
     /// The first invocation that did so.
@@ -86,6 +100,31 @@ pub struct Invocation {
     pub headroom: Ms,
     /// Ids that the answer must not name.
     pub unexpected_ids: UnexpectedIds,
+}
+
+/// A minute of the prober.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// The number of its run: that of its requests' invocation.
+    pub number: u32,
+    /// When it began.
+    pub started: Ms,
+    /// How long it took.
+    pub took: Ms,
+    /// How it ended.
+    pub end: ProbeEnd,
+    /// The messages that it received, and when.
+    pub messages: Vec<(Number, Ms)>,
+    /// The messages that it deleted.
+    pub deleted: Vec<Number>,
+    /// Whether it was told that there was nothing to receive.
+    pub found_none: bool,
+    /// The mark of the pause at its first receive.
+    pub mark: Option<String>,
+    /// The state of the mapping at a receive that was not its turn: not disabled, or without a mark.
+    pub out_of_turn: Option<State>,
+    /// Whether a call of it to AWS met an injected fault.
+    pub hindered: bool,
 }
 
 impl MessageHistory {

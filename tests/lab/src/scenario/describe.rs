@@ -41,11 +41,23 @@ impl Plan {
         list.share("stalls", self.fleet.stall);
         list.share("connections lost frozen", self.fleet.frozen_loss);
         self.list_faults(&mut list);
+        self.list_breaker(&mut list);
         list.part("function");
         for (name, value) in &self.variables {
             list.add(name, value);
         }
         list.0
+    }
+
+    fn list_breaker(&self, list: &mut List) {
+        let Some(breaker) = &self.breaker else { return };
+        list.part("breaker");
+        list.add("prober late by", time(breaker.prober.late));
+        list.share("prober missing", breaker.prober.missing);
+        list.share("prober crashes", breaker.prober.crash);
+        for (at, step) in breaker.operator.steps() {
+            list.add(step, time(at));
+        }
     }
 
     fn list_faults(&self, list: &mut List) {
@@ -83,6 +95,9 @@ impl Plan {
             list.some(name, is_so.then_some("yes"));
         }
         for (name, share) in faults.sqs.shares() {
+            list.share(name, share);
+        }
+        for (name, share) in faults.lambda.shares() {
             list.share(name, share);
         }
         let blips = faults.outages.iter().filter(|outage| outage.is_blip()).count();

@@ -1,6 +1,7 @@
 //! Scenarios: kinds of runs, drawn from a seed within bounds.
 
 mod base;
+mod breaker;
 mod describe;
 mod plan;
 mod rules;
@@ -11,6 +12,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::Serialize;
 
+pub(crate) use self::breaker::BreakerPlan;
 pub use self::{describe::Setting, rules::Rules};
 use crate::{
     clock::Ms,
@@ -62,6 +64,7 @@ scenarios! {
     Duplicates = "duplicates", "a standard queue that delivers messages more than once";
     Freeze = "freeze", "connections that die while their environments are frozen";
     Crash = "crash", "environments that die during an invocation, or get no processor time";
+    Breaker = "breaker", "the circuit breaker: outages of minutes, an operator, and faults of its own calls and its schedule";
     Day = "day", "a day with a few faults of every kind and two outages";
 }
 
@@ -105,6 +108,8 @@ pub(crate) struct Plan {
     pub(crate) mapping: mapping::Settings,
     pub(crate) fleet: fleet::Settings,
     pub(crate) faults: FaultSchedule,
+    /// The prober and the operator, if the circuit breaker is on.
+    pub(crate) breaker: Option<BreakerPlan>,
     /// The function's timeout.
     pub(crate) timeout: Ms,
     /// The function's memory, which decides its share of a core. None if computing takes no time, or its own.

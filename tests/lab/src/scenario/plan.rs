@@ -5,7 +5,7 @@ use rand::rngs::ChaCha8Rng;
 use super::{Options, Plan, Scenario, base};
 use crate::{
     clock::{Ms, millis},
-    lambda::fleet::{self, Endpoints, LaunchError},
+    lambda::fleet::{self, Endpoints, LaunchError, key},
     scenario::Mode,
     scenario::Rules,
     seeded_rng::SeededRng,
@@ -40,6 +40,7 @@ impl Plan {
         plan.choose_formats(&mut seeded.fork(11_u64).rng());
         plan.choose_sqs(&mut seeded.fork(9_u64).rng());
         plan.choose_memory(&mut seeded.fork(12_u64).rng());
+        plan.choose_breaker(&mut seeded.fork(14_u64).rng());
         if mode == Mode::Real {
             plan.shorten_for_wall_clock();
         }
@@ -51,7 +52,8 @@ impl Plan {
 
     /// Fills in what follows from the rest.
     pub(crate) fn complete(&mut self) -> Result<(), LaunchError> {
-        let somewhere = Endpoints { perseus: SOME_URL.to_owned(), sqs: SOME_URL.to_owned() };
+        let [perseus, sqs, lambda] = [SOME_URL; 3].map(str::to_owned);
+        let somewhere = Endpoints { perseus, sqs, lambda, key: key(0) };
         let config = fleet::config(&self.variables, &somewhere)?;
         self.rules = Rules {
             timeout: self.timeout,
@@ -63,6 +65,7 @@ impl Plan {
                 .unwrap_or(u32::MAX),
             patience: millis(config.cutoff_reserve + config.retry_cap + config.request_timeout)
                 + LONGEST_WAIT,
+            late: self.breaker.as_ref().map_or(0, |breaker| breaker.prober.late),
             slack: if self.mode == Mode::Simulated { SLACK_SIMULATED } else { SLACK_REAL },
         };
         let last_outage = self.faults.outages.iter().map(|outage| outage.until).max().unwrap_or_default();
@@ -84,6 +87,9 @@ impl Plan {
         self.fleet.life = (20 * SECOND, 60 * SECOND);
         self.set("REQUEST_TIMEOUT", "1500ms");
         self.set("SQS_VISIBILITY", "off");
+        // A change of the mapping takes longer than the run.
+        self.set("CIRCUIT_BREAKER", "off");
+        self.breaker = None;
         self.traffic.messages = 3_000;
         self.stretch(MINUTE);
     }

@@ -19,6 +19,8 @@ pub struct Rules {
     pub most_records: u32,
     /// The longest backoff and attempt together, with the reserve.
     pub patience: Ms,
+    /// The most by which the prober's schedule is late.
+    pub late: Ms,
     /// The most that two clocks may disagree about one moment.
     pub slack: Ms,
 }

@@ -50,6 +50,7 @@ impl Plan {
                 self.fleet.crash = rng.random_range(0.01..0.05);
                 self.fleet.stall = rng.random_range(0.0..0.02);
             }
+            Scenario::Breaker => self.apply_breaker(rng),
             Scenario::Day => self.apply_day(rng),
         }
     }
@@ -130,7 +131,7 @@ impl Plan {
         self.set("MAX_IN_FLIGHT", 5);
     }
 
-    fn apply_fifo(&mut self, rng: &mut ChaCha8Rng) {
+    pub(super) fn apply_fifo(&mut self, rng: &mut ChaCha8Rng) {
         self.queue.fifo = true;
         self.message.groups = Some(rng.random_range(3..60));
         // Lambda's limit for FIFO queues.
@@ -169,7 +170,7 @@ impl Plan {
         self.add_outages(OutageKind::ALL, rng);
     }
 
-    fn add_poison(&mut self, share: f64, rng: &mut ChaCha8Rng) {
+    pub(super) fn add_poison(&mut self, share: f64, rng: &mut ChaCha8Rng) {
         self.message.poison = rng.random_range(share / 5.0..share);
         self.faults.poison = if rng.random_bool(0.5) { Poison::WholeRequest } else { Poison::ByName };
     }

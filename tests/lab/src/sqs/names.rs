@@ -12,3 +12,8 @@ pub(crate) fn dead_letter_queue(fifo: bool) -> String {
     let name = DEAD_LETTER_QUEUES[usize::from(fifo)];
     format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}")
 }
+
+/// What to set `PROBE_QUEUE_URL` to.
+pub(crate) fn queue_url(fifo: bool) -> String {
+    format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{}", QUEUES[usize::from(fifo)])
+}

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use md5::{Digest, Md5};
 use rand::RngExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     clock::EPOCH_MS,
@@ -125,6 +126,22 @@ impl Messages {
         event.into_bytes()
     }
 
+    /// The message that `ReceiveMessage` returns: the record of an event under other names.
+    pub(crate) fn received(&self, delivery: &Delivery) -> Value {
+        let mut record = String::new();
+        self.write_record(&mut record, delivery);
+        let mut record: Value = serde_json::from_str(&record).unwrap_or_default();
+        let body = record["body"].take();
+        let md5 = hex(&Md5::digest(body.as_str().unwrap_or_default()));
+        json!({
+            "MessageId": record["messageId"],
+            "ReceiptHandle": record["receiptHandle"],
+            "MD5OfBody": md5,
+            "Body": body,
+            "Attributes": record["attributes"],
+        })
+    }
+
     fn write_record(&self, event: &mut String, delivery: &Delivery) {
         let number = delivery.receipt.message;
         let id = self.id(number);
@@ -154,6 +171,10 @@ impl Messages {
         let (least, most) = self.message.padding;
         self.seeded.fork(number).fork(5_u64).rng().random_range(least..=most)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether Perseus never accepts a record with this body.

@@ -20,6 +20,7 @@ const LOSS: &str = "deleted is committed";
 const ORDER: &str = "order within groups";
 const KEYS: &str = "one key, one body";
 const RETURNED: &str = "tried before returned";
+const ANSWERED: &str = "resumed after an answer";
 
 /// All of them.
 pub(crate) const DEFECTS: &[Defect] = &[
@@ -250,5 +251,45 @@ pub(crate) const DEFECTS: &[Defect] = &[
         bad: "()",
         scenario: "poison",
         breaks: RETURNED,
+    },
+    Defect {
+        name: "the mark comes after the pause",
+        file: "breaker/pause.rs",
+        good: "self.lambda.put_mark(&mapping, mark).await?;",
+        bad: "self.lambda.disable(&mapping).await?; self.lambda.put_mark(&mapping, mark).await?;",
+        scenario: "breaker",
+        breaks: "pauses are marked",
+    },
+    Defect {
+        name: "delivery is resumed without an acknowledgement",
+        file: "breaker/trial.rs",
+        good: "settled.counts.rejected > 0",
+        bad: "true",
+        scenario: "breaker",
+        breaks: ANSWERED,
+    },
+    Defect {
+        name: "an acknowledged probe is not deleted",
+        file: "breaker/trial.rs",
+        good: "self.queue.delete(&message.receipt_handle).await.err()",
+        bad: "None",
+        scenario: "breaker",
+        breaks: ANSWERED,
+    },
+    Defect {
+        name: "a probe that is not acknowledged is deleted",
+        file: "breaker/trial.rs",
+        good: "held.push((message, payload));",
+        bad: "tried.undone = self.queue.delete(&message.receipt_handle).await.err();",
+        scenario: "breaker",
+        breaks: LOSS,
+    },
+    Defect {
+        name: "an operator's pause is ended",
+        file: "breaker/prober.rs",
+        good: "self.lambda.mark(&mapping).await?",
+        bad: "self.lambda.mark(&mapping).await?.or_else(|| Mark::of_tags([(super::mark::PAUSED_SINCE.to_owned(), String::new())].into()))",
+        scenario: "breaker",
+        breaks: "operator's pause kept",
     },
 ];

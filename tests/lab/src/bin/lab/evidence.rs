@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
-use lab::evidence::{Table, Work, capacity, kinds, outages, poison, slow};
+use lab::evidence::{Table, Variant, Work, capacity, kinds, outages, poison, slow};
 
 use crate::{progress, tables};
 
@@ -20,6 +20,12 @@ pub(crate) struct Evidence {
     /// Outages and kinds: messages a second
     #[arg(long, default_value_t = 1_000)]
     rate: u32,
+    /// Outages and kinds: only these functions, by their position in the table, from 1 [default: all]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=Variant::ALL.len() as i64))]
+    only: Vec<u8>,
+    /// Outages: the queue delivers the oldest message first, even if it has just come back
+    #[arg(long)]
+    oldest_first: bool,
     /// Capacity: how many environments
     #[arg(long, value_delimiter = ',', default_values_t = [5, 10, 30])]
     environments: Vec<usize>,
@@ -63,13 +69,32 @@ pub(crate) fn run(evidence: &Evidence) -> anyhow::Result<ExitCode> {
 }
 
 fn measure(evidence: &Evidence, work: &Work<'_>) -> anyhow::Result<Table> {
+    let variants = variants(&evidence.only);
     Ok(match evidence.day {
-        Day::Outage => outages(&lengths(&evidence.minutes, &[5, 60, 360]), evidence.rate, work)?,
-        Day::Kinds => kinds(lengths(&evidence.minutes, &[5])[0], evidence.rate, work)?,
+        Day::Outage => outages(
+            &lengths(&evidence.minutes, &[5, 60, 360]),
+            evidence.rate,
+            &variants,
+            evidence.oldest_first,
+            work,
+        )?,
+        Day::Kinds => kinds(lengths(&evidence.minutes, &[5])[0], evidence.rate, &variants, work)?,
         Day::Slow => slow(work)?,
         Day::Poison => poison(work)?,
         Day::Capacity => capacity(&evidence.environments, &evidence.limits, evidence.latency, work)?,
     })
+}
+
+/// The variants at these positions, from 1; all of them if there are none.
+fn variants(positions: &[u8]) -> Vec<Variant> {
+    let is_wanted =
+        |position: usize| positions.is_empty() || positions.iter().any(|only| usize::from(*only) == position);
+    Variant::ALL
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| is_wanted(index + 1))
+        .map(|(_, one)| one)
+        .collect()
 }
 
 /// These minutes in milliseconds, or the default ones if there are none.

@@ -17,6 +17,7 @@ use crate::{
     lambda::{
         cost,
         environment::{Answer, Environment, Invoke},
+        names,
         processor::Processors,
         trace,
     },
@@ -152,6 +153,7 @@ async fn charged(handler: &Handler, job: &Job, deadline: Instant) -> Option<Vec<
     // A duration instead of a date: the wall clock is not paused.
     context.deadline = u64::from(millis(deadline.saturating_duration_since(Instant::now())));
     context.xray_trace_id = Some(trace::id(job.number));
+    context.invoked_function_arn = names::function();
     let answer = processors.run(environment, handler.handle(&job.event, &context)).await;
     processors.charge(environment, cost::answer(job.records));
     processors.finish(environment).await;

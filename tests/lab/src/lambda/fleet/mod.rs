@@ -10,7 +10,7 @@ use rand::{RngExt, rngs::ChaCha8Rng};
 
 pub use self::invocation::End;
 pub(crate) use self::{
-    endpoints::Endpoints,
+    endpoints::{Endpoints, key, signer},
     invocation::{Done, InjectedFault, Job, invoke},
 };
 use crate::{

@@ -1,6 +1,10 @@
 //! Lambda's event source mapping: when it receives a batch, and how many invocations run at once.
 
 pub(crate) mod answer;
+mod switch;
+
+pub(crate) use self::switch::Switch;
+pub use self::switch::{Caller, Change, ChangeKind, State};
 
 use crate::{
     clock::Ms,
@@ -63,6 +67,11 @@ impl Mapping {
         (!batch.is_empty()).then_some(batch)
     }
 
+    /// Begins anew, as after a pause.
+    pub(crate) fn restart(&mut self, now: Ms) {
+        *self = Self { changed: now, ..Self::new(self.settings.clone()) };
+    }
+
     /// When `next_batch` may return a batch although nothing else has changed.
     pub(crate) fn next_change(&self, running: usize) -> Option<Ms> {
         let opened = self.opened?;
@@ -97,6 +106,7 @@ mod tests {
             visibility: 600_000,
             max_receives: 5,
             fifo: false,
+            oldest_first: false,
             duplicates: 0.0,
             most_in_flight: queue::MOST_IN_FLIGHT,
         };

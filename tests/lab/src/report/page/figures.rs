@@ -42,15 +42,16 @@ fn figure(name: &'static str, value: String, note: impl Into<String>, role: Opti
 
 fn messages(totals: &Totals) -> [Figure; 5] {
     let Totals { messages, delivered, lost, dead_letters, healthy_dead_letters, left, .. } = *totals;
-    let Causes { redelivered, reply_lost, cut_off, other } = totals.duplicates;
+    let Causes { redelivered, reply_lost, cut_off, trial, other } = totals.duplicates;
     let bad = |number: u64| (number > 0).then_some(Role::Failure);
     let sent = format!("of {} sent", count(messages));
     let healthy = format!("{} of them good messages", count(healthy_dead_letters));
     let causes = format!(
-        "messages delivered again: {} replies lost, {} cut off, {} redelivered, {} for other reasons",
+        "messages delivered again: {} replies lost, {} cut off, {} redelivered, {} on trial, {} for other reasons",
         count(reply_lost),
         count(cut_off),
         count(redelivered),
+        count(trial),
         count(other)
     );
     [
@@ -58,7 +59,7 @@ fn messages(totals: &Totals) -> [Figure; 5] {
         figure("Lost", count(lost), "deleted from the queue and not delivered", bad(lost)),
         figure("Dead letters", count(dead_letters), healthy, bad(dead_letters)),
         figure("Still in the queue", count(left), "when the run ended", None),
-        figure("Duplicates", count(redelivered + reply_lost + cut_off + other), causes, None),
+        figure("Duplicates", count(redelivered + reply_lost + cut_off + trial + other), causes, None),
     ]
 }
 

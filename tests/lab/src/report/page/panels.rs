@@ -98,7 +98,7 @@ fn repeats(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     let counts = timeline.slices.iter().map(|slice| Some(slice.count(|point| point.duplicates_per_s)));
     let line = columns("delivered again", Role::Level, counts.collect());
     let causes = totals.duplicates;
-    let sum = causes.redelivered + causes.reply_lost + causes.cut_off + causes.other;
+    let sum = causes.redelivered + causes.reply_lost + causes.cut_off + causes.trial + causes.other;
     Chart {
         title: "Duplicates",
         unit: format!("messages in {}", timeline.interval()),

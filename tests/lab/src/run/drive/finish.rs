@@ -43,6 +43,10 @@ impl Drive {
             key_faults: findings.key_faults,
             key_fault_count: findings.key_fault_count,
             refusing: self.plan.faults.refusing(),
+            changes: self.breaker.switch.into_changes(),
+            probes: self.breaker.probes,
+            outages: self.plan.faults.outages.iter().map(|outage| (outage.from, outage.until)).collect(),
+            ended: now,
             rules: self.plan.rules,
         };
         FinishedRun {
@@ -68,6 +72,7 @@ impl Drive {
                 deleted_too_early: notes.deleted_too_early,
                 receives,
                 excused_receives: notes.excused_receives,
+                probed: notes.probed,
                 redelivered: notes.redelivered,
                 dead_lettered: notes.dead_lettered,
                 dead_lettered_in: notes.dead_lettered_in,

@@ -3,10 +3,12 @@
 //! One loop owns the queue, the mapping and the fleet. So nothing is locked, and there is one order of events. Only
 //! invocations and Perseus run beside it.
 
+mod breaker;
 mod finish;
 mod settle;
 mod sqs_calls;
 
+use self::breaker::Breaker;
 pub(crate) use self::finish::FinishedRun;
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +24,7 @@ use tokio::{
 use crate::{
     clock::{Clock, Ms, span},
     lambda::{
-        fleet::{self, Done, Endpoints, Fleet, Job, LaunchError, Launcher},
+        fleet::{self, Done, Fleet, Job, LaunchError, Launcher},
         mapping::Mapping,
         processor::Processors,
     },
@@ -88,7 +90,8 @@ struct Drive {
     perseus: SimulatedPerseus,
     sqs: SqsApi,
     sqs_requests: mpsc::UnboundedReceiver<SqsRequest>,
-    /// Calls to SQS that broke its API, in words.
+    breaker: Breaker,
+    /// Calls to AWS that broke its APIs, in words.
     violations: Vec<String>,
     launcher: Arc<Launcher>,
     running: JoinSet<Result<Done, LaunchError>>,
@@ -108,6 +111,7 @@ struct Drive {
 #[derive(Clone, Copy, Debug, Default)]
 struct MessageNotes {
     excused_receives: u16,
+    probed: u16,
     redelivered: bool,
     deleted_too_early: bool,
     dead_lettered: bool,
@@ -134,6 +138,10 @@ pub(crate) async fn run(
             biased;
             Some(done) = drive.running.join_next() => drive.settle(done.expect("no invocation panics")?),
             Some(request) = drive.sqs_requests.recv() => drive.answer(request),
+            Some(done) = drive.breaker.running.join_next() => {
+                drive.settle_probe(done.expect("no run of the prober panics")?);
+            }
+            Some(request) = drive.breaker.requests.recv() => drive.answer_lambda(request),
             Ok(()) = stop.changed() => drive.stop(),
             () = tokio::time::sleep_until(wake) => {}
         }
@@ -156,7 +164,7 @@ impl Drive {
         )
         .await?;
         let (sqs, sqs_requests) =
-            SqsApi::start(seeded.fork(8_u64), plan.faults.sqs, processors.clone()).await?;
+            SqsApi::start(clock, seeded.fork(8_u64), plan.faults.sqs, processors.clone()).await?;
         Ok(Self {
             clock,
             arrivals: Arrivals::new(&plan.traffic, seeded.fork(3_u64)),
@@ -169,6 +177,7 @@ impl Drive {
             perseus,
             sqs,
             sqs_requests,
+            breaker: Breaker::start(&plan, clock).await?,
             violations: Vec::new(),
             launcher: Arc::new(launcher),
             running: JoinSet::new(),
@@ -201,7 +210,9 @@ impl Drive {
             }
         }
         self.queue.release(now);
+        self.advance_breaker(now);
         while now < self.plan.give_up
+            && self.breaker.switch.state().receives()
             && let Some(batch) = self.mapping.next_batch(&mut self.queue, self.running.len(), now)
         {
             self.invoke(batch, now);
@@ -214,15 +225,20 @@ impl Drive {
     /// When something is due next even if no invocation ends.
     fn next_change(&self, now: Ms) -> Ms {
         let arrival = self.arrivals.next().filter(|_| !self.stopped);
-        let batch = self.mapping.next_change(self.running.len()).filter(|_| now < self.plan.give_up);
-        let changes = [arrival, self.queue.next_visible(), batch];
+        let receives = now < self.plan.give_up && self.breaker.switch.state().receives();
+        let batch = self.mapping.next_change(self.running.len()).filter(|_| receives);
+        let changes = [arrival, self.queue.next_visible(), batch, self.breaker.next_change()];
         let next = changes.into_iter().flatten().min().unwrap_or(Ms::MAX);
         next.min(self.recorder.next()).max(now + 1)
     }
 
     fn is_over(&self, now: Ms) -> bool {
         let all_sent = self.stopped || self.arrivals.next().is_none();
-        all_sent && self.running.is_empty() && (self.queue.is_empty() || now >= self.plan.give_up)
+        all_sent && !self.is_busy() && (self.queue.is_empty() || now >= self.plan.give_up)
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.running.is_empty() || !self.breaker.running.is_empty()
     }
 
     fn invoke(&mut self, batch: Vec<Delivery>, now: Ms) {
@@ -239,7 +255,7 @@ impl Drive {
             timeout,
             injected_fault: self.fleet.injected_fault(number, timeout),
             cold_start: self.fleet.cold_start(&instance),
-            endpoints: Endpoints { perseus: self.perseus.url(instance.id), sqs: self.sqs.url(instance.id) },
+            endpoints: self.endpoints(instance.id),
             processors: self.processors.clone(),
             instance,
         };

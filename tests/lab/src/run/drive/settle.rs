@@ -9,7 +9,7 @@ use crate::{
         mapping::answer::{self, ParsedAnswer},
     },
     run::history::{End, Invocation},
-    sqs::queue::Delivery,
+    sqs::queue::{Delivery, Receipt},
 };
 
 impl Drive {
@@ -26,7 +26,7 @@ impl Drive {
             if parsed.kept.contains(&index) {
                 self.returned.insert(delivery.receipt.message, done.started + done.took);
             } else {
-                self.delete(delivery);
+                self.delete(delivery.receipt);
             }
         }
         let end = if done.end == End::Answered && parsed.refused.is_some() { End::Refused } else { done.end };
@@ -65,12 +65,15 @@ impl Drive {
         }
     }
 
-    fn delete(&mut self, delivery: &Delivery) {
-        let message = delivery.receipt.message;
+    /// Deletes a message. Returns whether the receipt was valid.
+    pub(super) fn delete(&mut self, receipt: Receipt) -> bool {
+        let message = receipt.message;
         let is_safe = self.perseus.is_committed(message) || self.notes[message as usize].dead_lettered;
-        if self.queue.delete(delivery.receipt) {
+        let is_deleted = self.queue.delete(receipt);
+        if is_deleted {
             self.notes[message as usize].deleted_too_early = !is_safe;
         }
+        is_deleted
     }
 
     /// How many returned messages could have been tried again. Not counted: poison, and messages behind a returned one

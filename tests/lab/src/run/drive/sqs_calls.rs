@@ -14,6 +14,11 @@ impl Drive {
                 // The call is done even if the caller no longer waits for the answer.
                 let _ = answer.send(outcomes);
             }
+            SqsRequest::Single(environment, call, answer) => {
+                let outcome = self.answer_single(environment, call);
+                let _ = answer.send(outcome);
+            }
+            SqsRequest::Fault(environment) => self.note_fault(environment),
             SqsRequest::Violation(violation) => self.violations.push(violation),
         }
     }

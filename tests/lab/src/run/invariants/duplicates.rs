@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     clock::Ms,
-    run::history::{End, History},
+    run::history::{End, History, Number, Probe, ProbeEnd},
     simulated_perseus::{ClientView, Exchange, Repeat},
 };
 
@@ -17,6 +17,8 @@ pub enum Cause {
     ReplyLost,
     /// The function stopped waiting for the reply (a time-out, the cutoff), or its environment died.
     CutOff,
+    /// The prober had sent it to find out whether Perseus is up, without receiving it, so it could not delete it.
+    Trial,
     /// None of these: the function knew of the commit and sent it again.
     Other,
 }
@@ -30,6 +32,8 @@ pub struct Causes {
     pub reply_lost: u64,
     /// See [`Cause::CutOff`].
     pub cut_off: u64,
+    /// See [`Cause::Trial`].
+    pub trial: u64,
     /// See [`Cause::Other`].
     pub other: u64,
 }
@@ -42,6 +46,7 @@ pub fn causes(history: &History) -> Causes {
             Cause::Redelivered => &mut causes.redelivered,
             Cause::ReplyLost => &mut causes.reply_lost,
             Cause::CutOff => &mut causes.cut_off,
+            Cause::Trial => &mut causes.trial,
             Cause::Other => &mut causes.other,
         } += 1;
     }
@@ -56,6 +61,7 @@ pub fn cause(history: &History, repeat: &Repeat) -> Cause {
         ClientView::HungUp | ClientView::Waiting => Cause::CutOff,
         ClientView::Informed if was_cut_off(history, &earlier) => Cause::CutOff,
         ClientView::Informed if history.messages[repeat.message as usize].redelivered => Cause::Redelivered,
+        ClientView::Informed if is_trial(history, &earlier, repeat.message) => Cause::Trial,
         ClientView::Informed => Cause::Other,
     }
 }
@@ -64,8 +70,30 @@ pub fn cause(history: &History, repeat: &Repeat) -> Cause {
 fn was_cut_off(history: &History, exchange: &Exchange) -> bool {
     let rules = history.rules;
     let took: Ms = exchange.ended - exchange.arrived;
-    let Some(invocation) = history.invocations.get(exchange.invocation as usize) else { return false };
+    let Some(invocation) = history.invocations.get(exchange.invocation as usize) else {
+        return was_probe_cut_off(history, exchange);
+    };
     let cutoff = invocation.started + rules.timeout.saturating_sub(rules.reserve);
     let has_died = matches!(invocation.end, End::Crashed | End::Stalled | End::TimedOut);
     has_died || took + rules.slack >= rules.request_timeout || exchange.ended + rules.slack >= cutoff
+}
+
+/// Whether a run of the prober sent a message that it had not received by then: it remembers some that must not be received
+/// again.
+fn is_trial(history: &History, exchange: &Exchange, message: Number) -> bool {
+    let probe = history.probes.iter().find(|probe| probe.number == exchange.invocation);
+    let has_received = |probe: &Probe| {
+        probe.messages.iter().any(|(number, at)| *number == message && *at <= exchange.arrived)
+    };
+    probe.is_some_and(|probe| !has_received(probe))
+}
+
+/// The same of a probe, or it could not be deleted.
+fn was_probe_cut_off(history: &History, exchange: &Exchange) -> bool {
+    let took = exchange.ended - exchange.arrived;
+    let probe = history.probes.iter().find(|probe| probe.number == exchange.invocation);
+    probe.is_some_and(|probe| {
+        let has_died = matches!(probe.end, ProbeEnd::Crashed | ProbeEnd::TimedOut);
+        has_died || probe.hindered || took + history.rules.slack >= history.rules.request_timeout
+    })
 }

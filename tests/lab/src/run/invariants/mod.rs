@@ -1,5 +1,6 @@
 //! The invariants: what must hold at the end of every run.
 
+mod breaker;
 mod duplicates;
 mod finding;
 mod outages;
@@ -11,6 +12,10 @@ use std::collections::HashMap;
 
 use self::finding::finding;
 pub use self::{
+    breaker::{
+        delivery_resumes, operators_pause_is_kept, pauses_are_marked, probes_in_turn, probes_kill_nothing,
+        resumed_after_an_answer,
+    },
     duplicates::{Cause, Causes, cause, causes},
     finding::{Finding, Status},
     outages::outages_noticed,
@@ -27,7 +32,7 @@ use crate::{
 const ENOUGH_CHANCES: u16 = 3;
 
 /// All invariants.
-pub const INVARIANTS: [fn(&History) -> Finding; 12] = [
+pub const INVARIANTS: [fn(&History) -> Finding; 18] = [
     deleted_is_committed,
     accounted_for,
     answers_name_their_own,
@@ -40,6 +45,12 @@ pub const INVARIANTS: [fn(&History) -> Finding; 12] = [
     tried_before_returned,
     one_key_one_body,
     contract_kept,
+    pauses_are_marked,
+    operators_pause_is_kept,
+    probes_in_turn,
+    resumed_after_an_answer,
+    delivery_resumes,
+    probes_kill_nothing,
 ];
 
 /// Checks all invariants.
@@ -189,12 +200,13 @@ pub fn duplicates_explained(history: &History) -> Finding {
     let causes = causes(history);
     finding(
         "duplicates explained",
-        "a message is committed again only if the queue redelivered it, or its reply was lost or cut off",
+        "a message is committed again only if the queue redelivered it, its reply was lost or cut off, or it was on trial",
         format!(
-            "{} redelivered, {} replies lost, {} cut off, {} other",
+            "{} redelivered, {} replies lost, {} cut off, {} trials, {} other",
             count(causes.redelivered),
             count(causes.reply_lost),
             count(causes.cut_off),
+            count(causes.trial),
             count(causes.other)
         ),
         breaches.collect(),

@@ -2,7 +2,7 @@ use super::{finding::MOST_BREACHES, *};
 use crate::{
     clock::Ms,
     lambda::mapping::answer::UnexpectedIds,
-    run::history::{Invocation, Rules},
+    run::history::{Caller, Change, ChangeKind, Invocation, Probe, ProbeEnd, Rules, State},
     simulated_perseus::{ClientView, Committed, Exchange, Repeat, ReplyKind},
 };
 
@@ -16,6 +16,7 @@ fn calm() -> History {
         deleted_too_early: false,
         receives: 1,
         excused_receives: 0,
+        probed: 0,
         redelivered: false,
         dead_lettered: false,
         dead_lettered_in: None,
@@ -43,6 +44,7 @@ fn calm() -> History {
             max_in_flight: 10,
             most_records: 100,
             patience: 9_000,
+            late: 0,
             slack: 2,
         },
         ..History::default()
@@ -345,4 +347,163 @@ fn a_key_must_be_that_of_one_body() {
         history.key_fault_count = 1;
     };
     assert_eq!(broken(fault), ["one key, one body"]);
+}
+
+/// A history with a pause from 10 s to 200 s, in an outage until 100 s. The prober ends it after an acknowledgement.
+fn paused(doctor: impl FnOnce(&mut History)) -> Vec<&'static str> {
+    broken(|history| {
+        let mark = || Some("outage".to_owned());
+        let change = |at, by, kind, mark| Change { at, by, kind, mark };
+        let (forwarder, prober) = (Caller::Forwarder(0), Caller::Prober(PROBER));
+        history.outages = vec![(0, 100_000)];
+        history.changes = vec![
+            change(10_000, forwarder, ChangeKind::Tag, mark()),
+            change(10_000, forwarder, ChangeKind::Disable, mark()),
+            change(40_000, forwarder, ChangeKind::Reached(State::Disabled), mark()),
+            change(130_010, prober, ChangeKind::Enable, mark()),
+            change(130_020, prober, ChangeKind::Untag, None),
+            change(200_000, prober, ChangeKind::Reached(State::Enabled), None),
+        ];
+        history.exchanges.push(Exchange {
+            invocation: PROBER,
+            arrived: 130_001,
+            ended: 130_002,
+            ..exchange(ClientView::Informed)
+        });
+        history.probes = vec![Probe {
+            number: PROBER,
+            started: 130_000,
+            took: 20,
+            end: ProbeEnd::Done,
+            messages: vec![(0, 130_000)],
+            deleted: vec![0],
+            found_none: false,
+            mark: mark(),
+            out_of_turn: None,
+            hindered: false,
+        }];
+        history.ended = 300_000;
+        doctor(history);
+    })
+}
+
+const PROBER: u32 = 1 << 30;
+const MARKED: &str = "pauses are marked";
+const OPERATORS: &str = "operator's pause kept";
+const IN_TURN: &str = "probes in turn";
+const ANSWERED: &str = "resumed after an answer";
+const RESUMES: &str = "delivery resumes";
+
+#[test]
+fn a_pause_that_an_acknowledgement_ends_breaks_nothing() {
+    assert_eq!(paused(|_| {}), [""; 0]);
+}
+
+#[test]
+fn a_pause_must_be_marked_and_in_an_outage() {
+    assert_eq!(paused(|history| history.changes[1].mark = None), [MARKED]);
+    assert_eq!(paused(|history| history.outages[0] = (20_000, 100_000)), [MARKED]);
+}
+
+#[test]
+fn an_operators_pause_must_not_be_ended() {
+    let of_operator = |kind| {
+        paused(|history| {
+            history.changes[2] = Change { at: 40_000, by: Caller::Operator, kind, mark: None };
+        })
+    };
+    assert_eq!(of_operator(ChangeKind::Untag), [OPERATORS]);
+    assert_eq!(of_operator(ChangeKind::Disable), [OPERATORS]);
+    // The operator may end it.
+    let ended = paused(|history| {
+        history.changes[2].by = Caller::Operator;
+        history.changes[2].kind = ChangeKind::Untag;
+        history.changes[3].by = Caller::Operator;
+    });
+    assert_eq!(ended, [""; 0]);
+}
+
+#[test]
+fn a_probe_must_be_of_a_marked_and_disabled_mapping_and_one_message() {
+    assert_eq!(paused(|history| history.probes[0].out_of_turn = Some(State::Enabled)), [IN_TURN]);
+    assert_eq!(paused(|history| history.probes[0].messages = vec![(0, 130_000); 2]), [IN_TURN]);
+    let of_refusals = |received| {
+        paused(|history| {
+            history.probes[0].mark = Some("refusals".to_owned());
+            history.probes[0].messages = vec![(0, 130_000); received];
+        })
+    };
+    assert_eq!(of_refusals(5), [""; 0]);
+    assert_eq!(of_refusals(6), [IN_TURN]);
+}
+
+#[test]
+fn only_an_answer_may_end_a_pause_and_what_was_acknowledged_must_be_deleted() {
+    let answered = |reply_kind, mark: &str| {
+        paused(|history| {
+            history.exchanges[2].reply_kind = reply_kind;
+            history.probes[0].deleted = Vec::new();
+            history.messages[0].committed = Some(Committed { first: 20, order: 0, exchange: 2 });
+            if reply_kind != ReplyKind::Accepted {
+                history.exchanges[2].client_view = ClientView::Uninformed;
+            }
+            history.changes[3].mark = Some(mark.to_owned());
+        })
+    };
+    assert_eq!(answered(ReplyKind::Unusable, "outage"), [ANSWERED]);
+    assert_eq!(answered(ReplyKind::Refused, "outage"), [""; 0]);
+    assert_eq!(answered(ReplyKind::Refused, "refusals"), [ANSWERED]);
+    assert_eq!(answered(ReplyKind::Accepted, "refusals"), [ANSWERED], "it was not deleted");
+    let nothing_there = |history: &mut History| {
+        history.exchanges.pop();
+        history.probes[0] = Probe {
+            messages: Vec::new(),
+            deleted: Vec::new(),
+            found_none: true,
+            ..history.probes[0].clone()
+        };
+    };
+    assert_eq!(paused(nothing_there), [""; 0]);
+}
+
+#[test]
+fn a_pause_must_end_within_four_minutes_and_a_minute_for_each_run_that_was_hindered() {
+    let ends_at = |at: Ms, missing: usize| {
+        paused(|history| {
+            history.changes[5].at = at;
+            history.ended = at;
+            let missing_one = Probe { end: ProbeEnd::Missing, ..history.probes[0].clone() };
+            history.probes.extend(vec![missing_one; missing]);
+        })
+    };
+    assert_eq!(ends_at(340_000, 0), [""; 0]);
+    assert_eq!(ends_at(340_001, 0), [RESUMES]);
+    assert_eq!(ends_at(400_000, 1), [""; 0]);
+    assert_eq!(ends_at(400_001, 1), [RESUMES]);
+    let never = |history: &mut History| {
+        history.changes.truncate(3);
+        history.ended = 340_001;
+    };
+    assert_eq!(paused(never), [RESUMES]);
+}
+
+#[test]
+fn a_good_message_must_not_die_of_probes() {
+    let probed = |probed, is_poison| {
+        broken(|history| {
+            let message = &mut history.messages[1];
+            *message = MessageHistory {
+                state: MessageState::Dead,
+                committed: None,
+                receives: 5,
+                excused_receives: 5,
+                probed,
+                is_poison,
+                ..*message
+            };
+        })
+    };
+    assert_eq!(probed(2, false), [""; 0]);
+    assert_eq!(probed(3, false), ["probes kill nothing"]);
+    assert_eq!(probed(5, true), [""; 0]);
 }

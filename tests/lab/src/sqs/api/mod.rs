@@ -3,6 +3,7 @@
 //! It does not own the queue: it sends each call to the run's loop and waits for the result.
 
 mod call;
+mod single;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -21,11 +22,15 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::call::Entry;
-use self::call::{Action, Call};
+pub(crate) use self::single::SingleCall;
+use self::{
+    call::{Action, Call},
+    single::action,
+};
 use crate::{
-    clock::span,
+    clock::{Clock, Ms, span},
     faults::{CallOutcome, SqsFaults},
-    lambda::{cost, processor::Processors},
+    lambda::{cost, fleet::signer, processor::Processors},
     seeded_rng::SeededRng,
     server::{ConnectionHandle, Cut, Server},
     sqs::queue::Refusal,
@@ -42,13 +47,37 @@ pub(crate) struct SqsApi {
 pub(crate) enum SqsRequest {
     /// Do what the entries of a call say, and send the result of each.
     Apply(Vec<Entry>, oneshot::Sender<Vec<Result<(), Refusal>>>),
+    /// Do what a call for one message says, which the environment of this number makes, and send the result.
+    Single(u32, SingleCall, oneshot::Sender<SingleAnswer>),
+    /// Note that a fault was injected into a call for one message.
+    Fault(u32),
     /// Note that a call breaks the API, in words.
     Violation(String),
 }
 
+/// The result of a call for one message.
+#[derive(Debug)]
+pub(crate) enum SingleAnswer {
+    /// The received messages.
+    Messages(Vec<Value>),
+    /// The message is deleted or its visibility timeout changed.
+    Done,
+    /// After so many receives a message goes to the dead-letter queue.
+    RedrivePolicy(u16),
+    /// The receipt is not valid.
+    Refused(Refusal),
+}
+
+/// The probability that a receive without a wait finds nothing: it asks a part of SQS' servers only
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>).
+const SHORT_POLL_MISSES: f64 = 0.3;
+/// How often a receive that waits looks again.
+const LOOK: Ms = 1_000;
+
 /// What the connections share.
 #[derive(Debug)]
 struct Shared {
+    clock: Clock,
     seeded: SeededRng,
     faults: SqsFaults,
     processors: Processors,
@@ -58,12 +87,13 @@ struct Shared {
 impl SqsApi {
     /// Starts on a free port. The receiver gets every call.
     pub(crate) async fn start(
+        clock: Clock,
         seeded: SeededRng,
         faults: SqsFaults,
         processors: Processors,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<SqsRequest>)> {
         let (sqs_requests, asked) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { seeded, faults, processors, sqs_requests });
+        let shared = Arc::new(Shared { clock, seeded, faults, processors, sqs_requests });
         let routes = Router::new().fallback(serve).with_state(shared);
         Ok((Self { server: Server::start(routes).await? }, asked))
     }
@@ -92,11 +122,46 @@ impl Shared {
         }
     }
 
+    /// Does a call for one message. A receive that waits looks again until there is a message.
+    async fn answer_single(&self, environment: u32, call: SingleCall, named: SeededRng) -> Response {
+        let wait = if let SingleCall::Receive { wait, .. } = call { wait } else { 0 };
+        let is_receive = matches!(call, SingleCall::Receive { .. });
+        if is_receive && wait == 0 && named.fork(1_u64).chance(SHORT_POLL_MISSES) {
+            return json_reply(StatusCode::OK, &json!({}));
+        }
+        let until = self.clock.now() + wait;
+        loop {
+            let (sender, answer) = oneshot::channel();
+            self.ask(SqsRequest::Single(environment, call, sender));
+            match answer.await {
+                Ok(SingleAnswer::Messages(messages)) if messages.is_empty() && self.clock.now() < until => {
+                    tokio::time::sleep(span(LOOK)).await;
+                }
+                Ok(SingleAnswer::Messages(messages)) if messages.is_empty() => {
+                    return json_reply(StatusCode::OK, &json!({}));
+                }
+                Ok(SingleAnswer::Messages(messages)) => {
+                    return json_reply(StatusCode::OK, &json!({"Messages": messages}));
+                }
+                Ok(SingleAnswer::Done) => return StatusCode::OK.into_response(),
+                Ok(SingleAnswer::RedrivePolicy(max)) => return redrive_policy(max),
+                Ok(SingleAnswer::Refused(refusal)) => {
+                    return error(StatusCode::BAD_REQUEST, refusal.code());
+                }
+                Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            }
+        }
+    }
+
     /// Draws the outcome of a call. Its name is its body.
     fn outcome(&self, body: &Bytes) -> CallOutcome {
+        self.faults.outcome(&mut self.named(body).rng())
+    }
+
+    fn named(&self, body: &Bytes) -> SeededRng {
         let mut digest = DefaultHasher::new();
         body.hash(&mut digest);
-        self.faults.outcome(&mut self.seeded.fork(digest.finish()).rng())
+        self.seeded.fork(digest.finish())
     }
 }
 
@@ -111,6 +176,13 @@ async fn serve(
     };
     if let Ok(environment) = head.uri.path().trim_start_matches('/').parse() {
         shared.processors.charge(environment, cost::sqs_call());
+    }
+    if let Some(call) = SingleCall::read(&head.headers, &body) {
+        let call = call.and_then(|call| Ok((signer(&head.headers, "sqs")?, call)));
+        return match call {
+            Ok((environment, call)) => single(&shared, environment, call, &head, &body, &handle).await,
+            Err(what) => refuse(&shared, &head, &what),
+        };
     }
     let call = match Call::read(&head, &body) {
         Ok(call) => call,
@@ -135,6 +207,45 @@ async fn serve(
         CallOutcome::Absurd(false) => (StatusCode::OK, "<html>Welcome</html>").into_response(),
         CallOutcome::Absurd(true) => json_reply(StatusCode::OK, &json!({"Successful": [{"Id": "stranger"}]})),
     }
+}
+
+/// Answers a call for one message. The prober repeats such calls word by word, so the time is a part of the name.
+async fn single(
+    shared: &Shared,
+    environment: u32,
+    call: SingleCall,
+    head: &Parts,
+    body: &Bytes,
+    handle: &ConnectionHandle,
+) -> Response {
+    let mut named = DefaultHasher::new();
+    action(&head.headers).hash(&mut named);
+    let named = shared.named(body).fork(named.finish()).fork(shared.clock.now());
+    let outcome = shared.faults.outcome(&mut named.rng());
+    if !matches!(outcome, CallOutcome::Well | CallOutcome::Partial) {
+        shared.ask(SqsRequest::Fault(environment));
+    }
+    match outcome {
+        CallOutcome::Well | CallOutcome::Partial => shared.answer_single(environment, call, named).await,
+        CallOutcome::Slow(delay) => {
+            tokio::time::sleep(span(delay)).await;
+            shared.answer_single(environment, call, named).await
+        }
+        CallOutcome::Down => error(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        CallOutcome::Silent => std::future::pending().await,
+        CallOutcome::Deaf => {
+            shared.answer_single(environment, call, named).await;
+            handle.cut(Cut::Reset);
+            std::future::pending().await
+        }
+        CallOutcome::Absurd(false) => (StatusCode::OK, "<html>Welcome</html>").into_response(),
+        CallOutcome::Absurd(true) => json_reply(StatusCode::OK, &json!({"Messages": [{"Body": 7}]})),
+    }
+}
+
+fn redrive_policy(max: u16) -> Response {
+    let policy = json!({"deadLetterTargetArn": "arn:aws:sqs:::dead-letters", "maxReceiveCount": max});
+    json_reply(StatusCode::OK, &json!({"Attributes": {"RedrivePolicy": policy.to_string()}}))
 }
 
 fn refuse(shared: &Shared, head: &Parts, what: &str) -> Response {

@@ -7,7 +7,7 @@ mod visibility;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
+    collections::{BTreeSet, BinaryHeap, VecDeque},
 };
 
 use rand::RngExt;
@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) max_receives: u16,
     /// Whether groups keep their order.
     pub(crate) fifo: bool,
+    /// Whether a standard queue delivers the oldest message first, even if it has just come back. SQS promises no order.
+    pub(crate) oldest_first: bool,
     /// The probability that a message is delivered once more although it is in flight or deleted: 'at least once' on a
     /// standard queue.
     pub(crate) duplicates: f64,
@@ -123,6 +125,8 @@ struct Entry {
 #[derive(Debug)]
 enum Shelf {
     Standard(VecDeque<Entry>),
+    /// Numbers are in the order of sending.
+    OldestFirst(BTreeSet<Entry>),
     Fifo(Groups),
 }
 
@@ -145,9 +149,10 @@ impl Receipt {
 
 impl Queue {
     pub(crate) fn new(settings: Settings, seeded: SeededRng) -> Self {
-        let shelf = match settings.fifo {
-            true => Shelf::Fifo(Groups::default()),
-            false => Shelf::Standard(VecDeque::new()),
+        let shelf = match (settings.fifo, settings.oldest_first) {
+            (true, _) => Shelf::Fifo(Groups::default()),
+            (false, true) => Shelf::OldestFirst(BTreeSet::new()),
+            (false, false) => Shelf::Standard(VecDeque::new()),
         };
         Self {
             settings,
@@ -197,11 +202,16 @@ impl Queue {
     /// Receives up to `most` messages, which are then invisible for the visibility timeout. A message that was received too
     /// often goes to the dead-letter queue instead.
     pub(crate) fn receive(&mut self, most: usize, now: Ms) -> Vec<Delivery> {
+        self.receive_for(most, self.settings.visibility, now)
+    }
+
+    /// Receives likewise, with another visibility timeout than the queue's.
+    pub(crate) fn receive_for(&mut self, most: usize, visibility: Ms, now: Ms) -> Vec<Delivery> {
         let most = most.min(self.room());
         let mut batch = Vec::with_capacity(most.min(self.receivable()));
         while batch.len() < most {
             let Some(entry) = self.shelf.take() else { break };
-            if let Some(delivery) = self.deliver(entry, now) {
+            if let Some(delivery) = self.deliver(entry, visibility, now) {
                 batch.push(delivery);
             }
         }
@@ -211,7 +221,7 @@ impl Queue {
         batch
     }
 
-    fn deliver(&mut self, entry: Entry, now: Ms) -> Option<Delivery> {
+    fn deliver(&mut self, entry: Entry, visibility: Ms, now: Ms) -> Option<Delivery> {
         let message = &mut self.messages[entry.message as usize];
         if entry.is_copy {
             // Nothing else changes: a consumer cannot tell a copy from the message.
@@ -231,7 +241,7 @@ impl Queue {
         message.receives += 1;
         message.state = MessageState::InFlight;
         message.received = now;
-        message.until = now + self.settings.visibility;
+        message.until = now + visibility;
         self.counts.in_flight += 1;
         self.hidden.push(Reverse((message.until, entry, message.receives)));
         let delivery = message.delivery(entry);
@@ -270,6 +280,7 @@ impl Queue {
     pub(crate) fn receivable(&self) -> usize {
         let ready = match &self.shelf {
             Shelf::Standard(ready) => ready.len(),
+            Shelf::OldestFirst(ready) => ready.len(),
             Shelf::Fifo(groups) => groups.receivable(),
         };
         ready.min(self.room())
@@ -320,6 +331,7 @@ impl Shelf {
     fn put(&mut self, entry: Entry, group: Option<u32>) {
         match self {
             Self::Standard(ready) => ready.push_back(entry),
+            Self::OldestFirst(ready) => _ = ready.insert(entry),
             Self::Fifo(groups) => groups.put(entry.message, group.unwrap_or_default()),
         }
     }
@@ -332,6 +344,7 @@ impl Shelf {
     fn take(&mut self) -> Option<Entry> {
         match self {
             Self::Standard(ready) => ready.pop_front(),
+            Self::OldestFirst(ready) => ready.pop_first(),
             Self::Fifo(groups) => groups.take().map(|message| Entry { message, is_copy: false }),
         }
     }

@@ -1,7 +1,14 @@
 use super::*;
 
 fn queue(fifo: bool, duplicates: f64) -> Queue {
-    let settings = Settings { visibility: 30, max_receives: 2, fifo, duplicates, most_in_flight: 4 };
+    let settings = Settings {
+        visibility: 30,
+        max_receives: 2,
+        fifo,
+        oldest_first: false,
+        duplicates,
+        most_in_flight: 4,
+    };
     Queue::new(settings, SeededRng::new(7))
 }
 
@@ -182,5 +189,26 @@ fn a_handle_tells_its_receipt() {
     assert_eq!(Receipt::of_handle(&receipt.handle()), Some(receipt));
     for handle in ["", "AQEB", "AQEB00000000000", "AQEBzzzzzzzzzzzz", "000000000000AQEB"] {
         assert_eq!(Receipt::of_handle(handle), None, "{handle}");
+    }
+}
+
+#[test]
+fn a_receive_may_have_a_visibility_timeout_of_its_own() {
+    let mut queue = queue(false, 0.0);
+    queue.send(None, 0);
+    assert_eq!(queue.receive_for(1, 100, 0).len(), 1);
+    assert_eq!(received(&mut queue, 1, 99), [0; 0]);
+    assert_eq!(received(&mut queue, 1, 100), [0]);
+}
+
+#[test]
+fn what_comes_back_is_received_last_or_if_the_oldest_are_first_again() {
+    for (oldest_first, next) in [(false, 1), (true, 0)] {
+        let settings = Settings { oldest_first, ..queue(false, 0.0).settings };
+        let mut queue = Queue::new(settings, SeededRng::new(7));
+        (0..3).for_each(|_| _ = queue.send(None, 0));
+        let receipt = queue.receive(1, 0)[0].receipt;
+        assert_eq!(queue.change_visibility(receipt, 0, 1), Ok(()));
+        assert_eq!(received(&mut queue, 1, 1), [next]);
     }
 }
