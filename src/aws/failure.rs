@@ -68,6 +68,11 @@ impl Failure {
             || matches!(self, Failure::Refused(400, code) if code == "ResourceInUseException")
     }
 
+    /// Whether the same call may succeed a moment later.
+    pub(crate) fn may_pass(&self) -> bool {
+        !matches!(self, Failure::Refused(400..=428 | 430..=499, _))
+    }
+
     /// Whether other calls will fail likewise: wrong names, missing permissions, throttling.
     pub(crate) fn is_for_all(&self) -> bool {
         matches!(self, Failure::Refused(400..500, _) | Failure::Unreachable(_))

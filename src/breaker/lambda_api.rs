@@ -1,14 +1,14 @@
 //! The calls to Lambda's API: event source mappings and their tags
 //! (<https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html>).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use percent_encoding::utf8_percent_encode;
 use reqwest::{Method, Url};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     aws::{
@@ -26,19 +26,24 @@ use crate::{
 /// The longest reply that is read, in bytes. The description of a mapping takes about 2 kB.
 const LONGEST_REPLY: usize = 256 << 10;
 
+/// The wait before a call is repeated.
+const PAUSE: Duration = Duration::from_millis(200);
+
 const UPDATE: &str = "UpdateEventSourceMapping";
 
 /// Lambda's API.
 #[derive(Debug)]
 pub(super) struct LambdaApi {
     settings: LambdaSettings,
+    /// How often a call is made until it succeeds. At least once.
+    attempts: u32,
     aws: AwsClient,
 }
 
 impl LambdaApi {
     /// A client with these settings. It does not connect yet.
-    pub(super) fn new(settings: LambdaSettings) -> Self {
-        LambdaApi { aws: AwsClient::new(settings.caller.clone()), settings }
+    pub(super) fn new(settings: LambdaSettings, attempts: u32) -> Self {
+        LambdaApi { aws: AwsClient::new(settings.caller.clone()), attempts, settings }
     }
 
     /// The mappings that read this queue. A filter by function would depend on how the mapping was created: emulators compare
@@ -156,6 +161,16 @@ impl LambdaApi {
 
     /// Makes a call, each of which can be repeated. Returns the body of the reply.
     async fn call(&self, method: Method, path: &str, body: String) -> Result<Vec<u8>, Failure> {
+        for _ in 1..self.attempts {
+            match self.attempt(method.clone(), path, body.clone()).await {
+                Err(failure) if failure.may_pass() => sleep(PAUSE).await,
+                result => return result,
+            }
+        }
+        self.attempt(method, path, body).await
+    }
+
+    async fn attempt(&self, method: Method, path: &str, body: String) -> Result<Vec<u8>, Failure> {
         let region = &self.settings.caller.region;
         let headers: &[_] = if body.is_empty() { &[] } else { &[("content-type", "application/json")] };
         let call =

@@ -73,7 +73,8 @@ impl CircuitBreaker {
     /// A breaker that has seen nothing yet.
     pub(crate) fn new(settings: BreakerSettings) -> Self {
         CircuitBreaker {
-            lambda: LambdaApi::new(settings.lambda),
+            // Other environments try too, and the answer waits.
+            lambda: LambdaApi::new(settings.lambda, 1),
             // Environments that began to fail together must not call Lambda's API together.
             after: settings.after.mul_f64(1.0 + fastrand::f64() / 8.0),
             state: Mutex::new(Progress { misconfigured_since: None, look_at: Instant::now() }),

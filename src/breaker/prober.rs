@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// How often a call to Lambda's API is made until it succeeds. A run that resumes delivery needs five calls in a row.
+const ATTEMPTS: u32 = 3;
+
 /// Handles the schedule's invocations, and keeps what they learn of Perseus.
 #[derive(Debug)]
 pub struct Prober {
@@ -52,7 +55,7 @@ impl Prober {
     pub fn new(config: ProberConfig) -> Result<Self, reqwest::Error> {
         Ok(Prober {
             mapping: config.mapping.clone(),
-            lambda: LambdaApi::new(config.lambda.clone()),
+            lambda: LambdaApi::new(config.lambda.clone(), ATTEMPTS),
             has_metrics: config.delivery.metrics,
             trial: Trial::new(config)?,
         })

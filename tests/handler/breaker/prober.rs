@@ -256,19 +256,14 @@ async fn a_call_that_fails_is_an_error_and_the_next_run_repairs_what_is_undone()
             if matches!((&fault, action), (Fault::Http(200, _), "delete" | "untag")) {
                 continue;
             }
-            // A call whose connection is lost is repeated once, but for a receive.
-            let (name, mut is_faulty) =
-                (format!("{action}: {fault:?}"), if action == "receive" { 1 } else { 2 });
+            let (name, start) = (format!("{action}: {fault:?}"), Instant::now());
             let aws = Aws::faulty("Disabled", move |called| {
-                let fails = called == action && is_faulty > 0;
-                is_faulty -= u32::from(fails);
-                fails.then(|| fault.clone())
+                (called == action && start.elapsed() < 50 * SECOND).then(|| fault.clone())
             })
             .await;
             aws.state().mark(Some("outage"));
             aws.state().send("a b");
             let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
-            let start = Instant::now();
             assert!(!run(&prober).await, "{name}");
             assert!(start.elapsed() < 30 * SECOND, "{name}: {:?}", start.elapsed());
             {
@@ -369,4 +364,25 @@ async fn a_message_is_forgotten_once_delivery_is_not_paused() {
     let before = perseus.received().len();
     minutes(&prober, 1).await;
     assert_eq!((aws.mapping(), perseus.received().len()), (("Enabling", false), before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_to_lambda_that_fails_twice_is_made_a_third_time() {
+    for (fault, is_repeated) in [(error(500, "ServiceException"), true), (error(403, "AccessDenied"), false)]
+    {
+        let mut faults = 2;
+        let aws = Aws::faulty("Disabled", move |called| {
+            let fails = called == "enable" && faults > 0;
+            faults -= u32::from(fails);
+            fails.then(|| fault.clone())
+        })
+        .await;
+        aws.state().mark(Some("outage"));
+        let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
+        assert_eq!(run(&prober).await, is_repeated);
+        assert_eq!(
+            aws.calls().iter().filter(|call| *call == "enable").count(),
+            if is_repeated { 3 } else { 1 }
+        );
+    }
 }
