@@ -24,7 +24,7 @@ pub(crate) fn request(perseus: &Perseus, key: &str, body: &str) -> RequestBuilde
     client()
         .post(perseus.url())
         .header("content-type", "application/json")
-        .header("user-agent", "perseus-forwarder/0.1.0")
+        .header("user-agent", "perseus-forwarder/0.2.0")
         .header("idempotency-key", key)
         .body(body.to_owned())
 }
