@@ -9,19 +9,22 @@ use crate::{
 };
 
 #[test]
-fn the_function_is_told_where_the_token_is_and_never_the_token() {
+fn the_function_is_told_where_token_and_private_key_are_and_never_what_they_are() {
     let template = Template::read();
     for function in ["Forwarder", "Prober"] {
-        assert!(!template.environment_of(function).contains_key("PERSEUS_TOKEN"));
+        let variables = template.environment_of(function);
+        assert!(!variables.contains_key("PERSEUS_TOKEN") && !variables.contains_key("PERSEUS_CLIENT_CERT"));
     }
-    // Headers may hold keys: at least no console shows them as a parameter.
-    assert_eq!(template.parameter("PerseusHeaders")["NoEcho"], true);
+    // Headers may hold keys, and a proxy's URL a password: at least no console shows them as a parameter.
+    for parameter in ["PerseusHeaders", "PerseusProxy"] {
+        assert_eq!(template.parameter(parameter)["NoEcho"], true, "{parameter}");
+    }
     assert!(!include_str!("../../template.yaml").contains("{{resolve:secretsmanager"));
     assert!(!include_str!("../../template.yaml").contains("{{resolve:ssm-secure"));
 }
 
 #[test]
-fn the_extension_is_there_exactly_if_there_is_a_token_to_fetch() {
+fn the_extension_is_there_exactly_if_there_is_a_token_or_a_certificate_to_fetch() {
     let template = Template::read();
     let layers =
         |given: &[(&str, &str)]| Stack { template: &template, given }.resolve(template.shared("Layers"));
@@ -32,6 +35,9 @@ fn the_extension_is_there_exactly_if_there_is_a_token_to_fetch() {
     };
     assert_eq!(layers(&[]), None);
     assert_eq!(layers(&[("PerseusTokenSecret", "s")]), Some(yaml(&latest("x86"))));
+    assert_eq!(layers(&[("PerseusClientCertSecret", "s")]), Some(yaml(&latest("x86"))));
+    assert_eq!(layers(&[("PerseusClientCertParameter", "p")]), Some(yaml(&latest("x86"))));
+    assert_eq!(layers(&[("PerseusClientCertKey", "arn:k"), ("PerseusProxy", "http://p")]), None);
     let arm = [("PerseusTokenParameter", "p"), ("Architecture", "arm64")];
     assert_eq!(layers(&arm), Some(yaml(&latest("arm64"))));
     let pinned = [("PerseusTokenSecret", "s"), ("SecretsExtensionLayerArn", "arn:x:3")];
@@ -39,7 +45,7 @@ fn the_extension_is_there_exactly_if_there_is_a_token_to_fetch() {
 
     for (name, value) in template.environment() {
         if OF_THE_EXTENSION.contains(&name) {
-            assert_eq!(conditional(value).0, Some("FetchesToken"), "{name}");
+            assert_eq!(conditional(value).0, Some("NeedsExtension"), "{name}");
         }
     }
     // docs/token.md says how long a rotation may take.
@@ -49,41 +55,79 @@ fn the_extension_is_there_exactly_if_there_is_a_token_to_fetch() {
     }
 }
 
+/// What these parameters allow a role, besides what it may do without them.
+fn added(template: &Template, role: &str, given: &[(&str, &str)]) -> Vec<String> {
+    let allowed = |given| Stack { template, given }.allowed_to(role);
+    let (basis, allowed) = (allowed(&[]), allowed(given));
+    assert!(allowed.is_superset(&basis));
+    allowed.difference(&basis).cloned().collect()
+}
+
 #[test]
-fn the_function_may_read_the_one_secret_or_parameter_and_nothing_else() {
+fn both_functions_may_read_the_one_secret_or_parameter_of_each_credential_and_nothing_else() {
     let template = Template::read();
-    let basis = Stack { template: &template, given: &[] }.allowed_to("ForwarderRole");
-    let extra = |given: &[(&str, &str)]| -> Vec<String> {
-        let allowed = Stack { template: &template, given }.allowed_to("ForwarderRole");
-        assert!(allowed.is_superset(&basis));
-        allowed.difference(&basis).cloned().collect()
-    };
     let here = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:";
     let there = "arn:aws-cn:secretsmanager:cn-north-1:999999999999:secret:team/token-Ab12Cd";
-    for (secret, arn) in [
+    let secrets = [
         ("token", format!("{here}token-??????")),
         ("team/token", format!("{here}team/token-??????")),
         ("team/token#bearer", format!("{here}team/token-??????")),
         (there, there.to_owned()),
         (&format!("{there}#bearer"), there.to_owned()),
-    ] {
-        let found = extra(&[("PerseusTokenSecret", secret)]);
-        assert_eq!(found, [format!("secretsmanager:GetSecretValue on {arn}")]);
-    }
+    ];
     let here = "arn:aws:ssm:eu-west-1:123456789012:parameter/";
     let there = "arn:aws:ssm:us-east-1:999999999999:parameter/team/token";
-    for (parameter, arn) in [
+    let parameters = [
         ("token", format!("{here}token")),
         ("/team/token", format!("{here}team/token")),
         (there, there.to_owned()),
-    ] {
-        let found = extra(&[("PerseusTokenParameter", parameter)]);
-        assert_eq!(found, [format!("ssm:GetParameter on {arn}")]);
-    }
+    ];
     let key = "arn:aws:kms:eu-west-1:123456789012:key/k";
-    let found = extra(&[("PerseusTokenParameter", "token"), ("PerseusTokenKey", key)]);
-    assert_eq!(found, [format!("kms:Decrypt on {key}"), format!("ssm:GetParameter on {here}token")]);
-    assert_eq!(extra(&[("PerseusTokenKey", key)]), [""; 0], "a key without a token");
+    for role in ["ForwarderRole", "ProberRole"] {
+        let extra = |given: &[(&str, &str)]| added(&template, role, given);
+        for credential in ["Token", "ClientCert"] {
+            let [in_secret, in_parameter, key_of] =
+                ["Secret", "Parameter", "Key"].map(|end| format!("Perseus{credential}{end}"));
+            for (secret, arn) in &secrets {
+                let found = extra(&[(&in_secret, secret)]);
+                assert_eq!(found, [format!("secretsmanager:GetSecretValue on {arn}")]);
+            }
+            for (parameter, arn) in &parameters {
+                let found = extra(&[(&in_parameter, parameter)]);
+                assert_eq!(found, [format!("ssm:GetParameter on {arn}")]);
+            }
+            let found = extra(&[(&in_parameter, "token"), (&key_of, key)]);
+            assert_eq!(found, [format!("kms:Decrypt on {key}"), format!("ssm:GetParameter on {here}token")]);
+            assert_eq!(extra(&[(&key_of, key)]), [""; 0], "a key without a {credential}");
+        }
+        let both = extra(&[("PerseusTokenParameter", "token"), ("PerseusClientCertParameter", "client")]);
+        assert_eq!(both, ["client", "token"].map(|name| format!("ssm:GetParameter on {here}{name}")));
+    }
+}
+
+#[test]
+fn both_functions_may_invoke_what_requests_are_signed_for_and_nothing_else() {
+    let template = Template::read();
+    for role in ["ForwarderRole", "ProberRole"] {
+        for (service, actions) in [
+            ("execute-api", &["execute-api:Invoke"][..]),
+            ("lambda", &["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"]),
+            ("vpc-lattice-svcs", &["vpc-lattice-svcs:Invoke"]),
+            ("osis", &["osis:Ingest"]),
+        ] {
+            let given = [("PerseusSigv4", service), ("PerseusSigv4Resource", "arn:p")];
+            let expected: Vec<_> = actions.iter().map(|action| format!("{action} on arn:p")).collect();
+            assert_eq!(added(&template, role, &given), expected, "{role}");
+        }
+        let given = [("PerseusSigv4", "lambda"), ("PerseusSigv4Resource", "arn:p")];
+        let policies =
+            Stack { template: &template, given: &given }.resolve(template.property(role, "Policies"));
+        let policies = policies.expect("policies");
+        let statements = policies[0]["PolicyDocument"]["Statement"].as_sequence().expect("a list").clone();
+        let invoke =
+            statements.iter().find(|it| it["Action"] == "lambda:InvokeFunction").expect("a statement");
+        assert_eq!(invoke["Condition"], yaml("Bool: {lambda:InvokedViaFunctionUrl: 'true'}"), "{role}");
+    }
 }
 
 #[test]

@@ -7,19 +7,11 @@ use perseus_forwarder::config::{Config, PROBER_VARIABLES, VARIABLES};
 use crate::{
     OF_THE_EXTENSION,
     document::{Template, number, referred, text, yaml},
+    stack::Stack,
 };
 
-/// The token itself is for runs by hand: deployed, it would be in the function's configuration. The others are set beside the
-/// template for now.
-const WITHOUT_PARAMETER: [&str; 7] = [
-    "PERSEUS_TOKEN",
-    "PERSEUS_CLIENT_CERT",
-    "PERSEUS_CLIENT_CERT_SECRET",
-    "PERSEUS_CLIENT_CERT_PARAMETER",
-    "PERSEUS_SIGV4",
-    "PERSEUS_SIGV4_REGION",
-    "PERSEUS_PROXY",
-];
+/// The token and the private key themselves are for runs by hand: deployed, they would be in the function's configuration.
+const WITHOUT_PARAMETER: [&str; 2] = ["PERSEUS_TOKEN", "PERSEUS_CLIENT_CERT"];
 
 #[test]
 fn the_template_sets_every_variable_of_the_function_and_no_other() {
@@ -127,11 +119,99 @@ fn parameters_that_make_no_sense_together_are_refused_before_anything_is_made() 
         (yaml(&format!("!Not [!Equals [!Ref {first}, '']]")), yaml(&format!("!Equals [!Ref {second}, '']")))
     };
     assert_eq!(rule("TheTokenComesFromOnePlace"), one_of("PerseusTokenSecret", "PerseusTokenParameter"));
+    let certificate = one_of("PerseusClientCertSecret", "PerseusClientCertParameter");
+    assert_eq!(rule("TheCertificateComesFromOnePlace"), certificate);
     assert_eq!(rule("AlarmsNotifyOnePlace"), one_of("AlarmTopicArn", "AlarmEmail"));
     assert_eq!(rule("TicketsNotifyOnePlace"), one_of("TicketTopicArn", "TicketEmail"));
     let (condition, assertion) = rule("MetricsNeedTheLevelInfo");
     assert_eq!(condition, yaml("!Equals [!Ref Metrics, 'on']"));
     assert_eq!(assertion, yaml("Fn::Contains: [[DEBUG, INFO], !Ref ApplicationLogLevel]"));
+}
+
+#[test]
+fn signed_requests_need_a_permission_and_have_no_token() {
+    let template = Template::read();
+    let is_allowed = |given: &[(&str, &str)]| {
+        let stack = Stack { template: &template, given };
+        let rules = ["ASignatureExcludesAToken", "SignedRequestsNeedAPermission", "ARegionNeedsAService"];
+        rules.iter().all(|name| {
+            let rule = template.at(&["Rules", name]);
+            !stack.holds(&rule["RuleCondition"]) || stack.holds(&rule["Assertions"][0]["Assert"])
+        })
+    };
+    let (service, resource) = (("PerseusSigv4", "lambda"), ("PerseusSigv4Resource", "arn:f"));
+    let region = ("PerseusSigv4Region", "us-east-1");
+    let (secret, parameter) = (("PerseusTokenSecret", "t"), ("PerseusTokenParameter", "t"));
+    let certificate = ("PerseusClientCertSecret", "c");
+    for given in [&[][..], &[secret], &[service, resource], &[service, resource, region, certificate]] {
+        assert!(is_allowed(given), "{given:?}");
+    }
+    for given in [
+        &[service][..],
+        &[resource],
+        &[region],
+        &[service, resource, secret],
+        &[service, resource, parameter],
+    ] {
+        assert!(!is_allowed(given), "{given:?}");
+    }
+}
+
+#[test]
+fn the_ways_to_perseus_take_what_the_function_takes_and_nothing_that_cannot_be_right() {
+    let template = Template::read();
+    let arn = |rest: &str| format!("arn:aws:{rest}");
+    let accepted = [
+        ("PerseusProxy", "https://proxy.internal".to_owned()),
+        ("PerseusProxy", "http://me:p%40ss@proxy.internal:3128".to_owned()),
+        ("PerseusProxy", "http://[::1]:8080/".to_owned()),
+        ("PerseusSigv4Region", "eu-west-1".to_owned()),
+        ("PerseusSigv4Resource", arn("execute-api:eu-west-1:123456789012:a1b2c3/$default/POST/*")),
+        ("PerseusSigv4Resource", arn("lambda:eu-west-1:123456789012:function:perseus")),
+        ("PerseusSigv4Resource", arn("vpc-lattice:eu-west-1:123456789012:service/svc-1/*")),
+        ("PerseusSigv4Resource", arn("osis:eu-west-1:123456789012:pipeline/perseus")),
+        ("PerseusClientCertSecret", "perseus/client#pem".to_owned()),
+        ("PerseusClientCertParameter", "/perseus/client".to_owned()),
+        ("PerseusClientCertKey", arn("kms:eu-west-1:123456789012:key/k")),
+    ];
+    for (parameter, value) in accepted {
+        let accepts = template.pattern(parameter);
+        assert!(accepts(&value) && accepts(""), "{parameter}: {value}");
+    }
+    let refused = [
+        ("PerseusProxy", "proxy.internal:3128".to_owned()),
+        ("PerseusProxy", "socks5://proxy.internal:1080".to_owned()),
+        ("PerseusProxy", "http://me:p@ss@proxy.internal:3128".to_owned()),
+        ("PerseusProxy", "http://proxy.internal:3128/path".to_owned()),
+        ("PerseusSigv4Region", "Ireland".to_owned()),
+        ("PerseusSigv4Resource", "*".to_owned()),
+        ("PerseusSigv4Resource", arn("execute-api:eu-west-1:123456789012:*")),
+        ("PerseusSigv4Resource", arn("lambda:*:*:function:perseus")),
+        ("PerseusSigv4Resource", arn("s3:::bucket/key")),
+        ("PerseusClientCertSecret", "-----BEGIN CERTIFICATE-----".to_owned()),
+        ("PerseusClientCertParameter", "-----BEGIN CERTIFICATE-----".to_owned()),
+        ("PerseusClientCertKey", arn("kms:eu-west-1:123456789012:alias/k")),
+    ];
+    for (parameter, value) in refused {
+        assert!(!template.pattern(parameter)(&value), "{parameter}: {value}");
+    }
+}
+
+#[test]
+fn each_service_that_requests_can_be_signed_for_is_one_that_the_function_takes() {
+    let template = Template::read();
+    let services = template.parameter("PerseusSigv4")["AllowedValues"].as_sequence().expect("a list");
+    assert_eq!(services.len(), 5);
+    for service in services.iter().map(text) {
+        let lookup = |asked: &str| match asked {
+            "PERSEUS_URL" => Some("https://perseus.example".into()),
+            "PERSEUS_SIGV4" => Some(service.clone().into()),
+            "AWS_REGION" => Some("eu-west-1".into()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("k".into()),
+            _ => None,
+        };
+        assert!(Config::from_lookup(lookup).is_ok(), "{service}");
+    }
 }
 
 #[test]
