@@ -2,10 +2,10 @@
 //!
 //! Lambda goes on receiving during an outage. Each receive is a step towards the dead-letter queue, and each failed message
 //! is hidden for a while afterwards. The queue itself keeps messages at no cost, if nobody receives them. So the forwarder
-//! [pauses](pause) its own event source mapping, and a second function, the [prober], tries one message a minute. The
+//! pauses its own event source mapping, and a second function, the [prober], tries one message a minute. The
 //! first that is acknowledged resumes delivery.
 //!
-//! An operator may have disabled the mapping too. So the breaker puts its [mark] on the mapping before it disables it, and
+//! An operator may have disabled the mapping too. So the breaker puts its mark on the mapping before it disables it, and
 //! takes the mark off after it has enabled it. It never enables a mapping without the mark:
 //!
 //! | Mapping | Mark | Means | The prober |
