@@ -67,6 +67,10 @@ struct Progress {
     misconfigured_since: Option<Instant>,
     /// When this environment may look at the mapping again.
     look_at: Instant,
+    /// Whether this environment has paused delivery, and has had no invocation since it resumed.
+    has_paused: bool,
+    /// When delivery resumed. Failures from before do not count again.
+    resumed: Option<Instant>,
 }
 
 impl CircuitBreaker {
@@ -77,7 +81,12 @@ impl CircuitBreaker {
             lambda: LambdaApi::new(settings.lambda, 1),
             // Environments that began to fail together must not call Lambda's API together.
             after: settings.after.mul_f64(1.0 + fastrand::f64() / 8.0),
-            state: Mutex::new(Progress { misconfigured_since: None, look_at: Instant::now() }),
+            state: Mutex::new(Progress {
+                misconfigured_since: None,
+                look_at: Instant::now(),
+                has_paused: false,
+                resumed: None,
+            }),
         }
     }
 
@@ -90,7 +99,11 @@ impl CircuitBreaker {
         } else if seen.is_misconfigured {
             state.misconfigured_since.get_or_insert(now);
         }
-        let lasts = |time: Option<Duration>| time.is_some_and(|time| time >= self.after);
+        if state.has_paused && now >= state.look_at {
+            (state.has_paused, state.resumed) = (false, Some(now));
+        }
+        let countable = state.resumed.map_or(Duration::MAX, |resumed| now - resumed);
+        let lasts = |time: Option<Duration>| time.is_some_and(|time| time.min(countable) >= self.after);
         let misconfigured = state.misconfigured_since.filter(|_| seen.is_misconfigured);
         let cause = if seen.refuses_all {
             Cause::Refusals
@@ -127,6 +140,7 @@ impl CircuitBreaker {
         let late = CallError { action: "no action", failure: Failure::Timeout };
         let paused = timeout_at(until, self.mark_and_disable(delivery, &mark)).await;
         let paused = paused.unwrap_or(Err(late));
+        self.state().has_paused = matches!(paused, Ok(true));
         if paused.as_ref().is_err_and(|error| !error.failure.is_busy()) {
             let jitter = LOOK_AGAIN_AFTER_FAILURE.mul_f64(fastrand::f64());
             self.state().look_at = Instant::now() + LOOK_AGAIN_AFTER_FAILURE + jitter;

@@ -80,13 +80,18 @@ impl Prober {
 
     async fn look(&self, context: &Context, deadline: &Deadline) -> Result<Report, CallError> {
         let (mut mapping, mut mark) = self.mapping_and_mark().await?;
+        let mut is_renewed = false;
         if mapping.state == State::Enabled && mark.as_ref().is_some_and(|mark| mark.is_fresh(wall_clock())) {
             // A forwarder may be about to disable the mapping. Without its mark nobody would enable it again.
             sleep(FRESH).await;
+            let seen = mark;
             (mapping, mark) = self.mapping_and_mark().await?;
+            is_renewed = mark.is_some() && mark != seen;
         }
         let state = mapping.state;
         let (tried, is_paused) = match (state, &mark) {
+            // Another forwarder is about to disable it: the next run looks again.
+            (State::Enabled, Some(_)) if is_renewed => (0, true),
             (State::Enabled, Some(mark)) => (0, self.remove_stale(&mapping, mark, context).await?),
             (State::Disabled, Some(mark)) => self.probe(&mapping, mark, context, deadline).await?,
             (State::Enabled | State::Disabled, None) => (0, false),
@@ -107,7 +112,8 @@ impl Prober {
 
     /// Takes the mark off an enabled mapping. Returns whether delivery is paused.
     ///
-    /// A forwarder may have renewed the mark since it was read, and disable the mapping now: then it gets the mark back.
+    /// A forwarder may have renewed the mark since it was read, and disable the mapping within [`FRESH`]: then it gets the
+    /// mark back. So it does if the mapping cannot be looked at: on an enabled mapping the mark does no harm.
     async fn remove_stale(
         &self,
         mapping: &Mapping,
@@ -115,13 +121,17 @@ impl Prober {
         context: &Context,
     ) -> Result<bool, CallError> {
         self.lambda.remove_mark(mapping).await?;
-        let is_paused = self.lambda.mapping(&self.mapping).await?.state != State::Enabled;
-        if is_paused {
-            self.lambda.put_mark(mapping, mark).await?;
-        } else {
-            log_line!(messages::MARK_REMOVED, requestId = context.request_id);
+        sleep(FRESH).await;
+        match self.lambda.mapping(&self.mapping).await {
+            Ok(now) if now.state == State::Enabled => {
+                log_line!(messages::MARK_REMOVED, requestId = context.request_id);
+                Ok(false)
+            }
+            looked => {
+                self.lambda.put_mark(mapping, mark).await?;
+                looked.map(|_| true)
+            }
         }
-        Ok(is_paused)
     }
 
     /// Tries messages, and resumes delivery if Perseus is up. Returns how many were tried, and whether delivery is paused.
@@ -133,17 +143,21 @@ impl Prober {
         deadline: &Deadline,
     ) -> Result<(u32, bool), CallError> {
         let tried = self.trial.run(mark.cause, context, deadline).await;
-        if tried.is_up {
-            self.resume(mapping, mark, &context.request_id).await?;
-        }
-        tried.undone.map_or(Ok((tried.messages, !tried.is_up)), Err)
+        let is_resumed = tried.is_up && self.resume(mapping, mark, &context.request_id).await?;
+        tried.undone.map_or(Ok((tried.messages, !is_resumed)), Err)
     }
 
-    /// Enables the mapping, and takes the mark off. In this order: a mapping without the mark is never enabled.
-    async fn resume(&self, mapping: &Mapping, mark: &Mark, request_id: &str) -> Result<(), CallError> {
+    /// Enables the mapping, and takes the mark off. In this order: a mapping without the mark is never enabled. False if the
+    /// pause is not the breaker's any more: an operator may have taken the mark off during the trial.
+    async fn resume(&self, mapping: &Mapping, mark: &Mark, request_id: &str) -> Result<bool, CallError> {
+        let (now, still) = self.mapping_and_mark().await?;
+        if now.state != State::Disabled || still.is_none() {
+            return Ok(false);
+        }
         self.lambda.enable(mapping).await?;
         log_line!(messages::DELIVERY_RESUMED, requestId = request_id, pausedSince = mark.since);
-        self.lambda.remove_mark(mapping).await
+        self.lambda.remove_mark(mapping).await?;
+        Ok(true)
     }
 
     fn tell(&self, report: &Report, context: &Context, deadline: &Deadline) {

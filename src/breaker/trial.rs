@@ -30,6 +30,9 @@ use crate::{
 /// How many different messages are tried after refusals or a wrong set-up. The first ones may be the bad ones.
 const MOST_MESSAGES: u32 = 5;
 
+/// After this many runs other messages are received, unless the pause is for an outage: the remembered ones may be the bad ones.
+const MOST_RUNS: u32 = 30;
+
 /// What a trial leaves for the calls after it: the time left divided by this, and at most the second.
 const CALLS_SHARE: u32 = 4;
 const CALLS_TIME: Duration = Duration::from_secs(10);
@@ -43,8 +46,16 @@ pub(super) struct Trial {
     queue: SourceQueue,
     handler: Handler,
     cutoff_reserve: Duration,
-    /// The events of the remembered messages.
-    remembered: Mutex<Vec<Vec<u8>>>,
+    remembered: Mutex<Remembered>,
+}
+
+/// The remembered messages.
+#[derive(Debug, Default)]
+struct Remembered {
+    /// Their events.
+    payloads: Vec<Vec<u8>>,
+    /// In how many runs they were sent.
+    runs: u32,
 }
 
 /// What a trial has found and done.
@@ -86,7 +97,8 @@ impl Trial {
         Ok(Trial {
             queue: SourceQueue::new(Queue::of_url(&config.queue, &config.sqs), &config.sqs),
             cutoff_reserve: config.delivery.cutoff_reserve,
-            handler: Handler::new(config.delivery)?,
+            // Whether Perseus refuses everything is the forwarder's to find out.
+            handler: Handler::new(config.delivery)?.without_refusal_streak(),
             remembered: Mutex::default(),
         })
     }
@@ -103,17 +115,17 @@ impl Trial {
 
     /// Forgets all messages: delivery is not paused any more.
     pub(super) fn forget(&self) {
-        self.remembered().clear();
+        *self.remembered() = Remembered::default();
     }
 
     /// Finds out whether delivery may resume that was paused for this.
     pub(super) async fn run(&self, cause: Cause, context: &Context, deadline: &Deadline) -> Tried {
-        let remembered = take(&mut *self.remembered());
-        if remembered.is_empty() {
+        let Remembered { payloads, runs } = take(&mut *self.remembered());
+        if payloads.is_empty() || runs >= MOST_RUNS && cause != Cause::Outage {
             return self.receive_and_try(cause, context, deadline).await;
         }
-        let (mut messages, most) = (0, u32::try_from(remembered.len()).unwrap_or(u32::MAX));
-        for payload in &remembered {
+        let (mut messages, most) = (0, u32::try_from(payloads.len()).unwrap_or(u32::MAX));
+        for payload in &payloads {
             let verdict = self.deliver(payload, context, share(deadline, most - messages)).await;
             messages += 1;
             if verdict.ends(cause) {
@@ -121,7 +133,7 @@ impl Trial {
                 return Tried { messages: messages + tried.messages, ..tried };
             }
         }
-        *self.remembered() = remembered;
+        *self.remembered() = Remembered { payloads, runs: runs + 1 };
         Tried { messages, ..Tried::default() }
     }
 
@@ -171,7 +183,8 @@ impl Trial {
         }
         match self.queue.max_receives().await {
             Ok(Some(max)) if most_receives * 2 >= max => {
-                *self.remembered() = held.into_iter().map(|(_, payload)| payload).collect();
+                let payloads = held.into_iter().map(|(_, payload)| payload).collect();
+                *self.remembered() = Remembered { payloads, runs: 0 };
             }
             Ok(_) => {}
             Err(error) => {
@@ -193,13 +206,13 @@ impl Trial {
     }
 
     /// A panic while the lock is held leaves the list complete, so poisoning does not matter.
-    fn remembered(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The time for the next message, if this many are left.
 fn share(deadline: &Deadline, messages: u32) -> Duration {
-    let calls = (deadline.remaining() / CALLS_SHARE).min(CALLS_TIME);
-    (deadline.remaining() - calls) / messages
+    let left = deadline.remaining();
+    (left - (left / CALLS_SHARE).min(CALLS_TIME)) / messages
 }

@@ -117,7 +117,7 @@ impl Config {
         let signing = reader.signing(url.as_ref(), token.as_ref());
         let headers = reader.headers(own_headers(token.as_ref(), signing.as_ref()));
         let authorities = reader.authorities();
-        let proxy = reader.proxy();
+        let proxy = reader.proxy(url.as_ref());
         let acks = [("status", Ack::Status), ("body", Ack::Body)];
         let ack = reader.choice(&PERSEUS_ACK, "status or body", &acks);
         let compressions = Compression::ALL.map(|compression| (compression.name(), compression));

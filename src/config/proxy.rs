@@ -6,15 +6,28 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use super::{problem::Problem, reader::Reader, variables::PERSEUS_PROXY};
-use crate::value::{host::names_a_host, proxy::Proxy};
+use crate::value::{
+    host::{is_loopback, names_a_host},
+    proxy::Proxy,
+};
 
 const PROXY_ALLOWED: &str =
     "http://host:port or https://host:port, and user:password@ before the host, percent-encoded";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
-    /// The proxy on the way to Perseus; `Some(None)` if there is none.
-    pub(super) fn proxy(&mut self) -> Option<Option<Proxy>> {
-        self.read_optional_secret(&PERSEUS_PROXY, PROXY_ALLOWED, proxy)
+    /// The proxy on the way to Perseus; `Some(None)` if there is none. Plain http to a loopback host would leave this host
+    /// through a proxy elsewhere.
+    pub(super) fn proxy(&mut self, perseus: Option<&Url>) -> Option<Option<Proxy>> {
+        let allow_http = self.allow_http();
+        let proxy = self.read_optional_secret(&PERSEUS_PROXY, PROXY_ALLOWED, proxy);
+        let is_elsewhere = |proxy: &Proxy| !is_loopback(proxy.url.host_str().unwrap_or_default());
+        if perseus.is_some_and(|url| url.scheme() == "http")
+            && allow_http == Some(false)
+            && proxy.as_ref().is_some_and(|proxy| proxy.as_ref().is_some_and(is_elsewhere))
+        {
+            self.note_secret(&PERSEUS_PROXY, Problem::PlainHttp, PROXY_ALLOWED);
+        }
+        proxy
     }
 }
 
@@ -24,6 +37,11 @@ fn proxy(value: &str) -> Result<Proxy, Problem> {
         return Err(Problem::NotHttp);
     }
     if !names_a_host(value, &url) {
+        return Err(Problem::NoHost);
+    }
+    // Other characters pass this parser, and not the client's: it would then connect without the proxy.
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':');
+    if !url.host_str().unwrap_or_default().bytes().all(is_plain) {
         return Err(Problem::NoHost);
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
@@ -71,6 +89,20 @@ mod tests {
     }
 
     #[test]
+    fn plain_http_to_this_host_does_not_leave_it_through_a_proxy() {
+        let with = |proxy: &str, allow: &str| {
+            read(&[
+                ("PERSEUS_URL", "http://localhost:8080/"),
+                ("PERSEUS_PROXY", proxy),
+                ("PERSEUS_ALLOW_HTTP", allow),
+            ])
+        };
+        let error = with("http://proxy:3128", "").unwrap_err().to_string();
+        assert!(error.contains("PERSEUS_PROXY: is plain http"), "{error}");
+        assert!(with("http://proxy:3128", "true").is_ok() && with("http://127.0.0.1:3128", "").is_ok());
+    }
+
+    #[test]
     fn user_info_becomes_a_header_that_is_never_shown() {
         let proxy = read_proxy("http://Aladdin:open%20sesame@proxy:3128");
         let header = proxy.authorization().unwrap();
@@ -87,6 +119,8 @@ mod tests {
             ("hunter2:3128", "is neither https nor http"),
             ("socks5://hunter2:1080", "is neither https nor http"),
             ("http:///hunter2", "has no host"),
+            ("http://${hunter2}:3128", "has no host"),
+            ("http://a\"hunter2:3128", "has no host"),
             ("http://proxy:3128/hunter2", "has more than user info, a host and a port"),
             ("http://proxy:3128?hunter2", "has more than user info, a host and a port"),
             ("http://proxy:3128#hunter2", "has more than user info, a host and a port"),

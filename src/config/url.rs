@@ -17,11 +17,15 @@ const URL_ALLOWED: &str = "an https URL without user info and fragment; plain ht
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     /// Where batches are posted.
     pub(super) fn perseus_url(&mut self) -> Option<Url> {
-        let allow_http =
-            self.choice(&PERSEUS_ALLOW_HTTP, "true or false", &[("true", true), ("false", false)]);
+        let allow_http = self.allow_http();
         let url = self
             .read_secret(&PERSEUS_URL, URL_ALLOWED, |value| perseus_url(value, allow_http.unwrap_or(false)));
         allow_http.and(url)
+    }
+
+    /// Whether plain http is allowed to any host.
+    pub(super) fn allow_http(&mut self) -> Option<bool> {
+        self.choice(&PERSEUS_ALLOW_HTTP, "true or false", &[("true", true), ("false", false)])
     }
 }
 

@@ -108,6 +108,11 @@ impl Handler {
         Ok(Handler { concurrency, refusals: RefusalStreak::disabled(), ..Handler::new(config)? })
     }
 
+    /// The same without a check whether Perseus refuses everything.
+    pub(crate) fn without_refusal_streak(self) -> Self {
+        Handler { refusals: RefusalStreak::disabled(), ..self }
+    }
+
     /// Delivers the records of an event. Answers before the deadline, with the ids of the records that were not delivered.
     ///
     /// # Errors

@@ -47,7 +47,8 @@ impl Misconfigured {
 
     /// Whether another token could help.
     pub(crate) fn is_of_token(self) -> bool {
-        self.status() == Some(401)
+        // A proxy's 401 is not about the token.
+        matches!(self, Misconfigured::Status(status) if status.as_u16() == 401)
     }
 
     /// Whether another client certificate could help.

@@ -106,7 +106,11 @@ impl SourceQueue {
         let body = self.call(action, &parameters, Repeat::Never).await?;
         let received = body.starts_with(b"{").then(|| serde_json::from_slice(&body).ok()).flatten();
         let Received { messages } = received.ok_or(CallError { action, failure: Failure::Unreadable })?;
-        Ok(messages.unwrap_or_default().into_iter().next())
+        let message = messages.unwrap_or_default().into_iter().next();
+        if message.as_ref().is_some_and(|message| !message.body.get().starts_with('"')) {
+            return Err(CallError { action, failure: Failure::Unreadable });
+        }
+        Ok(message)
     }
 
     /// Deletes a message.

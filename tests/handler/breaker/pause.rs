@@ -244,3 +244,23 @@ async fn a_mapping_whose_mark_is_not_there_is_not_disabled() {
     assert_eq!(aws.calls(), ["list", "tag", "tags"]);
     assert_eq!(aws.mapping(), ("Enabled", false));
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_the_time_of_failures_starts_anew() {
+    let aws = Aws::start("Enabled").await;
+    let (_perseus, handler) = between(&aws, &[("CIRCUIT_BREAKER_AFTER", "20s")], 503).await;
+    let until_paused = async || {
+        let start = Instant::now();
+        while aws.calls().is_empty() && start.elapsed() < 60 * SECOND {
+            invoke(&handler, &numbered(10)).await;
+            advance(SECOND).await;
+        }
+        start.elapsed()
+    };
+    until_paused().await;
+    // The environment is frozen during the pause.
+    advance(3_600 * SECOND).await;
+    aws.state().mapping = "Enabled";
+    let again = until_paused().await;
+    assert!(again >= 20 * SECOND && again < 30 * SECOND, "{again:?}");
+}

@@ -8,7 +8,7 @@ use tokio::time::{Instant, advance};
 
 use crate::support::{aws::*, *};
 
-const RESUME: [&str; 2] = ["enable", "untag"];
+const RESUME: [&str; 4] = ["get", "tags", "enable", "untag"];
 
 async fn prober(
     aws: &Aws,
@@ -67,7 +67,11 @@ async fn an_acknowledged_message_is_deleted_and_delivery_resumes() {
         aws.state().send("a b");
         let (perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
         assert!(run(&prober).await);
-        assert_eq!(aws.calls(), look_and(&["receive", "delete a", RESUME[0], RESUME[1]]), "{cause:?}");
+        assert_eq!(
+            aws.calls(),
+            look_and(&["receive", "delete a", RESUME[0], RESUME[1], RESUME[2], RESUME[3]]),
+            "{cause:?}"
+        );
         let state = aws.state();
         assert_eq!((state.mapping, state.is_marked()), ("Enabling", false));
         assert_eq!(posted(&perseus), ["a"]);
@@ -111,7 +115,7 @@ async fn an_empty_queue_resumes_delivery() {
     aws.state().mark(Some("refusals"));
     let (perseus, prober) = prober(&aws, &[], |_| Reply::status(503)).await;
     assert!(run(&prober).await);
-    assert_eq!(aws.calls(), look_and(&["receive", RESUME[0], RESUME[1]]));
+    assert_eq!(aws.calls(), look_and(&["receive", RESUME[0], RESUME[1], RESUME[2], RESUME[3]]));
     assert!(perseus.received().is_empty());
 }
 
@@ -122,7 +126,7 @@ async fn after_an_outage_a_refusal_proves_that_perseus_is_up() {
     aws.state().send("a");
     let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(400)).await;
     assert!(run(&prober).await);
-    assert_eq!(aws.calls(), look_and(&["receive", "release a", RESUME[0], RESUME[1]]));
+    assert_eq!(aws.calls(), look_and(&["receive", "release a", RESUME[0], RESUME[1], RESUME[2], RESUME[3]]));
     assert!(!aws.state().messages[0].is_hidden);
 }
 
@@ -150,8 +154,18 @@ async fn the_first_message_that_is_acknowledged_ends_the_search() {
     let (_perseus, prober) =
         prober(&aws, &[], |request| Reply::status(if holds(request, "c") { 200 } else { 400 })).await;
     assert!(run(&prober).await);
-    let expected =
-        ["receive", "receive", "receive", "delete c", "release a", "release b", RESUME[0], RESUME[1]];
+    let expected = [
+        "receive",
+        "receive",
+        "receive",
+        "delete c",
+        "release a",
+        "release b",
+        RESUME[0],
+        RESUME[1],
+        RESUME[2],
+        RESUME[3],
+    ];
     assert_eq!(aws.calls(), look_and(&expected));
 }
 
@@ -185,6 +199,18 @@ async fn a_mapping_that_is_disabled_meanwhile_gets_its_mark_back() {
     assert_eq!(aws.calls(), look_and(&["untag", "get", "tag"]));
     assert_eq!(aws.mapping(), ("Disabling", true));
     assert_eq!(aws.state().cause(), Some("set-up"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_an_operator_has_taken_over_is_kept() {
+    let aws = Aws::start("Disabled").await;
+    aws.state().mark(Some("outage"));
+    aws.state().send("a");
+    aws.state().taken_over_by_delete = true;
+    let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
+    assert!(run(&prober).await);
+    assert_eq!(aws.calls(), look_and(&["receive", "delete a", "get", "tags"]));
+    assert_eq!(aws.mapping(), ("Disabled", false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -318,7 +344,8 @@ async fn minutes(prober: &Prober, minutes: u32) {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_outage_does_not_cost_a_message_its_receives() {
-    for (cause, status) in [("outage", 503), ("refusals", 400), ("set-up", 403)] {
+    // After refusals and a wrong set-up it is received again after half an hour.
+    for (cause, status, receives) in [("outage", 503, 5), ("refusals", 400, 6), ("set-up", 403, 6)] {
         let aws = Aws::start("Disabled").await;
         aws.state().mark(Some(cause));
         aws.state().max_receives = Some(10);
@@ -329,11 +356,15 @@ async fn a_long_outage_does_not_cost_a_message_its_receives() {
         })
         .await;
         minutes(&prober, 60).await;
-        assert_eq!(aws.state().messages[0].receives, 5, "{cause}");
+        assert_eq!(aws.state().messages[0].receives, receives, "{cause}");
         assert!(posted(&perseus).len() >= 60 && aws.mapping() == ("Disabled", true), "{cause}");
         aws.calls();
         assert!(run(&prober).await);
-        assert_eq!(aws.calls(), look_and(&["receive", "delete a", RESUME[0], RESUME[1]]), "{cause}");
+        assert_eq!(
+            aws.calls(),
+            look_and(&["receive", "delete a", RESUME[0], RESUME[1], RESUME[2], RESUME[3]]),
+            "{cause}"
+        );
     }
 }
 
@@ -385,4 +416,20 @@ async fn a_call_to_lambda_that_fails_twice_is_made_a_third_time() {
             if is_repeated { 3 } else { 1 }
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_messages_are_not_all_that_is_tried_after_refusals() {
+    let aws = Aws::start("Disabled").await;
+    aws.state().mark(Some("refusals"));
+    aws.state().max_receives = Some(2);
+    aws.state().send("a b c d e");
+    let (_perseus, prober) =
+        prober(&aws, &[], |request| Reply::status(if holds(request, "f") { 200 } else { 400 })).await;
+    minutes(&prober, 3).await;
+    // The bad ones are dead meanwhile.
+    aws.state().messages.clear();
+    aws.state().send("f");
+    minutes(&prober, 31).await;
+    assert_eq!(aws.mapping(), ("Enabling", false));
 }

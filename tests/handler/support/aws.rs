@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) max_receives: Option<u64>,
     /// Whether the mapping is disabled when its mark is taken off: by a forwarder at the same moment.
     pub(crate) disabled_by_untag: bool,
+    /// Whether an operator takes the mark off when a message is deleted.
+    pub(crate) taken_over_by_delete: bool,
     /// All calls, in their order: the action, and the message.
     pub(crate) calls: Vec<String>,
     /// The heads of all calls.
@@ -104,6 +106,9 @@ impl State {
             "receive" => (200, self.receive(body)),
             "delete" => {
                 self.messages.retain(|message| message.id != call.message());
+                if self.taken_over_by_delete {
+                    self.tags.clear();
+                }
                 (200, json!({}))
             }
             "release" => {
