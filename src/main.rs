@@ -8,7 +8,7 @@ use perseus_forwarder::{
     config::{Config, Platform, ProberConfig, has_removed},
     lambda::{
         handler::Handler,
-        runtime::{report_init_error, run, run_prober},
+        runtime::{Role, report_init_error, run},
     },
     telemetry::logs,
 };
@@ -47,19 +47,18 @@ fn keep_memory() {
 }
 
 async fn serve(platform: &Platform, runtime_api: &str) -> Result<(), Error> {
-    let refused = if platform.is_prober {
-        match prober() {
-            Ok(prober) => return run_prober(prober).await,
-            Err(refused) => refused,
-        }
+    let role = if platform.is_prober {
+        prober().map(|prober| Role::Prober(Box::new(prober)))
     } else {
-        match forwarder() {
-            Ok(handler) => return run(handler).await,
-            Err(refused) => refused,
-        }
+        forwarder().map(Role::Forwarder)
     };
-    report_init_error(runtime_api, "Runtime.InvalidConfiguration", &refused.to_string()).await;
-    Err(refused)
+    match role {
+        Ok(role) => run(role).await,
+        Err(error) => {
+            report_init_error(runtime_api, "Runtime.InvalidConfiguration", &error.to_string()).await;
+            Err(error)
+        }
+    }
 }
 
 fn forwarder() -> Result<Handler, Error> {

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use aws_lambda_events::event::sqs::SqsBatchResponse;
 use bytes::Bytes;
-use futures_util::FutureExt;
-use lambda_runtime::{Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use futures_util::{FutureExt, TryFutureExt};
+use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 use serde::de::IgnoredAny;
 use tokio::task_local;
 use tower::{Service, layer::layer_fn};
@@ -31,7 +32,33 @@ task_local! {
     static PAYLOAD: Bytes;
 }
 
-/// Serves invocations until Lambda ends the process.
+/// What the function is for.
+#[derive(Debug)]
+pub enum Role {
+    /// It delivers the messages of an event.
+    Forwarder(Handler),
+    /// It tries a message while delivery is paused. Its payload is not read.
+    Prober(Box<Prober>),
+}
+
+impl Role {
+    /// The answer to an invocation; a prober answers nothing.
+    async fn answer(
+        &self,
+        payload: &[u8],
+        context: &Context,
+    ) -> Result<Option<SqsBatchResponse>, Diagnostic> {
+        match self {
+            Role::Forwarder(handler) => {
+                contained("EventError", handler.handle(payload, context).map_ok(Some)).await
+            }
+            Role::Prober(prober) => contained("ProbeError", prober.run(context).map_ok(|()| None)).await,
+        }
+    }
+}
+
+/// Serves invocations until Lambda ends the process. One service for both roles: the runtime crate's code is in the binary
+/// once for each service.
 ///
 /// # Errors
 ///
@@ -40,30 +67,13 @@ task_local! {
 /// # Panics
 ///
 /// If Lambda's own variables are missing.
-pub async fn run(handler: Handler) -> Result<(), Error> {
-    let handler = Arc::new(handler);
+pub async fn run(role: Role) -> Result<(), Error> {
+    let role = Arc::new(role);
     let service = service_fn(move |event: LambdaEvent<IgnoredAny>| {
         let payload = PAYLOAD.get();
-        let handler = Arc::clone(&handler);
-        contained("EventError", async move { handler.handle(&payload, &event.context).await })
-    });
-    Runtime::new(service).layer(layer_fn(TakePayload)).run_concurrent().await
-}
-
-/// Serves the invocations of the prober. Their payload is not read.
-///
-/// # Errors
-///
-/// As [`run`].
-///
-/// # Panics
-///
-/// As [`run`].
-pub async fn run_prober(prober: Prober) -> Result<(), Error> {
-    let prober = Arc::new(prober);
-    let service = service_fn(move |event: LambdaEvent<IgnoredAny>| {
-        let prober = Arc::clone(&prober);
-        contained("ProbeError", async move { prober.run(&event.context).await })
+        let role = Arc::clone(&role);
+        // Boxed: the compiler gives up on futures that are nested as deep as this one would be.
+        async move { role.answer(&payload, &event.context).boxed().await }
     });
     Runtime::new(service).layer(layer_fn(TakePayload)).run_concurrent().await
 }
