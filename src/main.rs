@@ -50,7 +50,7 @@ async fn serve(platform: &Platform, runtime_api: &str) -> Result<(), Error> {
     let role = if platform.is_prober {
         prober().map(|prober| Role::Prober(Box::new(prober)))
     } else {
-        forwarder().map(Role::Forwarder)
+        forwarder().map(|handler| Role::Forwarder(Box::new(handler)))
     };
     match role {
         Ok(role) => run(role).await,

@@ -36,7 +36,7 @@ task_local! {
 #[derive(Debug)]
 pub enum Role {
     /// It delivers the messages of an event.
-    Forwarder(Handler),
+    Forwarder(Box<Handler>),
     /// It tries a message while delivery is paused. Its payload is not read.
     Prober(Box<Prober>),
 }
