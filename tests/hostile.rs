@@ -165,7 +165,7 @@ proptest! {
 
     #[test]
     fn no_configuration_causes_a_panic_or_shows_a_secret(
-        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 32),
+        values in prop::collection::vec("\\PC{0,12}|[0-9]{0,22}( ?(ms|s|KiB|MiB))?|https?://[a-z@:#?/.\\[\\]0-9]{0,20}", 38),
         visibility in "on|off|",
     ) {
         const SECRET: &str = "hunter2";
@@ -191,7 +191,7 @@ proptest! {
             let is_secret = matches!(
                 name,
                 "PERSEUS_TOKEN" | "PERSEUS_TOKEN_SECRET" | "PERSEUS_TOKEN_PARAMETER" | "PERSEUS_HEADERS"
-                    | "PERSEUS_CA_CERT" | "PERSEUS_URL" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN"
+                    | "PERSEUS_CA_CERT" | "PERSEUS_URL" | "PERSEUS_PROXY" | "PERSEUS_CLIENT_CERT" | "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN"
             );
             Some(if is_secret { format!("{}{SECRET}", values[at]) } else { values[at].clone() }.into())
         });
