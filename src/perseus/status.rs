@@ -94,7 +94,7 @@ const USER_OF_PROXY: &str = "PERSEUS_PROXY (the proxy demands a user and a passw
 
 /// What `status` asks for. An undefined status is treated like a 500, so that it acknowledges nothing.
 pub(crate) fn action(status: StatusCode) -> Action {
-    match status.as_u16() {
+    match u16::from(status) {
         200 | 201 | 202 | 204 => Action::Accept,
         207 => Action::Read,
         // 409: a request with this key is still being worked on.

@@ -24,7 +24,9 @@ impl Workspace {
         let copy = root.join("project");
         // Files removed from the project must not stay in the copy.
         let _ = fs::remove_dir_all(&copy);
-        for part in ["Cargo.toml", "Cargo.lock", "benches", "docs", "src", "tests/fuzz", "tests/lab"] {
+        for part in
+            ["Cargo.toml", "Cargo.lock", "build.rs", "benches", "docs", "src", "tests/fuzz", "tests/lab"]
+        {
             copy_all(&project.join(part), &copy.join(part));
         }
         for defect in DEFECTS {
