@@ -220,14 +220,6 @@ pub(crate) const DEFECTS: &[Defect] = &[
         breaks: RETURNED,
     },
     Defect {
-        name: "an outage needs no time",
-        file: "deliver/concurrency/controller.rs",
-        good: "since.elapsed() >= OUTAGE_TIME",
-        bad: "{ let _ = since; true }",
-        scenario: "blips",
-        breaks: RETURNED,
-    },
-    Defect {
         name: "what only fails is no part of an outage",
         file: "deliver/delivery.rs",
         good: "permit.settle(answer.signal(had_expected_time))",
