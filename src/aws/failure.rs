@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode, header::HeaderMap};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::http::{read_at_most, root_cause};
@@ -100,6 +100,16 @@ pub(crate) async fn read_success(
     let body = body.map_err(Failure::CutShort)?;
     let body = body.ok_or(Failure::TooLong)?;
     if is_success(status) { Ok(body) } else { Err(refused(status, &headers, &body)) }
+}
+
+/// Reads a reply that has to be a JSON object. serde would read a list into a struct too.
+///
+/// # Errors
+///
+/// If it is something else.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    let reply = body.starts_with(b"{").then(|| serde_json::from_slice(body).ok()).flatten();
+    reply.ok_or(Failure::Unreadable)
 }
 
 /// A refusal. The error code is in a header or in the body, depending on the protocol

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     aws::{
         client::{AwsClient, Call},
-        failure::{CallError, Failure, PATIENCE, read_success},
+        failure::{CallError, Failure, PATIENCE, object, read_success},
         sigv4::QUERY,
     },
     breaker::{
@@ -141,8 +141,8 @@ impl LambdaApi {
         read: impl FnOnce(R) -> Result<T, Failure>,
     ) -> Result<T, CallError> {
         let reply = self.call(method, path, body).await.and_then(|body| {
-            let reply = body.starts_with(b"{").then(|| serde_json::from_slice(&body).ok()).flatten();
-            read(reply.ok_or(Failure::Unreadable)?)
+            let reply = object(&body)?;
+            read(reply)
         });
         reply.map_err(|failure| CallError { action, failure })
     }

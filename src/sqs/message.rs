@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::{
     aws::{
         client::{AwsClient, Call},
-        failure::{CallError, Failure, PATIENCE, read_success},
+        failure::{CallError, Failure, PATIENCE, object, read_success},
     },
     sqs::queue::Queue,
     value::aws::SqsSettings,
@@ -104,8 +104,7 @@ impl SourceQueue {
         });
         // Not repeated: if only the reply was lost, a second call would hide a second message.
         let body = self.call(action, &parameters, Repeat::Never).await?;
-        let received = body.starts_with(b"{").then(|| serde_json::from_slice(&body).ok()).flatten();
-        let Received { messages } = received.ok_or(CallError { action, failure: Failure::Unreadable })?;
+        let Received { messages } = object(&body).map_err(|failure| CallError { action, failure })?;
         let message = messages.unwrap_or_default().into_iter().next();
         if message.as_ref().is_some_and(|message| !message.body.get().starts_with('"')) {
             return Err(CallError { action, failure: Failure::Unreadable });
@@ -136,8 +135,7 @@ impl SourceQueue {
         let action = "GetQueueAttributes";
         let parameters = json!({ "QueueUrl": self.queue.url, "AttributeNames": ["RedrivePolicy"] });
         let body = self.call(action, &parameters, Repeat::Once).await?;
-        let reply = body.starts_with(b"{").then(|| serde_json::from_slice(&body).ok()).flatten();
-        let Reply { attributes } = reply.ok_or(CallError { action, failure: Failure::Unreadable })?;
+        let Reply { attributes } = object(&body).map_err(|failure| CallError { action, failure })?;
         Ok(attributes.get("RedrivePolicy").and_then(|policy| max_receives(policy)))
     }
 

@@ -4,7 +4,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use crate::{
-    aws::failure::{Failure, plain, read_success},
+    aws::failure::{Failure, object, plain, read_success},
     decode::json::scan::Object,
     sqs::action::Action,
 };
@@ -58,8 +58,7 @@ pub(super) async fn read(response: Response, action: Action, entries: usize) -> 
 /// What a reply confirms. If one part of it makes no sense, no part is believed: an entry wrongly taken as done is a
 /// lost record.
 fn confirmed(body: &[u8], action: Action, entries: usize) -> Result<Confirmed, Failure> {
-    let reply: Option<Reply> = body.starts_with(b"{").then(|| serde_json::from_slice(body).ok()).flatten();
-    let reply = reply.ok_or(Failure::Unreadable)?;
+    let reply: Reply = object(body)?;
     let mut named = vec![false; entries];
     let mut index = |id: &str| {
         let index = (0..entries).find(|index| index.to_string() == id);
