@@ -212,11 +212,14 @@ fn is_accepted(exchange: &Exchange) -> bool {
 /// Whether a run knew that Perseus had committed a message, and did not delete it.
 fn is_undeleted(history: &History, probe: &Probe, number: Number) -> bool {
     let committed = history.messages.get(number as usize).and_then(|message| message.committed);
-    let exchange = committed.and_then(|committed| history.exchanges.get(committed.exchange as usize));
-    let is_known = exchange.is_some_and(|exchange| {
+    let repeats = history.repeats.iter().filter(|repeat| repeat.message == number);
+    let again = repeats.flat_map(|repeat| <[u32; 2]>::from(repeat.exchanges));
+    let mut commits = committed.map(|committed| committed.exchange).into_iter().chain(again);
+    let is_known = |exchange: &Exchange| {
         exchange.invocation == probe.number && exchange.client_view == ClientView::Informed
-    });
-    is_known && !probe.deleted.contains(&number)
+    };
+    commits.any(|commit| history.exchanges.get(commit as usize).is_some_and(is_known))
+        && !probe.deleted.contains(&number)
 }
 
 fn may_resume(history: &History, probe: &Probe, change: &Change) -> bool {

@@ -463,6 +463,13 @@ fn only_an_answer_may_end_a_pause_and_what_was_acknowledged_must_be_deleted() {
     assert_eq!(answered(ReplyKind::Refused, "outage"), [""; 0]);
     assert_eq!(answered(ReplyKind::Refused, "refusals"), [ANSWERED]);
     assert_eq!(answered(ReplyKind::Accepted, "refusals"), [ANSWERED], "it was not deleted");
+    // What was not deleted is delivered once more, by the forwarder.
+    let delivered_again = paused(|history| {
+        history.exchanges[2].reply_kind = ReplyKind::Accepted;
+        history.probes[0].deleted = Vec::new();
+        history.repeats.push(Repeat { message: 0, exchanges: (2, 0) });
+    });
+    assert!(delivered_again.contains(&ANSWERED));
     let nothing_there = |history: &mut History| {
         history.exchanges.pop();
         history.probes[0] = Probe {
