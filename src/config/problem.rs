@@ -56,6 +56,8 @@ pub(super) enum Problem {
     UserInfo,
     #[error("has a fragment")]
     Fragment,
+    #[error("has an IPv6 address, which no https request reaches through PERSEUS_PROXY")]
+    Ipv6BehindProxy,
     #[error("has a query or a fragment")]
     QueryOrFragment,
     #[error("has more than user info, a host and a port")]
@@ -82,6 +84,8 @@ pub(super) enum Problem {
     NotAToken,
     #[error("is set beside {other}")]
     SetBeside { other: &'static str },
+    #[error("is set without {other}")]
+    SetWithout { other: &'static str },
     #[error("is no name and no ARN")]
     NotANameOrArn,
     #[error("names no field behind the #")]

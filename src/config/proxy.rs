@@ -5,7 +5,11 @@ use std::ffi::OsString;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use super::{problem::Problem, reader::Reader, variables::PERSEUS_PROXY};
+use super::{
+    problem::Problem,
+    reader::Reader,
+    variables::{PERSEUS_PROXY, PERSEUS_URL},
+};
 use crate::value::{
     host::{is_loopback, names_a_host},
     proxy::Proxy,
@@ -13,6 +17,8 @@ use crate::value::{
 
 const PROXY_ALLOWED: &str =
     "http://host:port or https://host:port, and user:password@ before the host, percent-encoded";
+
+const HOST_ALLOWED: &str = "beside PERSEUS_PROXY a host name or an IPv4 address";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     /// The proxy on the way to Perseus; `Some(None)` if there is none. Plain http to a loopback host would leave this host
@@ -26,6 +32,13 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
             && proxy.as_ref().is_some_and(|proxy| proxy.as_ref().is_some_and(is_elsewhere))
         {
             self.note_secret(&PERSEUS_PROXY, Problem::PlainHttp, PROXY_ALLOWED);
+        }
+        // Behind a tunnel the client takes the brackets for a part of the server's name.
+        let is_ipv6 = |url: &Url| url.host_str().unwrap_or_default().starts_with('[');
+        if perseus.is_some_and(|url| url.scheme() == "https" && is_ipv6(url))
+            && matches!(proxy, Some(Some(_)))
+        {
+            self.note_secret(&PERSEUS_URL, Problem::Ipv6BehindProxy, HOST_ALLOWED);
         }
         proxy
     }
@@ -100,6 +113,15 @@ mod tests {
         let error = with("http://proxy:3128", "").unwrap_err().to_string();
         assert!(error.contains("PERSEUS_PROXY: is plain http"), "{error}");
         assert!(with("http://proxy:3128", "true").is_ok() && with("http://127.0.0.1:3128", "").is_ok());
+    }
+
+    #[test]
+    fn a_tunnel_to_an_ipv6_address_is_refused() {
+        let with = |url: &str| read(&[("PERSEUS_URL", url), ("PERSEUS_PROXY", "http://proxy:3128")]);
+        let error = with("https://[2001:db8::1]/records").unwrap_err().to_string();
+        assert!(error.contains("PERSEUS_URL: has an IPv6 address") && !error.contains("2001"), "{error}");
+        assert!(with("https://192.0.2.1/records").is_ok() && with("https://perseus.example/").is_ok());
+        assert!(read(&[("PERSEUS_URL", "https://[2001:db8::1]/records")]).is_ok());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use percent_encoding::percent_decode_str;
 use reqwest::{Url, header::HeaderValue};
 
 use super::{
@@ -17,8 +18,9 @@ use crate::value::{
 
 const SERVICE_ALLOWED: &str = "the service's name in signatures, such as execute-api, lambda, vpc-lattice-svcs or osis; not \
                                beside a token";
+const REGION_ALLOWED: &str = "a region, such as eu-west-1; beside PERSEUS_SIGV4 alone";
 const URL_ALLOWED: &str = "with PERSEUS_SIGV4 a path of letters, digits, single slashes and ._~-, and the same \
-                           characters, % and &= in the query";
+                           characters, &= and percent-encoded UTF-8 in the query";
 
 impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     /// How requests to this URL are signed; `Some(None)` if they are not.
@@ -32,8 +34,15 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
         let other = other.map(|token| token.variable(PERSEUS_TOKEN.name));
         let service =
             self.read_optional_secret(&PERSEUS_SIGV4, SERVICE_ALLOWED, |value| service(value, other));
-        let region = self.read_optional_secret(&PERSEUS_SIGV4_REGION, "a region, such as eu-west-1", region);
-        let (Some(service), region) = (service?, region?) else { return Some(None) };
+        let region = self.read_optional_secret(&PERSEUS_SIGV4_REGION, REGION_ALLOWED, region);
+        let (service, region) = (service?, region?);
+        let Some(service) = service else {
+            if region.is_some() {
+                let without = Problem::SetWithout { other: PERSEUS_SIGV4.name };
+                self.note_secret(&PERSEUS_SIGV4_REGION, without, REGION_ALLOWED);
+            }
+            return Some(None);
+        };
         if url.is_some_and(|url| !is_signable(url)) {
             self.note_secret(&PERSEUS_URL, Problem::UnsignableUrl, URL_ALLOWED);
         }
@@ -55,9 +64,13 @@ fn service(value: &str, other: Option<&'static str>) -> Result<String, Problem> 
 /// of empty segments and of a plus.
 fn is_signable(url: &Url) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
+    let query = url.query().unwrap_or_default();
+    let is_escape = |text: &str| text.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
     url.path().bytes().all(|b| is_plain(b) || b == b'/')
         && !url.path().contains("//")
-        && url.query().unwrap_or_default().bytes().all(|b| is_plain(b) || b"%&=".contains(&b))
+        && query.bytes().all(|b| is_plain(b) || b"%&=".contains(&b))
+        && query.split('%').skip(1).all(is_escape)
+        && percent_decode_str(query).decode_utf8().is_ok()
 }
 
 #[cfg(test)]
@@ -86,6 +99,8 @@ mod tests {
     #[test]
     fn without_a_service_nothing_is_signed_and_no_key_is_read() {
         assert_eq!(read(&[("PERSEUS_SIGV4", ""), ("AWS_REGION", "?")]).unwrap().signing, None);
+        let error = read(&[("PERSEUS_SIGV4_REGION", "us-east-1")]).unwrap_err().to_string();
+        assert!(error.contains("PERSEUS_SIGV4_REGION: is set without PERSEUS_SIGV4"), "{error}");
         let error = read(&[SIGNED]).unwrap_err().to_string();
         for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
             assert!(error.contains(&format!("{name}: is required")), "{error}");
@@ -117,7 +132,14 @@ mod tests {
         for url in ["https://a.example/v1/records", "https://a.example", "https://a.example/x?y=z%20z&w"] {
             assert!(with_role(&[SIGNED, ("PERSEUS_URL", url)]).is_ok(), "{url}");
         }
-        for url in ["https://a.example/a%20b", "https://a.example/a//b", "https://a.example/?a=b+c"] {
+        for url in [
+            "https://a.example/a%20b",
+            "https://a.example/a//b",
+            "https://a.example/?a=b+c",
+            "https://a.example/?a=%ff",
+            "https://a.example/?a=%2",
+            "https://a.example/?a=%zz",
+        ] {
             let error = with_role(&[SIGNED, ("PERSEUS_URL", url)]).unwrap_err();
             assert!(
                 error.contains("PERSEUS_URL: has a path or a query that requests are not signed"),

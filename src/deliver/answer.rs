@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use reqwest::StatusCode;
+
 use crate::{
     config::Config,
     deliver::{concurrency::signal::Signal, outstanding::Outstanding},
@@ -50,7 +52,7 @@ impl<'r> Answer<'r> {
         let reply = match result {
             Ok(reply) => reply,
             Err(failure) => {
-                let wrong = failure.misconfigured();
+                let wrong = failure.misconfigured(!config.client_certificate.is_nowhere());
                 return wrong.map_or(Answer::Failed(failure), |wrong| {
                     Answer::Misconfigured(wrong, failure.to_string())
                 });
@@ -59,7 +61,10 @@ impl<'r> Answer<'r> {
         let status = reply.status.as_u16();
         match action(reply.status) {
             Action::Again => Answer::Again(status),
-            Action::Split if is_certificate_page(reply.is_html, &reply.body) => {
+            Action::Split
+                if reply.status == StatusCode::BAD_REQUEST
+                    && is_certificate_page(reply.is_html, &reply.body) =>
+            {
                 let wrong = Misconfigured::Certificate(Some(reply.status));
                 Answer::Misconfigured(wrong, format!("status {status}"))
             }
@@ -103,14 +108,14 @@ impl<'r> Answer<'r> {
         matches!(self, Answer::Misconfigured(wrong, _) if wrong.is_of_token())
     }
 
-    /// Whether another client certificate could help. A server that refuses one may close the connection before its alert
-    /// is read.
+    /// Whether another client certificate could help.
+    pub(super) fn refuses_certificate(&self) -> bool {
+        matches!(self, Answer::Misconfigured(wrong, _) if wrong.is_of_certificate())
+    }
+
+    /// Whether this may be a refusal of the client certificate: a server may close the connection before its alert is read.
     pub(super) fn may_refuse_certificate(&self) -> bool {
-        match self {
-            Answer::Misconfigured(wrong, _) => wrong.is_of_certificate(),
-            Answer::Failed(failure) => matches!(failure, Failure::Lost { pooled: false, .. }),
-            _ => false,
-        }
+        matches!(self, Answer::Failed(Failure::Lost { pooled: false, .. }))
     }
 
     /// What this says about Perseus' load. `had_expected_time` tells whether the attempt lasted at least as long as attempts

@@ -140,8 +140,10 @@ impl DeliveryContext<'_> {
         {
             return Some(reasons::TOKEN_REFUSED);
         }
+        // In an outage connections are lost too. The store is not asked for each of them.
+        let may_refuse = || answer.may_refuse_certificate() && !authentication.has_fresh_certificate();
         let is_renewed = authentication.has_stored_certificate()
-            && answer.may_refuse_certificate()
+            && (answer.refuses_certificate() || may_refuse())
             && !replace(&mut attempts.has_new_certificate, true)
             && authentication.has_new_certificate(&attempts.identity, cutoff).await;
         is_renewed.then_some(reasons::CERTIFICATE_REFUSED)

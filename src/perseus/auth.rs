@@ -107,6 +107,11 @@ impl<'a> Authentication<'a> {
         self.credentials.certificate.is_stored()
     }
 
+    /// Whether it was read from there a short time ago, so that a new one is unlikely.
+    pub(crate) fn has_fresh_certificate(&self) -> bool {
+        self.credentials.certificate.was_asked_lately()
+    }
+
     /// Call this when Perseus refuses the token. Returns whether another one is known now.
     pub(crate) async fn has_new_token(&self, refused: &Identity, cutoff: Instant) -> bool {
         let (token, refused) = (&self.credentials.token, refused.authorization.as_ref());

@@ -15,6 +15,9 @@ use crate::{perseus::store::Missing, value::credential::Source};
 /// How long to wait for a store.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a store need not be asked again if it is only possible that the credential was refused.
+const ASKED_LATELY: Duration = Duration::from_secs(60);
+
 /// A credential of the process.
 #[derive(Debug)]
 pub(crate) struct Credential<T> {
@@ -25,6 +28,8 @@ pub(crate) struct Credential<T> {
     read: fn(&str) -> Result<T, Missing>,
     /// Held while the store is asked, so that one request is enough for all who wait.
     asking: sync::Mutex<()>,
+    /// When the store was asked last.
+    asked: Mutex<Option<Instant>>,
     /// The current one is last. The one that it replaced is before it.
     known: Mutex<Vec<T>>,
 }
@@ -40,7 +45,8 @@ impl<T: Clone + PartialEq> Credential<T> {
             Source::Set(set) => vec![set.clone()],
             Source::Nowhere | Source::Store(_) => Vec::new(),
         };
-        Credential { source, variable, read, asking: sync::Mutex::default(), known: Mutex::new(known) }
+        let (asking, asked) = (sync::Mutex::default(), Mutex::default());
+        Credential { source, variable, read, asking, asked, known: Mutex::new(known) }
     }
 
     /// The variable to look at if it is missing, or Perseus refuses it.
@@ -51,6 +57,12 @@ impl<T: Clone + PartialEq> Credential<T> {
     /// Whether it is in a store.
     pub(crate) fn is_stored(&self) -> bool {
         matches!(self.source, Source::Store(_))
+    }
+
+    /// Whether the store was asked within [`ASKED_LATELY`].
+    pub(crate) fn was_asked_lately(&self) -> bool {
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.is_some_and(|asked| asked.elapsed() < ASKED_LATELY)
     }
 
     /// The current one, if there is any. Waits while the store is asked.
@@ -104,6 +116,7 @@ impl<T: Clone + PartialEq> Credential<T> {
             if is_settled(self.lock().last()) {
                 return Ok(());
             }
+            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             let fetched = (self.read)(&store.fetch(until).await?)?;
             let mut known = self.lock();
             if known.last() != Some(&fetched) {
@@ -116,7 +129,7 @@ impl<T: Clone + PartialEq> Credential<T> {
         timeout_at(until, asking).await.unwrap_or(Err(Missing::Timeout))
     }
 
-    /// Ignores poisoning: no holder of the lock leaves the list half-changed.
+    /// Ignores poisoning: no holder of a lock leaves anything half-changed.
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

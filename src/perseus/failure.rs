@@ -49,12 +49,13 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// What is wrong with the set-up, if that is why the attempt failed.
-    pub(crate) fn misconfigured(&self) -> Option<Misconfigured> {
+    /// What is wrong with the set-up, if that is why the attempt failed. `sends_certificate` tells whether there is a client
+    /// certificate.
+    pub(crate) fn misconfigured(&self, sends_certificate: bool) -> Option<Misconfigured> {
         match self {
             Failure::Tunnel(status) => Misconfigured::of_tunnel(*status),
             Failure::Connect(error) | Failure::Lost { error, .. } => {
-                is_certificate_refused(error).then_some(Misconfigured::Certificate(None))
+                is_certificate_refused(error, sends_certificate).then_some(Misconfigured::Certificate(None))
             }
             _ => None,
         }

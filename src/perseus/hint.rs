@@ -11,7 +11,7 @@ const HANDSHAKE: &str = "the server may have a key of a kind that is not support
                          support no current cipher suite of TLS 1.2 or 1.3, or demand another client certificate or one at all";
 const CLIENT_CERTIFICATE: &str = "the server demands a client certificate: PERSEUS_CLIENT_CERT_SECRET or \
                                   PERSEUS_CLIENT_CERT_PARAMETER";
-const OTHER_CERTIFICATE: &str = "the server refuses the client certificate";
+const OTHER_CERTIFICATE: &str = "the server refuses the client certificate, if one is set";
 const VERSION: &str = "the server knows neither TLS 1.2 nor TLS 1.3";
 const HTTP2: &str = "what answers speaks no HTTP/1.1: perhaps HTTP/2 alone, or no HTTP at all";
 
@@ -27,14 +27,15 @@ pub(crate) fn hint(error: &reqwest::Error) -> Option<&'static str> {
     })
 }
 
-/// Whether the peer refused the client certificate, or demands one.
-pub(crate) fn is_certificate_refused(error: &reqwest::Error) -> bool {
+/// Whether the peer refused the client certificate, or demands one. `sends_certificate` tells whether there is one.
+pub(crate) fn is_certificate_refused(error: &reqwest::Error, sends_certificate: bool) -> bool {
     let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| cause(*error));
     let tls = causes.find_map(|error| error.downcast_ref::<rustls::Error>());
-    matches!(tls, Some(rustls::Error::AlertReceived(alert)) if is_of_certificate(*alert))
+    let Some(rustls::Error::AlertReceived(alert)) = tls else { return false };
+    *alert == AlertDescription::CertificateRequired || sends_certificate && is_of_certificate(*alert)
 }
 
-/// Whether an alert is about the client certificate. A client is told of no other.
+/// Whether an alert is about the client certificate, if there is one.
 fn is_of_certificate(alert: AlertDescription) -> bool {
     use AlertDescription::{
         AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked,

@@ -49,12 +49,15 @@ pub fn is_page(is_html: bool, body: &[u8]) -> bool {
 }
 
 /// Whether it is the page with which nginx refuses a client certificate, or demands one. Its status is 400, as for bad records.
+///
+/// Only the page's own title counts: a page about bad records may repeat their text.
 pub(crate) fn is_certificate_page(is_html: bool, body: &[u8]) -> bool {
-    const TITLES: [&str; 2] = [
-        "<title>400 The SSL certificate error</title>",
-        "<title>400 No required SSL certificate was sent</title>",
-    ];
-    is_page(is_html, body) && TITLES.iter().any(|title| memmem::find(body, title.as_bytes()).is_some())
+    const TITLE: &[u8] = b"<title>";
+    const TITLES: [&str; 2] =
+        ["400 The SSL certificate error</title>", "400 No required SSL certificate was sent</title>"];
+    let title = memmem::find(body, TITLE).map(|at| &body[at + TITLE.len()..]);
+    is_page(is_html, body)
+        && title.is_some_and(|title| TITLES.iter().any(|own| title.starts_with(own.as_bytes())))
 }
 
 fn trimmed(body: &[u8]) -> &[u8] {

@@ -1,8 +1,11 @@
 //! A client certificate for Perseus (`PERSEUS_CLIENT_CERT…`): sent, refused, and renewed from its store.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use lab::perseus::{Received, Reply};
@@ -16,11 +19,12 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use serde_json::json;
+use tokio::{io::AsyncReadExt, time::sleep};
 use tokio_rustls::TlsAcceptor;
 
 use crate::support::{
     extension::{Answer, Extension},
-    tls::{TlsPerseus, authority, authority_of, server_certificate},
+    tls::{TlsPerseus, acceptor, authority, authority_of, receive, server_certificate},
     *,
 };
 
@@ -216,12 +220,15 @@ async fn without_a_certificate_nothing_is_sent_and_the_next_invocation_tries_aga
 
 #[tokio::test(start_paused = true)]
 async fn a_page_of_nginx_about_certificates_rejects_no_record() {
-    for (status, title, requests) in [
-        (400, "400 No required SSL certificate was sent", 1),
-        (400, "400 The SSL certificate error", 1),
-        (400, "400 Bad Request", 3),
+    let quoted = "<title>400 The SSL certificate error</title>";
+    for (status, title, text, requests) in [
+        (400, "400 No required SSL certificate was sent", "", 1),
+        (400, "400 The SSL certificate error", "", 1),
+        (400, "400 Bad Request", "", 3),
+        (400, "400 Bad Request", quoted, 3),
+        (422, "400 The SSL certificate error", "", 3),
     ] {
-        let page = format!("<html><head><title>{title}</title></head></html>");
+        let page = format!("<html><head><title>{title}</title></head>{text}</html>");
         let received = Arc::<AtomicUsize>::default();
         let counter = Arc::clone(&received);
         let answer = move |_: &Received| {
@@ -230,6 +237,75 @@ async fn a_page_of_nginx_about_certificates_rejects_no_record() {
         };
         let (_perseus, handler) = forwarder(&[], answer).await;
         assert_eq!(report(&handler, &event("a b")).await, ["a", "b"]);
-        assert_eq!(received.load(Relaxed), requests, "{title}");
+        assert_eq!(received.load(Relaxed), requests, "{status}: {title}");
+    }
+}
+
+/// A server that answers the beginning of a handshake with this fatal alert of TLS.
+async fn alerting(description: u8) -> (RawServer, Arc<AtomicUsize>) {
+    let connections = Arc::<AtomicUsize>::default();
+    let counter = Arc::clone(&connections);
+    let server = RawServer::start(move |_, mut connection| {
+        counter.fetch_add(1, Relaxed);
+        async move {
+            connection.write([21, 3, 3, 0, 2, 2, description]).await;
+            // Closing a socket with unread bytes resets the connection, and the client may lose the alert.
+            let _ = connection.stream.read_to_end(&mut Vec::new()).await;
+        }
+    })
+    .await;
+    (server, connections)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_about_a_certificate_that_was_not_set_ends_no_sending() {
+    let (pem, issuer) = authority();
+    let certificate = client(&issuer, "forwarder", 2199);
+    for (description, set, attempts) in [
+        // bad_certificate, access_denied, decrypt_error: other faults of a handshake have the last two as well.
+        (42, "", 3),
+        (49, "", 3),
+        (51, "", 3),
+        // certificate_required, handshake_failure.
+        (116, "", 1),
+        (40, "", 3),
+        (42, &*certificate, 1),
+        (49, &certificate, 1),
+        (51, &certificate, 1),
+        (116, &certificate, 1),
+        (40, &certificate, 3),
+    ] {
+        let (server, connections) = alerting(description).await;
+        let url = server.url.replace("http:", "https:");
+        let settings = [&one_by_one(&pem)[..], &[("PERSEUS_CLIENT_CERT", set)]].concat();
+        assert_eq!(report(&handler(&url, &settings), &event("a")).await, ["a"]);
+        assert_eq!(
+            connections.load(Relaxed),
+            attempts,
+            "alert {description}, certificate set: {}",
+            !set.is_empty()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_lost_ask_the_store_once_a_minute() {
+    let (pem, issuer) = authority();
+    let acceptor = acceptor(&issuer, "127.0.0.1");
+    let server = RawServer::start(move |_, connection| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Ok(mut stream) = acceptor.accept(connection.stream).await {
+                receive(&mut stream).await;
+            }
+        }
+    })
+    .await;
+    let extension = store(vec![client(&issuer, "forwarder", 2199)]).await;
+    let handler = stored(&server.url.replace("http:", "https:"), &pem, &extension, "3");
+    for (wait, calls) in [(0, 1), (0, 1), (60, 2), (59, 2), (2, 3)] {
+        sleep(Duration::from_secs(wait)).await;
+        assert_eq!(report(&handler, &event("a b")).await, ["a", "b"]);
+        assert_eq!(extension.calls().len(), calls);
     }
 }
