@@ -42,8 +42,7 @@ pub fn time(millis: f64) -> String {
     match millis {
         // A value that rounds up to the next unit is shown in that unit.
         _ if millis < 999.5 => format!("{}{SPACE}ms", number(millis)),
-        _ if millis < 9.95 * SECOND => format!("{}{SPACE}s", number(millis / SECOND)),
-        _ if millis < MINUTE - 500.0 => format!("{:.0}{SPACE}s", millis / SECOND),
+        _ if millis < MINUTE - 50.0 => format!("{}{SPACE}s", trimmed(format!("{:.1}", millis / SECOND))),
         _ if millis < HOUR - 500.0 => both((millis / SECOND).round() * SECOND, MINUTE, "min", SECOND, "s"),
         _ if millis < DAY - 0.5 * MINUTE => {
             both((millis / MINUTE).round() * MINUTE, HOUR, "h", MINUTE, "min")
@@ -57,11 +56,22 @@ pub fn seconds(seconds: f64) -> String {
     time(seconds * SECOND)
 }
 
+/// A text whose numbers stay on the line of their nouns.
+pub fn unbroken(text: &str) -> String {
+    let mut last = ' ';
+    let keep = |letter: char| {
+        let is_behind_number = letter == ' ' && last.is_ascii_digit();
+        last = letter;
+        if is_behind_number { SPACE } else { letter }
+    };
+    text.chars().map(keep).collect()
+}
+
 fn both(millis: f64, large: f64, large_unit: &str, small: f64, small_unit: &str) -> String {
     let whole = (millis / large).floor();
     match ((millis - whole * large) / small).round() {
         0.0 => format!("{whole}{SPACE}{large_unit}"),
-        rest => format!("{whole}{SPACE}{large_unit} {rest}{SPACE}{small_unit}"),
+        rest => format!("{whole}{SPACE}{large_unit}{SPACE}{rest}{SPACE}{small_unit}"),
     }
 }
 
@@ -88,7 +98,8 @@ mod tests {
             (999.4, "999 ms"),
             (999.6, "1 s"),
             (3_158.0, "3.2 s"),
-            (59_600.0, "1 min"),
+            (16_548.0, "16.5 s"),
+            (59_960.0, "1 min"),
             (84_990.0, "1 min 25 s"),
             (3_599_800.0, "1 h"),
             (7_800_000.0, "2 h 10 min"),
@@ -110,6 +121,11 @@ mod tests {
             [0.0, 0.004, 0.123, 0.5, 1.26, 3.0, 12.6].map(number),
             ["0", "0.004", "0.12", "0.5", "1.3", "3", "13"]
         );
+    }
+
+    #[test]
+    fn a_number_stays_on_the_line_of_its_noun() {
+        assert_eq!(unbroken("at most 2 of 10 messages"), "at most 2\u{a0}of 10\u{a0}messages");
     }
 
     #[test]

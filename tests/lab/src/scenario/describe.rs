@@ -8,7 +8,7 @@ use crate::{clock::Ms, report::units};
 /// One line of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// The part it belongs to: traffic, queue, Lambda, Perseus, function.
+    /// The part it belongs to: traffic, queue, Lambda, Perseus, breaker, variables.
     pub part: &'static str,
     /// Its name.
     pub name: String,
@@ -22,7 +22,7 @@ impl Plan {
         let mut list = List::default();
         list.part("traffic");
         list.add("messages", units::count(self.traffic.messages.into()));
-        list.add("over", time(self.traffic.over));
+        list.add("sent over", time(self.traffic.over));
         list.add("shape", format!("{:?}", self.traffic.shape).to_lowercase());
         list.share("poison", self.message.poison);
         list.part("queue");
@@ -30,19 +30,19 @@ impl Plan {
         list.some("groups", self.message.groups);
         list.add("visibility timeout", time(self.queue.visibility));
         list.add("maxReceiveCount", self.queue.max_receives);
-        list.share("delivered again", self.queue.duplicates);
+        list.share("handed out twice", self.queue.duplicates);
         list.part("Lambda");
         list.add("timeout", time(self.timeout));
         list.some("memory", self.memory_mb.map(|mb| format!("{mb} MB")));
         list.add("batch size", self.mapping.batch_size);
-        list.add("window", time(self.mapping.window));
+        list.add("batching window", time(self.mapping.window));
         list.add("maximum concurrency", self.mapping.max_concurrency);
         list.share("crashes", self.fleet.crash);
         list.share("stalls", self.fleet.stall);
         list.share("connections lost frozen", self.fleet.frozen_loss);
         self.list_faults(&mut list);
         self.list_breaker(&mut list);
-        list.part("function");
+        list.part("variables");
         for (name, value) in &self.variables {
             list.add(name, value);
         }
@@ -50,8 +50,8 @@ impl Plan {
     }
 
     fn list_breaker(&self, list: &mut List) {
-        let Some(breaker) = &self.breaker else { return };
         list.part("breaker");
+        let Some(breaker) = &self.breaker else { return list.add("circuit breaker", "off") };
         list.add("prober late by", time(breaker.prober.late));
         list.share("prober missing", breaker.prober.missing);
         list.share("prober crashes", breaker.prober.crash);
@@ -64,7 +64,7 @@ impl Plan {
         let faults = &self.faults;
         list.part("Perseus");
         let (least, mean) = faults.latency;
-        list.add("latency", format!("{}, and {} more on average", time(least), time(mean)));
+        list.add("latency", format!("at least {}, {} on average", time(least), time(least + mean)));
         for (name, share) in [
             ("slow", faults.slow),
             ("hangs", faults.hang),
@@ -89,9 +89,10 @@ impl Plan {
         list.some("capacity", faults.capacity);
         list.some("requests a second", faults.rate_limit);
         list.some("largest body", faults.largest_body);
-        for (name, is_so) in
-            [("answers with an object", faults.answers_object), ("refuses reused keys", faults.checks_keys)]
-        {
+        for (name, is_so) in [
+            ("replies with batchItemFailures", faults.answers_object),
+            ("refuses reused keys", faults.checks_keys),
+        ] {
             list.some(name, is_so.then_some("yes"));
         }
         for (name, share) in faults.sqs.shares() {

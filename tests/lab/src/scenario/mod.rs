@@ -51,7 +51,7 @@ macro_rules! scenarios {
 scenarios! {
     Calm = "calm", "a Perseus that accepts everything, quickly";
     Flaky = "flaky", "errors, resets, half replies, lost replies, other servers' replies, throttling, a hang now and then";
-    Outage = "outage", "outages: Perseus accepts nothing for a time, in one of eleven ways";
+    Outage = "outage", "Perseus accepts nothing for a while, twice, each time in one of eleven ways";
     Blips = "blips", "restarts of a second at most, or a Perseus that limits the rate of requests";
     Slow = "slow", "replies that take a large part of the function's timeout";
     Poison = "poison", "messages that Perseus never accepts";
@@ -64,7 +64,7 @@ scenarios! {
     Duplicates = "duplicates", "a standard queue that delivers messages more than once";
     Freeze = "freeze", "connections that die while their environments are frozen";
     Crash = "crash", "environments that die during an invocation, or get no processor time";
-    Breaker = "breaker", "the circuit breaker: outages of minutes, an operator, and faults of its own calls and its schedule";
+    Breaker = "breaker", "outages of minutes with the circuit breaker on, an operator, and faults of its own calls and its schedule";
     Day = "day", "a day with a few faults of every kind and two outages";
 }
 

@@ -16,11 +16,11 @@ pub(crate) struct Defect {
     pub(crate) breaks: &'static str,
 }
 
-const LOSS: &str = "deleted is committed";
+const LOSS: &str = "deleted is delivered";
 const ORDER: &str = "order within groups";
 const KEYS: &str = "one key, one body";
 const RETURNED: &str = "tried before returned";
-const ANSWERED: &str = "resumed after an answer";
+const ANSWERED: &str = "resumed after a reply";
 
 /// All of them.
 pub(crate) const DEFECTS: &[Defect] = &[
@@ -160,7 +160,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         good: "left.saturating_sub(reserve)",
         bad: "left",
         scenario: "slow",
-        breaks: "answers in time",
+        breaks: "invocations end in time",
     },
     Defect {
         name: "an empty id is reported",
@@ -168,7 +168,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
         good: "outstanding.into_iter().for_each(|id| response.add_failure(id));",
         bad: "outstanding.into_iter().for_each(|_| response.add_failure(\"\"));",
         scenario: "outage",
-        breaks: "answers name their own",
+        breaks: "returned ids are valid",
     },
     Defect {
         name: "the idempotency key changes with each attempt",

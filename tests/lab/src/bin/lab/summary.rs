@@ -76,14 +76,17 @@ fn totals(out: &mut impl Write, totals: &Totals) -> io::Result<()> {
     writeln!(out)?;
     let age = |age: Option<f64>| age.map_or_else(|| "-".to_owned(), time);
     let retries: u32 = totals.retries_by_end.values().sum();
-    let dead = format!("{} of them not poison", count(totals.healthy_dead_letters));
+    let dead = format!("{} of them good", count(totals.healthy_dead_letters));
     let invoked = format!(
-        "in {} environments, {} ended by injected faults",
+        "in {} environments; {} crashed or stalled on purpose",
         count(totals.environments),
         count(totals.sabotaged)
     );
-    let ages =
-        format!("half were younger; 95 %: {}, 99 %: {}", age(totals.age_p95_ms), age(totals.age_p99_ms));
+    let ages = format!(
+        "median; 95th percentile {}, 99th percentile {}",
+        age(totals.age_p95_ms),
+        age(totals.age_p99_ms)
+    );
     for (name, figure, note) in [
         ("time", seconds(totals.seconds), String::new()),
         ("messages", count(totals.messages), format!("{} still in the queue", count(totals.left))),

@@ -3,6 +3,7 @@
 use super::{Finding, finding};
 use crate::{
     clock::Ms,
+    report::units::{counted, time},
     run::history::{
         Caller, Change, ChangeKind, ClientView, Exchange, History, Number, Probe, ProbeEnd, ReplyKind, State,
     },
@@ -20,7 +21,7 @@ const OUTAGE: &str = "outage";
 /// The mark of a pause because Perseus refuses everything.
 const REFUSALS: &str = "refusals";
 
-/// The forwarder pauses its mapping in outages alone, and marks it first.
+/// The forwarder pauses its mapping only in outages, and marks it first.
 pub fn pauses_are_marked(history: &History) -> Finding {
     let pauses = || history.changes.iter().filter(|change| is_pause(change));
     let has_poison = history.messages.iter().any(|message| message.is_poison);
@@ -38,8 +39,8 @@ pub fn pauses_are_marked(history: &History) -> Finding {
     let breaches = breaches.collect();
     finding(
         "pauses are marked",
-        "the forwarder pauses its mapping in an outage alone, and marks the pause before it begins",
-        format!("{} pauses", pauses().count()),
+        "the function pauses its mapping only in an outage, and marks it first",
+        counted(pauses().count() as u64, "pause"),
         breaches,
     )
     .exercised_by(pauses().count())
@@ -73,8 +74,8 @@ pub fn operators_pause_is_kept(history: &History) -> Finding {
     }
     finding(
         "operator's pause kept",
-        "only an operator enables what an operator has paused",
-        format!("{pauses} pauses by an operator"),
+        "only an operator ends an operator's pause",
+        format!("{} by an operator", counted(pauses as u64, "pause")),
         breaches,
     )
     .exercised_by(pauses)
@@ -96,16 +97,16 @@ pub fn probes_in_turn(history: &History) -> Finding {
     let probed = history.probes.iter().map(|probe| probe.messages.len()).sum();
     finding(
         "probes in turn",
-        "the prober receives from a marked and disabled mapping alone, one message, or five after refusals, unless a call of it \
-         fails",
-        format!("{probed} messages probed"),
+        "the prober receives only while the mapping is marked and disabled: in each run one message, or up to five if the \
+         mark does not say outage. It may be more if one of its AWS calls fails",
+        format!("{} received by the prober", counted(probed as u64, "message")),
         breaches,
     )
     .exercised_by(probed)
 }
 
 /// The prober enables the mapping only after Perseus has answered, and deletes what was acknowledged.
-pub fn resumed_after_an_answer(history: &History) -> Finding {
+pub fn resumed_after_a_reply(history: &History) -> Finding {
     let mut breaches = Vec::new();
     let mut resumed = 0;
     for change in history.changes.iter().filter(|change| change.kind == ChangeKind::Enable) {
@@ -113,7 +114,7 @@ pub fn resumed_after_an_answer(history: &History) -> Finding {
         resumed += 1;
         let probe = history.probes.iter().find(|probe| probe.number == number);
         if probe.is_none_or(|probe| !may_resume(history, probe, change)) {
-            breaches.push(format!("the mapping was enabled at {} ms without an answer", change.at));
+            breaches.push(format!("the mapping was enabled at {} ms without a reply", change.at));
         }
     }
     let whole = history.probes.iter().filter(|probe| probe.end == ProbeEnd::Done && !probe.hindered);
@@ -121,10 +122,10 @@ pub fn resumed_after_an_answer(history: &History) -> Finding {
         whole.filter(|probe| probe.messages.iter().any(|(number, _)| is_undeleted(history, probe, *number)));
     breaches.extend(undeleted.map(|probe| format!("the probe at {} ms was not deleted", probe.started)));
     finding(
-        "resumed after an answer",
-        "the prober enables the mapping after an acknowledgement, after an outage also after a refusal, or if nothing is \
-         there; it deletes what was acknowledged",
-        format!("{resumed} pauses ended by the prober"),
+        "resumed after a reply",
+        "the prober ends a pause only after Perseus accepted a message, or if the queue is empty; after an outage a \
+         refusal is enough. It deletes what it delivered",
+        format!("{} ended by the prober", counted(resumed as u64, "pause")),
         breaches,
     )
     .exercised_by(resumed)
@@ -154,16 +155,16 @@ pub fn delivery_resumes(history: &History) -> Finding {
     }
     finding(
         "delivery resumes",
-        "messages are received within four minutes after Perseus is back, and a minute for each run of the prober that fails \
-         through no fault of its own",
-        longest.map_or_else(|| "no pause".to_owned(), |longest| format!("{longest} ms at most")),
+        "a pause ends within four minutes after Perseus is back, plus one minute for each run of the prober that the lab \
+         or Perseus makes fail",
+        longest.map_or_else(|| "no pause".to_owned(), |longest| format!("after at most {}", time(longest.into()))),
         breaches,
     )
     .exercised_by(usize::from(longest.is_some()))
 }
 
 /// No good message is dead because it was received by the prober again and again.
-pub fn probes_kill_nothing(history: &History) -> Finding {
+pub fn probes_cost_no_message(history: &History) -> Finding {
     let dead = history.numbered().filter(|(_, message)| message.is_dead() && !message.is_poison);
     let killed = dead.filter(|(_, message)| message.probed * 2 > message.receives);
     let breaches = killed.filter(|(number, message)| {
@@ -176,16 +177,19 @@ pub fn probes_kill_nothing(history: &History) -> Finding {
     let breaches = breaches
         .map(|(number, message)| {
             format!(
-                "message {number} is dead: {} of {} receives were probes",
+                "message {number} is a dead letter: {} of {} receives were the prober's",
                 message.probed, message.receives
             )
         })
         .collect();
     let most = history.messages.iter().map(|message| message.probed).max().unwrap_or_default();
     finding(
-        "probes kill nothing",
-        "no good message is in the dead-letter queue because of probes",
-        format!("{most} probes of one message at most"),
+        "probes cost no message",
+        "no good message is in the dead-letter queue because the prober received it too often",
+        match most {
+            0 => "no message received by the prober".to_owned(),
+            _ => format!("no message received by the prober more than {}", counted(most.into(), "time")),
+        },
         breaches,
     )
     .exercised_by(most.into())

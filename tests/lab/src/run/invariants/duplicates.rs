@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::{
     clock::Ms,
+    report::units::count,
     run::history::{End, History, Number, Probe, ProbeEnd},
     simulated_perseus::{ClientView, Exchange, Repeat},
 };
@@ -36,6 +37,27 @@ pub struct Causes {
     pub trial: u64,
     /// See [`Cause::Other`].
     pub other: u64,
+}
+
+impl Causes {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        let Self { redelivered, reply_lost, cut_off, trial, other } = *self;
+        redelivered + reply_lost + cut_off + trial + other
+    }
+
+    /// The causes that there were, in words.
+    pub fn in_words(&self) -> String {
+        let causes = [
+            (self.redelivered, "handed out twice by the queue"),
+            (self.reply_lost, "reply lost or unclear"),
+            (self.cut_off, "timed out or crashed"),
+            (self.trial, "posted by the prober"),
+            (self.other, "without a cause"),
+        ];
+        let causes = causes.iter().filter(|(number, _)| *number > 0);
+        causes.map(|(number, cause)| format!("{} {cause}", count(*number))).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Counts the repeated commits of a run by cause.

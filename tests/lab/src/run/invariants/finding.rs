@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::report::units::unbroken;
+
 /// The most breaches of an invariant shown in words.
 pub(super) const MOST_BREACHES: usize = 5;
 
@@ -28,7 +30,7 @@ pub enum Status {
     Holds,
     /// The promise was broken.
     Broken,
-    /// Nothing happened in this run that could have broken the promise.
+    /// The run had nothing to check.
     NotExercised,
 }
 
@@ -53,5 +55,5 @@ pub(super) fn finding(
     breaches.truncate(MOST_BREACHES);
     breaches.extend((all > MOST_BREACHES).then(|| format!("and {} more", all - MOST_BREACHES)));
     let status = if all == 0 { Status::Holds } else { Status::Broken };
-    Finding { name, promise, status, evidence, breaches }
+    Finding { name, promise, status, evidence: unbroken(&evidence), breaches }
 }

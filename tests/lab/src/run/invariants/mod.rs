@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use self::finding::finding;
 pub use self::{
     breaker::{
-        delivery_resumes, operators_pause_is_kept, pauses_are_marked, probes_in_turn, probes_kill_nothing,
-        resumed_after_an_answer,
+        delivery_resumes, operators_pause_is_kept, pauses_are_marked, probes_cost_no_message, probes_in_turn,
+        resumed_after_a_reply,
     },
     duplicates::{Cause, Causes, cause, causes},
     finding::{Finding, Status},
@@ -23,7 +23,7 @@ pub use self::{
     retries::tried_before_returned,
 };
 use crate::{
-    report::units::count,
+    report::units::{count, counted, time},
     run::history::{End, History, MessageHistory},
     sqs::queue::MessageState,
 };
@@ -33,13 +33,13 @@ const ENOUGH_CHANCES: u16 = 3;
 
 /// All invariants.
 pub const INVARIANTS: [fn(&History) -> Finding; 18] = [
-    deleted_is_committed,
+    deleted_is_delivered,
     accounted_for,
-    answers_name_their_own,
-    answers_in_time,
+    returned_ids_are_valid,
+    invocations_end_in_time,
     order_within_groups,
     duplicates_explained,
-    only_poison_is_dead,
+    dead_letters_explained,
     outages_noticed,
     refusals_noticed,
     tried_before_returned,
@@ -48,9 +48,9 @@ pub const INVARIANTS: [fn(&History) -> Finding; 18] = [
     pauses_are_marked,
     operators_pause_is_kept,
     probes_in_turn,
-    resumed_after_an_answer,
+    resumed_after_a_reply,
     delivery_resumes,
-    probes_kill_nothing,
+    probes_cost_no_message,
 ];
 
 /// Checks all invariants.
@@ -59,21 +59,21 @@ pub fn check(history: &History) -> Vec<Finding> {
 }
 
 /// A message leaves the queue only after Perseus has it, or the dead-letter queue.
-pub fn deleted_is_committed(history: &History) -> Finding {
+pub fn deleted_is_delivered(history: &History) -> Finding {
     let deleted = history.numbered().filter(|(_, message)| message.state == MessageState::Deleted);
     let mut checked = 0;
     let breaches = deleted.inspect(|_| checked += 1).filter_map(|(number, message)| match message {
-        message if message.is_lost() => Some(format!("message {number} was deleted and never committed")),
+        message if message.is_lost() => Some(format!("message {number} was deleted and never delivered")),
         MessageHistory { deleted_too_early: true, .. } => {
-            Some(format!("message {number} was deleted before it was committed"))
+            Some(format!("message {number} was deleted before it was delivered"))
         }
         _ => None,
     });
     let breaches = breaches.collect();
     finding(
-        "deleted is committed",
-        "a message is deleted only after Perseus committed it, or it is in the dead-letter queue",
-        format!("{} deleted", count(checked as u64)),
+        "deleted is delivered",
+        "a message is deleted only after it was delivered, or sent to the dead-letter queue",
+        format!("{} deleted", counted(checked as u64, "message")),
         breaches,
     )
     .exercised_by(checked)
@@ -94,13 +94,13 @@ pub fn accounted_for(history: &History) -> Finding {
     }
     finding(
         "accounted for",
-        "every message is committed, in the queue, or in the dead-letter queue",
+        "every message is delivered, in the queue, or in the dead-letter queue",
         format!(
-            "{} sent: {} committed, {} in the queue, {} dead",
+            "{} sent: {} delivered, {} in the queue, {}",
             count(history.messages.len() as u64),
             count(committed),
             count(queued),
-            count(dead)
+            counted(dead, "dead letter")
         ),
         breaches,
     )
@@ -108,33 +108,37 @@ pub fn accounted_for(history: &History) -> Finding {
 }
 
 /// An answer names ids of its event, none empty, none twice.
-pub fn answers_name_their_own(history: &History) -> Finding {
+pub fn returned_ids_are_valid(history: &History) -> Finding {
     let answers = history.invocations.iter().enumerate();
     let breaches = answers.filter_map(|(number, invocation)| {
         let unexpected_ids = invocation.unexpected_ids;
         let refused = invocation.end == End::Refused;
         (refused || !unexpected_ids.is_empty()).then(|| {
             format!(
-                "invocation {number} names {} empty, {} unknown, {} repeated ids{}",
+                "invocation {number} returned {} empty, {} unknown, {} repeated ids{}",
                 unexpected_ids.empty,
                 unexpected_ids.unknown,
                 unexpected_ids.twice,
-                if refused { "; its whole batch returned" } else { "" }
+                if refused { ", so its whole batch was returned" } else { "" }
             )
         })
     });
     let kept = kept(history);
     finding(
-        "answers name their own",
-        "reported ids are ids of the event, none empty, none twice",
-        format!("{} reported in {} invocations", count(kept as u64), count(history.invocations.len() as u64)),
+        "returned ids are valid",
+        "the ids that the function returns (batchItemFailures) are of its batch, none empty, none twice",
+        format!(
+            "{} returned in {}",
+            counted(kept as u64, "message"),
+            counted(history.invocations.len() as u64, "invocation")
+        ),
         breaches.collect(),
     )
     .exercised_by(kept)
 }
 
 /// Every invocation without an injected fault is answered before its deadline.
-pub fn answers_in_time(history: &History) -> Finding {
+pub fn invocations_end_in_time(history: &History) -> Finding {
     let lived = || history.invocations.iter().enumerate().filter(|(_, one)| !one.end.is_injected());
     let breaches = lived().filter_map(|(number, invocation)| match invocation {
         crate::run::history::Invocation { end: End::TimedOut, .. } => {
@@ -144,18 +148,17 @@ pub fn answers_in_time(history: &History) -> Finding {
             Some(format!("invocation {number} ended with an error"))
         }
         crate::run::history::Invocation { headroom: 0, .. } => {
-            Some(format!("invocation {number} was answered at its deadline or later"))
+            Some(format!("invocation {number} ended at its deadline or later"))
         }
         _ => None,
     });
     let breaches = breaches.collect();
     let worst = lived().map(|(_, invocation)| invocation.headroom).min();
-    let worst =
-        worst.map_or_else(String::new, |worst| format!(", worst headroom {} ms", count(worst.into())));
+    let worst = worst.map_or_else(String::new, |worst| format!(", worst headroom {}", time(worst.into())));
     finding(
-        "answers in time",
-        "every answer comes before its deadline",
-        format!("{} answers{worst}", count(lived().count() as u64)),
+        "invocations end in time",
+        "every invocation that the lab does not crash or stall ends before Lambda's timeout, without an error",
+        format!("{}{worst}", counted(lived().count() as u64, "invocation")),
         breaches,
     )
     .exercised_by(lived().count())
@@ -171,16 +174,16 @@ pub fn order_within_groups(history: &History) -> Finding {
         compared += usize::from(latest.contains_key(&group));
         match latest.get(&group) {
             Some((order, before)) if *order > committed.order => breaches
-                .push(format!("message {number} of group {group} was committed before message {before}")),
+                .push(format!("message {number} of group {group} was delivered before message {before}")),
             _ => _ = latest.insert(group, (committed.order, number)),
         }
     }
     finding(
         "order within groups",
-        "within a FIFO group, first commits are in the order of sending",
+        "within a FIFO group, first deliveries are in the order of sending",
         match latest.len() {
             0 => "no FIFO queue".to_owned(),
-            groups => format!("{} groups", count(groups as u64)),
+            groups => counted(groups as u64, "group"),
         },
         breaches,
     )
@@ -197,18 +200,14 @@ pub fn duplicates_explained(history: &History) -> Finding {
             repeat.message
         )
     });
-    let causes = causes(history);
     finding(
         "duplicates explained",
-        "a message is committed again only if the queue redelivered it, its reply was lost or cut off, or it was on trial",
-        format!(
-            "{} redelivered, {} replies lost, {} cut off, {} trials, {} other",
-            count(causes.redelivered),
-            count(causes.reply_lost),
-            count(causes.cut_off),
-            count(causes.trial),
-            count(causes.other)
-        ),
+        "a message is delivered again only if the queue handed it out twice, its reply was lost or unclear, the function \
+         timed out or crashed, or the prober had posted it without receiving it",
+        match history.repeats.len() {
+            0 => "no duplicates".to_owned(),
+            _ => causes(history).in_words(),
+        },
         breaches.collect(),
     )
     .exercised_by(history.repeats.len())
@@ -220,33 +219,39 @@ pub fn duplicates_explained(history: &History) -> Finding {
 /// Perseus that failed every attempt. One or two further receives can fail by bad luck, for example when the time is up
 /// before the attempts are. Three must be enough. While Perseus refuses everything, the first refusals look like any
 /// others: [`refusals_noticed`] bounds their cost.
-pub fn only_poison_is_dead(history: &History) -> Finding {
+pub fn dead_letters_explained(history: &History) -> Finding {
     let dead = || history.numbered().filter(|(_, message)| message.is_dead());
-    let healthy = || dead().filter(|(_, message)| !message.is_poison);
+    let good = || dead().filter(|(_, message)| !message.is_poison);
     let is_wronged = |message: &MessageHistory| match message.dead_lettered {
         true => !refusals::is_excused(history, message),
         false => chances(message) >= ENOUGH_CHANCES,
     };
-    let breaches = healthy().filter(|(_, message)| is_wronged(message)).map(|(number, message)| {
+    let breaches = good().filter(|(_, message)| is_wronged(message)).map(|(number, message)| {
         let free = chances(message);
         if message.dead_lettered {
-            return format!("message {number} was sent to the dead-letter queue and is no poison");
+            return format!("message {number} was sent to the dead-letter queue, and is good");
         }
         format!(
-            "message {number} is dead after {} receives, {free} of them with Perseus reachable",
+            "message {number} is a dead letter after {} receives, {free} of them with Perseus reachable",
             message.receives
         )
     });
-    let breaches: Vec<String> = breaches.collect();
+    let most = history.messages.iter().map(|message| message.receives).max().unwrap_or_default();
+    let good = match good().count() as u64 {
+        0 => String::new(),
+        number => format!(", {} of them good", count(number)),
+    };
     finding(
-        "only poison is dead",
-        "while Perseus can be reached, only poison goes to the dead-letter queue",
+        "dead letters explained",
+        "only poison goes to the dead-letter queue. Good messages may if they used up their receives in outages, crashes or \
+         failures, or behind a message of their group, or if Perseus refused everything",
         format!(
-            "{} dead, {} of them healthy: spent on outages, crashes, failures or their group, or refused with everything",
-            count(dead().count() as u64),
-            count((healthy().count() - breaches.len()) as u64)
+            "{} returned, none received more than {}, {}{good}",
+            counted(kept(history) as u64, "message"),
+            counted(most.into(), "time"),
+            counted(dead().count() as u64, "dead letter"),
         ),
-        breaches,
+        breaches.collect(),
     )
     .exercised_by(dead().count() + kept(history))
 }
@@ -268,7 +273,7 @@ pub fn one_key_one_body(history: &History) -> Finding {
     finding(
         "one key, one body",
         "no idempotency key comes with two bodies, and no body with two keys",
-        format!("{} requests", count(history.exchanges.len() as u64)),
+        counted(history.exchanges.len() as u64, "request"),
         breaches,
     )
     .exercised_by(history.exchanges.len())
@@ -281,8 +286,8 @@ pub fn contract_kept(history: &History) -> Finding {
     breaches.extend((unnamed > 0).then(|| format!("and {unnamed} more")));
     finding(
         "contract kept",
-        "every request has the format, the headers and the records of the contract",
-        format!("{} requests", count(history.exchanges.len() as u64)),
+        "every request has the format, the headers and the records that Perseus expects (docs/perseus.md)",
+        counted(history.exchanges.len() as u64, "request"),
         breaches,
     )
     .exercised_by(history.exchanges.len())

@@ -3,7 +3,7 @@
 use super::{Finding, finding, streaks::requests_after_streak};
 use crate::{
     clock::Ms,
-    report::units::count,
+    report::units::counted,
     run::history::{History, ReplyKind},
 };
 
@@ -17,7 +17,7 @@ const LONGEST_PROBE: u32 = 2;
 
 /// After nothing but failures for a while, an environment sends one probe per invocation.
 pub fn outages_noticed(history: &History) -> Finding {
-    let probes = requests_after_streak(history, ReplyKind::Unusable, NOTICED, NOTICED_AFTER);
+    let (probes, longest) = requests_after_streak(history, ReplyKind::Unusable, NOTICED, NOTICED_AFTER);
     let mut loud: Vec<_> = probes.iter().filter(|(_, requests)| **requests > LONGEST_PROBE).collect();
     // The order of a map is random.
     loud.sort_unstable();
@@ -26,8 +26,12 @@ pub fn outages_noticed(history: &History) -> Finding {
     };
     finding(
         "outages are noticed",
-        "after 60 failures in a row an environment sends one probe in each invocation",
-        format!("{} invocations that probed", count(probes.len() as u64)),
+        "after 60 failures in a row, over 5 s, at the latest, an environment sends one probe in each invocation",
+        format!(
+            "at most {} in a row in an environment, {} after 60 of them",
+            counted(longest.into(), "failure"),
+            counted(probes.len() as u64, "invocation")
+        ),
         loud.into_iter().map(told).collect(),
     )
     .exercised_by(probes.len())

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Finding, finding, streaks::requests_after_streak};
 use crate::{
-    report::units::count,
+    report::units::counted,
     run::history::{History, MessageHistory, ReplyKind},
 };
 
@@ -14,7 +14,7 @@ const NOTICED: u32 = 50;
 /// After `NOTICED` refusals in a row an environment only probes. It sends no more good messages to the dead-letter
 /// queue than these refusals cost.
 pub fn refusals_noticed(history: &History) -> Finding {
-    let probes = requests_after_streak(history, ReplyKind::Refused, NOTICED, 0);
+    let (probes, longest_streak) = requests_after_streak(history, ReplyKind::Refused, NOTICED, 0);
     let longest = longest_probe(history);
     let mut breaches: Vec<String> = probes
         .iter()
@@ -27,7 +27,7 @@ pub fn refusals_noticed(history: &History) -> Finding {
     breaches.extend(dead.iter().filter(|(_, (dead, most))| dead > most).map(
         |(environment, (dead, most))| {
             format!(
-                "environment {environment} sent {dead} good messages to the dead-letter queue, and not {most}"
+                "environment {environment} sent {dead} good messages to the dead-letter queue, and not {most} at most"
             )
         },
     ));
@@ -35,11 +35,13 @@ pub fn refusals_noticed(history: &History) -> Finding {
     breaches.sort_unstable();
     finding(
         "refusals are noticed",
-        "after 50 refusals in a row an environment only probes, and sends nothing more to the dead-letter queue",
+        "after 50 refusals in a row at the latest, an environment sends one probe in each invocation, and no more good \
+         messages to the dead-letter queue",
         format!(
-            "{} invocations that probed, {} good messages dead-lettered",
-            count(probes.len() as u64),
-            count(dead.values().map(|(dead, _)| u64::from(*dead)).sum())
+            "at most {} in a row in an environment, {} after 50 of them, {} sent to the dead-letter queue",
+            counted(longest_streak.into(), "refusal"),
+            counted(probes.len() as u64, "invocation"),
+            counted(dead.values().map(|(dead, _)| u64::from(*dead)).sum(), "good message")
         ),
         breaches,
     )

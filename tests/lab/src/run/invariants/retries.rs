@@ -30,14 +30,15 @@ pub fn tried_before_returned(history: &History) -> Finding {
     let received: u64 = history.invocations.iter().map(|one| u64::from(one.messages)).sum();
     let tolerated = received / TOLERATED_IN + TOLERATED;
     let told = given_up.iter().map(|(number, one)| {
-        format!("invocation {number} gave up {} messages with {} ms left", one.given_up, one.headroom)
+        format!("invocation {number} returned {} messages early, with {} ms left", one.given_up, one.headroom)
     });
     let breaches = if all > tolerated { told.collect() } else { Vec::new() };
     finding(
         "tried before returned",
-        "while there is time and Perseus is up, a message is returned only after all allowed attempts",
+        "a message is returned only after all allowed attempts, unless Perseus is in an outage or the time is up. Some \
+         exceptions are allowed, because not every reason can be seen from outside",
         format!(
-            "{} of {} received given up early, {} tolerated",
+            "{} of {} received messages returned early; allowed: {} (1 in {TOLERATED_IN}, and {TOLERATED})",
             count(all),
             count(received),
             count(tolerated)

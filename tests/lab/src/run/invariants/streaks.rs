@@ -16,13 +16,14 @@ struct Streak {
     enough: Option<Ms>,
 }
 
-/// The requests of each invocation that were sent after a streak of `count` replies of this kind over `after`.
+/// The requests of each invocation that were sent after a streak of `count` replies of this kind over `after`. And the
+/// longest streak of such replies.
 pub(super) fn requests_after_streak(
     history: &History,
     reply_kind: ReplyKind,
     count: u32,
     after: Ms,
-) -> HashMap<u32, u32> {
+) -> (HashMap<u32, u32>, u32) {
     let mut events: Vec<(Ms, bool, usize)> = Vec::with_capacity(2 * history.exchanges.len());
     for (index, exchange) in history.exchanges.iter().enumerate() {
         events.push((exchange.arrived, true, index));
@@ -31,7 +32,7 @@ pub(super) fn requests_after_streak(
     // In the same millisecond a reply comes first: the requests that arrive then were sent because of it.
     events.sort_unstable();
     let mut runs: HashMap<u32, Streak> = HashMap::new();
-    let mut in_spite = HashMap::new();
+    let (mut in_spite, mut longest) = (HashMap::new(), 0);
     for (now, is_arrival, index) in events {
         let exchange = &history.exchanges[index];
         let Some(invocation) = history.invocations.get(exchange.invocation as usize) else { continue };
@@ -42,11 +43,12 @@ pub(super) fn requests_after_streak(
             }
         } else if exchange.reply_kind == reply_kind {
             run.add(now, count, after);
+            longest = longest.max(run.count);
         } else {
             *run = Streak::default();
         }
     }
-    in_spite
+    (in_spite, longest)
 }
 
 impl Streak {
