@@ -51,12 +51,6 @@ impl Axis {
         Self::up_to(most, round_step(most / MARKS).max(1.0), units::number)
     }
 
-    /// Of things per second.
-    pub(super) fn rates(most: f64) -> Self {
-        let most = if most > 0.0 { most } else { 1.0 };
-        Self::up_to(most, round_step(most / MARKS), units::number)
-    }
-
     /// Of times in milliseconds.
     pub(super) fn times(most: f64) -> Self {
         Self::up_to(most, time_step(most / MARKS), units::time)
@@ -165,11 +159,6 @@ mod tests {
         assert_eq!(labels(&Axis::counts(0.0)), ["0", "1"]);
         assert_eq!(labels(&Axis::counts(3.0)), ["0", "1", "2", "3"]);
         assert_eq!(labels(&Axis::counts(1_204.0)), ["0", "500", "1,000", "1,500"]);
-    }
-
-    #[test]
-    fn an_axis_of_rates_may_have_fractions() {
-        assert_eq!(labels(&Axis::rates(0.7)), ["0", "0.2", "0.4", "0.6", "0.8"]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Chart {
                 }
                 div.plot {
                     svg viewBox={ "0 0 " (width) " " (height) } role="img" tabindex="0"
-                        data-left=(plot::LEFT) data-right=(width - plot::right(self))
+                        data-left=(plot::LEFT) data-right=(width - plot::RIGHT)
                         // Not by a `title` element: browsers would show it over the values.
                         aria-label={ (self.title) ", " (self.unit) } aria-describedby=(about) {
                         desc id=(about) { (self.about()) }
@@ -55,7 +55,7 @@ impl Chart {
             ul.legend {
                 @for line in &self.lines {
                     li data-name=(line.name) data-values=(self.values(line)) {
-                        span.key.(line.form.key()).(line.role.name()) style={ "opacity:" (line.opacity) } {}
+                        span.key.(line.form.key()).(line.role.name()) {}
                         (line.name) " " b { (line.figure) }
                     }
                 }
@@ -65,18 +65,14 @@ impl Chart {
 
     /// The values of a line in words, slice by slice.
     fn values(&self, line: &Line) -> String {
-        let value = |value: &Option<f64>| {
-            value.map_or_else(|| "none".to_owned(), |value| self.axis.format_ext(&value))
-        };
+        let value =
+            |value: &Option<f64>| value.map_or_else(|| "–".to_owned(), |value| self.axis.format_ext(&value));
         line.values.iter().map(value).collect::<Vec<_>>().join(SEPARATOR)
     }
 
     fn about(&self) -> String {
         let lines: Vec<String> =
             self.lines.iter().map(|line| format!("{}: {}", line.name, line.figure)).collect();
-        match lines.is_empty() {
-            true => "There were none.".to_owned(),
-            false => format!("{}.", lines.join("; ")),
-        }
+        format!("{}.", lines.join("; "))
     }
 }

@@ -3,12 +3,9 @@
 use maud::{Markup, html};
 
 use super::palette::Role;
-use crate::{
-    report::{
-        Totals,
-        units::{count, counted, time},
-    },
-    run::invariants::Causes,
+use crate::report::{
+    Totals,
+    units::{count, counted, time, unbroken},
 };
 
 struct Figure {
@@ -37,49 +34,49 @@ pub(super) fn grid(totals: &Totals) -> Markup {
 }
 
 fn figure(name: &'static str, value: String, note: impl Into<String>, role: Option<Role>) -> Figure {
-    Figure { name, value, note: note.into(), role }
+    Figure { name, value, note: unbroken(&note.into()), role }
 }
 
 fn messages(totals: &Totals) -> [Figure; 5] {
     let Totals { messages, delivered, lost, dead_letters, healthy_dead_letters, left, .. } = *totals;
-    let Causes { redelivered, reply_lost, cut_off, trial, other } = totals.duplicates;
     let bad = |number: u64| (number > 0).then_some(Role::Failure);
     let sent = format!("of {} sent", count(messages));
-    let healthy = format!("{} of them good messages", count(healthy_dead_letters));
-    let causes = format!(
-        "messages delivered again: {} replies lost, {} cut off, {} redelivered, {} on trial, {} for other reasons",
-        count(reply_lost),
-        count(cut_off),
-        count(redelivered),
-        count(trial),
-        count(other)
-    );
+    let dead = match dead_letters {
+        0 => "in the dead-letter queue".to_owned(),
+        _ => format!("{} good, all others poison", count(healthy_dead_letters)),
+    };
+    let duplicates = totals.duplicates.total();
+    let causes = match duplicates {
+        0 => "messages delivered again".to_owned(),
+        _ => format!("messages delivered again: {}", totals.duplicates.in_words()),
+    };
     [
         figure("Delivered", count(delivered), sent, Some(Role::Delivered)),
-        figure("Lost", count(lost), "deleted from the queue and not delivered", bad(lost)),
-        figure("Dead letters", count(dead_letters), healthy, bad(dead_letters)),
+        figure("Lost", count(lost), "deleted, and not delivered", bad(lost)),
+        figure("Dead letters", count(dead_letters), dead, bad(dead_letters)),
         figure("Still in the queue", count(left), "when the run ended", None),
-        figure("Duplicates", count(redelivered + reply_lost + cut_off + trial + other), causes, None),
+        figure("Duplicates", count(duplicates), causes, None),
     ]
 }
 
 fn work(totals: &Totals) -> [Figure; 5] {
     let known = |age: Option<f64>| age.map_or_else(|| "none".to_owned(), time);
     let retries: u64 = totals.retries_by_end.values().copied().map(u64::from).sum();
-    let at_once = format!("to Perseus, at most {} at once", count(totals.requests_at_once.into()));
-    let invoked = format!(
-        "of the function, in {}, {} of them ended on purpose; they received {} messages and returned {}",
+    let at_once =
+        format!("at most {} at once, in all environments together", count(totals.requests_at_once.into()));
+    let mut invoked = format!(
+        "in {}; {} received, {} of them returned",
         counted(totals.environments, "environment"),
-        count(totals.sabotaged),
-        count(totals.received),
+        counted(totals.received, "message"),
         count(totals.reported)
     );
-    let [half, most, nearly_all] = [totals.age_p50_ms, totals.age_p95_ms, totals.age_p99_ms].map(known);
-    let younger = match totals.delivered {
+    if totals.sabotaged > 0 {
+        invoked += &format!("; {} crashed or stalled on purpose", counted(totals.sabotaged, "invocation"));
+    }
+    let [median, most, nearly_all] = [totals.age_p50_ms, totals.age_p95_ms, totals.age_p99_ms].map(known);
+    let percentiles = match totals.delivered {
         0 => "no message was delivered".to_owned(),
-        _ => format!(
-            "half of the messages were younger, 95\u{a0}% younger than {most}, 99\u{a0}% than {nearly_all}"
-        ),
+        _ => format!("median; 95th percentile {most}, 99th percentile {nearly_all}"),
     };
     let headroom = known(totals.worst_headroom_ms.map(f64::from));
     let too_late = (totals.worst_headroom_ms == Some(0)).then_some(Role::Failure);
@@ -88,11 +85,11 @@ fn work(totals: &Totals) -> [Figure; 5] {
         figure(
             "Retries",
             count(retries),
-            "requests that repeat an earlier one",
+            "requests repeated within an invocation",
             (retries > 0).then_some(Role::Retries),
         ),
         figure("Invocations", count(totals.invocations), invoked, None),
-        figure("Age at delivery", half, younger, None),
-        figure("Worst headroom", headroom, "least time left between an answer and its deadline", too_late),
+        figure("Age at delivery", median, percentiles, None),
+        figure("Worst headroom", headroom, "least time left before Lambda's timeout", too_late),
     ]
 }

@@ -7,11 +7,7 @@ pub(super) struct Line {
     pub(super) name: String,
     /// Its figure for the whole run, in words.
     pub(super) figure: String,
-    /// What stands beside its end, if it needs that.
-    pub(super) label: Option<&'static str>,
     pub(super) role: Role,
-    /// Tells lines of the same role apart.
-    pub(super) opacity: f64,
     pub(super) form: Form,
     /// One for each slice of the timeline.
     pub(super) values: Vec<Option<f64>>,
@@ -27,7 +23,7 @@ pub(super) enum Form {
     Level,
     /// The same without the area.
     Outline,
-    /// Flat through each interval: a value of the whole interval.
+    /// Flat through each interval: a value of the whole interval. The least one has a dot.
     Steps,
     /// A thick dash for each interval: values that jump too much to be joined.
     Bars,
@@ -93,9 +89,11 @@ impl Line {
         self.flats(slices).concat().into_iter().map(mark).collect()
     }
 
-    /// Its last value.
-    pub(super) fn last(&self) -> Option<f64> {
-        self.values.iter().rev().flatten().next().copied()
+    /// The middle of the interval with the least value, and that.
+    pub(super) fn least(&self, slices: &[Slice<'_>]) -> Option<(f64, f64)> {
+        let values = slices.iter().zip(&self.values);
+        let values = values.filter_map(|(slice, value)| Some(((slice.from + slice.until) / 2.0, (*value)?)));
+        values.min_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 
     /// Intervals with a value, grouped between those without.
@@ -139,7 +137,7 @@ mod tests {
 
     fn line(form: Form, values: &[Option<f64>]) -> Line {
         let (name, figure) = (String::new(), String::new());
-        Line { name, figure, label: None, role: Role::Level, opacity: 1.0, form, values: values.to_vec() }
+        Line { name, figure, role: Role::Level, form, values: values.to_vec() }
     }
 
     #[test]
@@ -149,6 +147,7 @@ mod tests {
         let values = [Some(5.0), Some(6.0), None, Some(7.0)];
         let (two, one) = ([(0.0, 5.0), (1.0, 5.0), (1.0, 6.0), (2.0, 6.0)], [(3.0, 7.0), (4.0, 7.0)]);
         assert_eq!(line(Form::Steps, &values).parts(&slices), [two.to_vec(), one.to_vec()]);
+        assert_eq!(line(Form::Steps, &values).least(&slices), Some((0.5, 5.0)));
         let marks = line(Form::Marks, &values).parts(&slices);
         assert_eq!(marks, [two[..2].to_vec(), two[2..].to_vec(), one.to_vec()]);
     }

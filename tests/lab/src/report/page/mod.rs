@@ -16,7 +16,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use self::{timeline::Timeline, verdict::Verdict};
+use self::{chart::Chart, timeline::Timeline, verdict::Verdict};
 use crate::{
     report::{Mode, Report},
     run::invariants::Status,
@@ -66,7 +66,7 @@ fn policy() -> String {
 
 fn header(report: &Report, verdict: &Verdict) -> Markup {
     let mode = match report.mode {
-        Mode::Simulated => "simulated, on a clock that skips the waiting",
+        Mode::Simulated => "simulated, without AWS, on a clock that skips the waiting",
         Mode::Real => "real processes, in real time",
     };
     html! {
@@ -75,7 +75,9 @@ fn header(report: &Report, verdict: &Verdict) -> Markup {
                 "A test run of perseus-forwarder, an AWS Lambda function that posts the messages of an SQS queue to an \
                  HTTP server, Perseus"
             }
-            p.run { "Scenario " b { (report.scenario) } ": " (report.about) }
+            p.run {
+                "Scenario " b { (report.scenario) } ": " (report.about) ". " a href="#words" { "What the words mean" }
+            }
             h1 class=(verdict.role.name()) { (verdict.headline) }
             p.lede { (verdict.account) }
             @for broken in report.invariants.iter().filter(|invariant| invariant.status == Status::Broken) {
@@ -98,18 +100,20 @@ fn charts(report: &Report) -> Markup {
         return html! {};
     }
     let timeline = Timeline::of(&report.series);
+    let (empty, charts): (Vec<Chart>, Vec<Chart>) =
+        panels::all(&timeline, &report.totals).into_iter().partition(Chart::is_empty);
+    let empty: Vec<&str> = empty.iter().map(|chart| chart.title).collect();
     html! {
         section {
             h2 { "Over time" }
             p.note {
                 (timeline.note())
-                span data-needs-script hidden { " Point at a chart to read its values." }
+                span data-needs-script hidden { " Point at a chart, or tap it, to read its values." }
             }
             div.charts data-ends=(timeline.ends()) data-times=(timeline.times()) {
-                @for (number, chart) in panels::all(&timeline, &report.totals).iter().enumerate() {
-                    (chart.figure(&timeline, number))
-                }
+                @for (number, chart) in charts.iter().enumerate() { (chart.figure(&timeline, number)) }
             }
+            @if !empty.is_empty() { p.none { "Nothing to show, so no chart: " (empty.join(", ")) } }
         }
     }
 }

@@ -13,9 +13,9 @@ pub(super) enum Role {
     Retries,
     /// Lost, dead, broken, refused.
     Failure,
-    /// The second of several kinds of retries.
+    /// The second of several kinds.
     Second,
-    /// The third of several kinds of retries.
+    /// The third of several kinds.
     Third,
     /// Neutral: how much there is of something.
     Level,

@@ -22,20 +22,20 @@ pub(super) fn all(timeline: &Timeline<'_>, totals: &Totals) -> Vec<Chart> {
     let slices = &timeline.slices[..];
     vec![
         queue_depth(slices),
-        deliveries(slices, totals),
+        deliveries(timeline, totals),
         age(slices, totals),
         in_flight(slices, totals),
         requests(timeline, totals),
         retries(timeline, totals),
         headroom(slices, totals),
         repeats(timeline, totals),
-        dead_letters(slices, totals),
+        dead_letters(slices),
     ]
 }
 
 fn queue_depth(slices: &[Slice<'_>]) -> Chart {
     let waiting = level("waiting", slices, |point| point.queue_depth.into());
-    let flying = level("in flight", slices, |point| point.messages_in_flight.into());
+    let flying = level("in flight (hidden)", slices, |point| point.messages_in_flight.into());
     let flying = Line { role: Role::Delivered, form: Form::Outline, ..flying };
     let axis = Axis::counts(waiting.most().max(flying.most()));
     Chart {
@@ -46,48 +46,48 @@ fn queue_depth(slices: &[Slice<'_>]) -> Chart {
     }
 }
 
-fn dead_letters(slices: &[Slice<'_>], totals: &Totals) -> Chart {
-    let dead = level("in the dead-letter queue", slices, |point| point.dead_letters.into());
-    let dead = Line { role: Role::Failure, figure: units::count(totals.dead_letters), ..dead };
+/// Those that SQS has moved. Of those that the function sends itself nothing is known over time.
+fn dead_letters(slices: &[Slice<'_>]) -> Chart {
+    let dead = level("moved by SQS", slices, |point| point.dead_letters.into());
+    let dead = Line { role: Role::Failure, ..dead };
     let axis = Axis::counts(dead.most());
     Chart {
-        title: "Dead letters",
+        title: "Dead letters moved by SQS",
         unit: "messages at the end of an interval".to_owned(),
         axis,
         lines: vec![dead],
     }
 }
 
-fn deliveries(slices: &[Slice<'_>], totals: &Totals) -> Chart {
-    let line = columns("delivered", Role::Delivered, rates(slices, |point| point.deliveries_per_s));
+fn deliveries(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
+    let counts = timeline.slices.iter().map(|slice| Some(slice.count(|point| point.deliveries_per_s)));
+    let line = columns("delivered", Role::Delivered, counts.collect());
     let line = Line { figure: format!("{} in all", units::count(totals.delivered)), ..line };
     Chart {
         title: "Deliveries",
-        unit: "messages per second".to_owned(),
-        axis: Axis::rates(line.most()),
+        unit: format!("messages per {}", timeline.interval()),
+        axis: Axis::counts(line.most()),
         lines: vec![line],
     }
 }
 
 fn age(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let known = |age: Option<f64>| age.map_or_else(|| "none".to_owned(), units::time);
-    let line = |name: &str, label, form, age: &dyn Fn(&Point) -> Option<f64>| Line {
-        label: Some(label),
+    let line = |name: &str, role, form, age: &dyn Fn(&Point) -> Option<f64>| Line {
         form,
-        ..steps(name, Role::Delivered, most(slices, age))
+        ..steps(name, role, most(slices, age))
     };
-    let half = line("half younger than", "half", Form::Bars, &|point| point.age_p50_ms);
-    let nearly_all = line("95\u{a0}% younger than", "95\u{a0}%", Form::Marks, &|point| point.age_p95_ms);
-    let nearly_all = Line { role: Role::Text, ..nearly_all };
-    let oldest = line("oldest", "oldest", Form::Reach, &|point| point.age_max_ms);
+    let median = line("median", Role::Delivered, Form::Bars, &|point| point.age_p50_ms);
+    let nearly_all = line("95th percentile", Role::Second, Form::Marks, &|point| point.age_p95_ms);
+    let oldest = line("oldest", Role::Level, Form::Reach, &|point| point.age_max_ms);
     let least = slices.iter().filter_map(|slice| slice.least(|point| point.age_p50_ms)).reduce(f64::min);
     let most = oldest.values.iter().flatten().copied().reduce(f64::max);
     Chart {
         title: "Age at delivery",
-        unit: "time since a message was sent, on a logarithmic axis".to_owned(),
+        unit: "time since a message was sent, logarithmic".to_owned(),
         axis: Axis::magnitudes(least.unwrap_or(1.0), most.unwrap_or(1.0)),
         lines: vec![
-            Line { figure: known(totals.age_p50_ms), ..half },
+            Line { figure: known(totals.age_p50_ms), ..median },
             Line { figure: known(totals.age_p95_ms), ..nearly_all },
             Line { figure: known(most), ..oldest },
         ],
@@ -97,28 +97,22 @@ fn age(slices: &[Slice<'_>], totals: &Totals) -> Chart {
 fn repeats(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     let counts = timeline.slices.iter().map(|slice| Some(slice.count(|point| point.duplicates_per_s)));
     let line = columns("delivered again", Role::Level, counts.collect());
-    let causes = totals.duplicates;
-    let sum = causes.redelivered + causes.reply_lost + causes.cut_off + causes.trial + causes.other;
+    let all = totals.duplicates.total();
     Chart {
         title: "Duplicates",
-        unit: format!("messages in {}", timeline.interval()),
+        unit: format!("messages per {}", timeline.interval()),
         axis: Axis::counts(line.most()),
-        lines: vec![Line { figure: format!("{} in all", units::count(sum)), ..line }],
+        lines: vec![Line { figure: format!("{} in all", units::count(all)), ..line }],
     }
 }
 
 fn in_flight(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let line =
         columns("at Perseus", Role::Level, most(slices, |point| Some(point.requests_in_flight.into())));
-    // It fills much of its chart, so it is drawn lighter.
-    let line = Line {
-        figure: format!("at most {}", units::count(totals.requests_at_once.into())),
-        opacity: 0.5,
-        ..line
-    };
+    let line = Line { figure: format!("at most {}", units::count(totals.requests_at_once.into())), ..line };
     Chart {
         title: "Requests in flight",
-        unit: "the most at once in an interval".to_owned(),
+        unit: "most at once in an interval, all environments".to_owned(),
         axis: Axis::counts(line.most()),
         lines: vec![line],
     }
@@ -135,9 +129,9 @@ fn requests(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     };
     Chart {
         title: "Requests",
-        unit: format!("in {}, by how they ended", timeline.interval()),
+        unit: format!("per {}, by how they ended", timeline.interval()),
         axis: Axis::counts(highest(timeline, |point| &point.requests)),
-        lines: vec![line("2xx", Role::Delivered, &good), line("all others", Role::Failure, &bad)],
+        lines: vec![line("clear 2xx", Role::Delivered, &good), line("all others", Role::Failure, &bad)],
     }
 }
 
@@ -157,7 +151,7 @@ fn retries(timeline: &Timeline<'_>, totals: &Totals) -> Chart {
     }
     Chart {
         title: "Retries",
-        unit: format!("in {}, by how the attempt before ended", timeline.interval()),
+        unit: format!("per {}, by how the previous attempt ended", timeline.interval()),
         axis: Axis::counts(highest(timeline, |point| &point.retries)),
         lines,
     }
@@ -183,11 +177,12 @@ fn highest(timeline: &Timeline<'_>, counts: impl Fn(&Point) -> &BTreeMap<String,
 
 fn headroom(slices: &[Slice<'_>], totals: &Totals) -> Chart {
     let values = slices.iter().map(|slice| slice.least(|point| point.headroom_ms.map(f64::from))).collect();
-    let line = steps("worst in the run", Role::Level, values);
+    let line = steps("headroom", Role::Level, values);
     let worst = totals.worst_headroom_ms.map_or_else(|| "none".to_owned(), |worst| units::time(worst.into()));
+    let worst = format!("worst {worst} (dot)");
     Chart {
         title: "Headroom",
-        unit: "least time between an answer and its deadline".to_owned(),
+        unit: "least time left before Lambda's timeout".to_owned(),
         axis: Axis::times(line.most()),
         lines: vec![Line { figure: worst, ..line }],
     }
@@ -201,7 +196,7 @@ fn level(name: &str, slices: &[Slice<'_>], figure: impl Fn(&Point) -> f64) -> Li
 
 fn steps(name: &str, role: Role, values: Vec<Option<f64>>) -> Line {
     let (name, figure) = (name.to_owned(), String::new());
-    Line { name, figure, label: None, role, opacity: 1.0, form: Form::Steps, values }
+    Line { name, figure, role, form: Form::Steps, values }
 }
 
 fn columns(name: &str, role: Role, values: Vec<Option<f64>>) -> Line {
@@ -210,8 +205,4 @@ fn columns(name: &str, role: Role, values: Vec<Option<f64>>) -> Line {
 
 fn most(slices: &[Slice<'_>], figure: impl Fn(&Point) -> Option<f64>) -> Vec<Option<f64>> {
     slices.iter().map(|slice| slice.most(&figure)).collect()
-}
-
-fn rates(slices: &[Slice<'_>], figure: impl Fn(&Point) -> f64) -> Vec<Option<f64>> {
-    slices.iter().map(|slice| slice.rate(&figure)).collect()
 }

@@ -3,13 +3,10 @@
 use plotters::prelude::SVGBackend;
 use plotters::{
     chart::{ChartBuilder, ChartContext, LabelAreaPosition},
-    coord::{Shift, cartesian::Cartesian2d, ranged1d::Ranged},
+    coord::{Shift, cartesian::Cartesian2d},
     drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea},
-    element::{PathElement, Polygon, Rectangle, Text},
-    style::{
-        Color, IntoFont, TRANSPARENT, TextStyle,
-        text_anchor::{HPos, Pos, VPos},
-    },
+    element::{Circle, PathElement, Polygon, Rectangle},
+    style::{Color, IntoFont, TRANSPARENT, TextStyle},
 };
 
 use super::{
@@ -27,17 +24,14 @@ pub(super) const TOP: u32 = 120;
 /// Wide enough for `100,000` and `10 min`.
 pub(super) const LEFT: u32 = 620;
 pub(super) const BOTTOM: u32 = 260;
-const RIGHT: u32 = 240;
-/// Wide enough for the labels of lines.
-const RIGHT_OF_LABELS: u32 = 580;
-/// Between a line's end and its label, and between two labels.
-const GAP: i32 = 60;
-const LABEL_HEIGHT: i32 = 180;
+pub(super) const RIGHT: u32 = 240;
 /// The size of the letters; the style sheet has another for wide charts.
 const LETTERS: f64 = 130.0 * 1.24;
 const STROKE: u32 = 18;
 const BAR: u32 = 36;
 const HAIRLINE: u32 = 9;
+/// The radius of the dot at the least value.
+const DOT: u32 = 50;
 /// The opacity of areas, so that the grid stays visible.
 const WASH: f64 = 0.14;
 /// The opacity of columns behind other lines.
@@ -58,7 +52,7 @@ pub(super) fn draw(chart: &Chart, timeline: &Timeline<'_>) -> String {
 fn draw_on<'a>(area: &Area<'a>, chart: &Chart, timeline: &Timeline<'_>) -> Result<(), Failure<'a>> {
     let mut context = ChartBuilder::on(area)
         .margin_top(TOP)
-        .margin_right(right(chart))
+        .margin_right(RIGHT)
         .set_label_area_size(LabelAreaPosition::Left, LEFT)
         .set_label_area_size(LabelAreaPosition::Bottom, BOTTOM)
         .build_cartesian_2d(timeline.axis.clone(), chart.axis.clone())?;
@@ -73,45 +67,10 @@ fn draw_on<'a>(area: &Area<'a>, chart: &Chart, timeline: &Timeline<'_>) -> Resul
     columns(&mut context, chart, timeline)?;
     reaches(&mut context, chart, timeline)?;
     // The first line is drawn last, on top.
-    for line in chart.lines.iter().rev().filter(|_| !chart.is_empty()) {
+    for line in chart.lines.iter().rev() {
         draw_line(&mut context, line, timeline)?;
     }
-    if chart.is_empty() {
-        let middle = ((timeline.axis.start() + timeline.axis.end()) / 2.0, chart.axis.end() / 2.0);
-        let style = letters(Role::Muted).pos(Pos::new(HPos::Center, VPos::Center));
-        context.draw_series(std::iter::once(Text::new("none", middle, style)))?;
-    }
-    labels(area, chart)?;
     area.present()
-}
-
-/// What is left free at the right of a chart.
-pub(super) fn right(chart: &Chart) -> u32 {
-    if chart.lines.iter().any(|line| line.label.is_some()) { RIGHT_OF_LABELS } else { RIGHT }
-}
-
-/// Writes the labels of lines beside their ends, moved apart where they would overlap.
-fn labels<'a>(area: &Area<'a>, chart: &Chart) -> Result<(), Failure<'a>> {
-    let range = ((SIZE.1 - BOTTOM) as i32, TOP as i32);
-    let mut labels: Vec<(i32, &str, Role)> = chart
-        .lines
-        .iter()
-        .filter_map(|line| Some((chart.axis.map(&line.last()?, range), line.label?, line.role)))
-        .collect();
-    // From the bottom up. Of equal values the first line is the lowest.
-    labels.sort_by_key(|(y, ..)| -y);
-    let mut lowest = range.0;
-    for (y, ..) in &mut labels {
-        *y = (*y).min(lowest);
-        lowest = *y - LABEL_HEIGHT;
-    }
-    let x = (SIZE.0 - RIGHT_OF_LABELS) as i32 + GAP;
-    let shift = labels.last().map_or(0, |(highest, ..)| (range.1 - highest).max(0));
-    for (y, label, role) in labels {
-        let style = letters(role).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&Text::new(label, (x, y + shift), style))?;
-    }
-    Ok(())
 }
 
 fn mesh<'a>(context: &mut Context<'_, 'a>) -> Result<(), Failure<'a>> {
@@ -136,7 +95,7 @@ fn columns<'a>(
 ) -> Result<(), Failure<'a>> {
     let mut below = vec![0.0; timeline.slices.len()];
     for line in chart.lines.iter().filter(|line| line.form == Form::Columns) {
-        let style = line.role.colour().mix(line.opacity).filled();
+        let style = line.role.colour().filled();
         let above = below.iter().zip(&line.values).map(|(below, value)| below + value.unwrap_or_default());
         let above: Vec<f64> = above.collect();
         let outlines = line::columns(&timeline.slices, &below, &above);
@@ -178,9 +137,11 @@ fn draw_line<'a>(
             Form::Bars => BAR,
             _ => STROKE,
         };
-        let style = colour.mix(line.opacity).stroke_width(width);
+        let style = colour.stroke_width(width);
         context.draw_series(std::iter::once(PathElement::new(part, style)))?;
     }
+    let least = line.least(&timeline.slices).filter(|_| line.form == Form::Steps);
+    context.draw_series(least.map(|least| Circle::new(least, DOT, colour.filled())))?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The tables: invariants, ends of requests, configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
@@ -13,13 +13,15 @@ use crate::{
 
 /// The invariants, and whether they hold.
 pub(super) fn invariants(invariants: &[Finding]) -> Markup {
+    let (idle, checked): (Vec<_>, Vec<_>) =
+        invariants.iter().partition(|invariant| invariant.status == Status::NotExercised);
     html! {
         section {
             h2 { "Invariants" }
             table.invariants {
                 thead { tr { th scope="col" { "Invariant" } th scope="col" { "Result" } } }
                 tbody {
-                    @for invariant in invariants {
+                    @for invariant in checked.into_iter().chain(idle) {
                         tr {
                             th scope="row" { b { (invariant.name) } span { (invariant.promise) } }
                             td {
@@ -61,15 +63,17 @@ pub(super) fn outcomes(totals: &Totals) -> Markup {
     if ends.is_empty() {
         return html! {};
     }
+    let all = |counts: &BTreeMap<String, u32>| count(counts.values().map(|number| u64::from(*number)).sum());
     html! {
         section {
-            h2 { "Requests" }
+            h2 { "Requests by result" }
             table.outcomes {
                 thead { tr { th scope="col" { "How they ended (HTTP status)" } th scope="col" { "Requests" } th scope="col" { "Retried" } } }
                 tbody {
                     @for end in ends {
                         tr { th scope="row" { (end) } td { (figure(requests.get(end))) } td { (figure(retries.get(end))) } }
                     }
+                    tr { th scope="row" { "all" } td { (all(requests)) } td { (all(retries)) } }
                 }
             }
         }

@@ -23,7 +23,6 @@ pub(super) struct Slice<'a> {
     pub(super) from: f64,
     pub(super) until: f64,
     points: &'a [Point],
-    interval: f64,
 }
 
 impl<'a> Timeline<'a> {
@@ -34,7 +33,7 @@ impl<'a> Timeline<'a> {
         for points in points.chunks(merged) {
             let from = slices.last().map_or(0.0, |slice| slice.until);
             let until = points.last().map_or(from, |point| point.at_s);
-            slices.push(Slice { from, until, points, interval: series.interval_s });
+            slices.push(Slice { from, until, points });
         }
         if let Some(last) = slices.last_mut() {
             // It may be so short that its values would not be visible.
@@ -53,13 +52,16 @@ impl<'a> Timeline<'a> {
     /// How the charts are to be read.
     pub(super) fn note(&self) -> String {
         let intervals = format!(
-            "All charts show the time since the start of the run, in intervals of {}.",
+            "Horizontal axis of all charts: the time since the start of the run, in intervals of {}.",
             self.interval()
         );
         match self.outages.len() {
             0 => format!("{intervals} There was no outage of Perseus."),
-            1 => format!("{intervals} Shaded: the outage of Perseus."),
-            number => format!("{intervals} Shaded: the {} outages of Perseus.", units::count(number as u64)),
+            number => format!(
+                "{intervals} Shaded: {} of Perseus; the configuration says of which kind. When an environment has noticed an \
+                 outage, each of its invocations sends a single request, a probe.",
+                units::counted(number as u64, "outage")
+            ),
         }
     }
 
@@ -92,22 +94,10 @@ impl Slice<'_> {
         self.points.iter().filter_map(figure).reduce(f64::min)
     }
 
-    /// The most of a figure per second. The last interval counts as a whole one: in a very short one, a single message
-    /// would be thousands per second.
-    pub(super) fn rate(&self, figure: impl Fn(&Point) -> f64) -> Option<f64> {
-        self.lengths()
-            .map(|(length, point)| figure(point) * (length / self.interval).min(1.0))
-            .reduce(f64::max)
-    }
-
     /// The total of a figure per second.
     pub(super) fn count(&self, figure: impl Fn(&Point) -> f64) -> f64 {
-        self.lengths().map(|(length, point)| (figure(point) * length).round()).sum()
-    }
-
-    fn lengths(&self) -> impl Iterator<Item = (f64, &Point)> {
         let begins = std::iter::once(self.from).chain(self.points.iter().map(|point| point.at_s));
-        begins.zip(self.points).map(|(from, point)| (point.at_s - from, point))
+        begins.zip(self.points).map(|(from, point)| (figure(point) * (point.at_s - from)).round()).sum()
     }
 
     /// A count, added up.
@@ -159,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_last_interval_does_not_look_like_a_burst() {
+    fn a_short_last_interval_counts_what_it_had() {
         let [first, last] = [(10.0, 4.0), (10.001, 2_000.0)].map(|(at_s, deliveries_per_s)| Point {
             at_s,
             deliveries_per_s,
@@ -167,10 +157,9 @@ mod tests {
         });
         let series = Series { interval_s: 10.0, points: vec![first, last] };
         let slices = Timeline::of(&series).slices;
-        let rates: Vec<f64> =
-            slices.iter().filter_map(|slice| slice.rate(|point| point.deliveries_per_s)).collect();
-        assert!((rates[0] - 4.0).abs() < 0.01 && (rates[1] - 0.2).abs() < 0.01, "{rates:?}");
-        assert!((slices[1].count(|point| point.deliveries_per_s) - 2.0).abs() < 0.01);
+        let counts: Vec<f64> =
+            slices.iter().map(|slice| slice.count(|point| point.deliveries_per_s)).collect();
+        assert!((counts[0] - 40.0).abs() < 0.01 && (counts[1] - 2.0).abs() < 0.01, "{counts:?}");
     }
 
     #[test]

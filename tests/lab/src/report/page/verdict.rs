@@ -4,7 +4,7 @@ use super::palette::Role;
 use crate::{
     report::{
         Report, Totals,
-        units::{count, counted, seconds},
+        units::{count, counted, seconds, unbroken},
     },
     run::invariants::Status,
 };
@@ -35,7 +35,7 @@ impl Verdict {
         };
         let invariants =
             invariants(with(Status::Holds).count(), broken.len(), with(Status::NotExercised).count());
-        Self { role, headline, account: format!("{} {invariants}", account(totals)) }
+        Self { role, headline, account: unbroken(&format!("{} {invariants}", account(totals))) }
     }
 }
 
@@ -49,7 +49,7 @@ fn invariants(hold: usize, broken: usize, idle: usize) -> String {
         idle => format!(", {idle} were not exercised"),
     };
     match broken {
-        0 => format!("{hold} of {all} invariants hold{idle}."),
+        0 => format!("No invariant is broken: {hold} of {all} hold{idle}."),
         1 => format!("1 of {all} invariants is broken, {hold} hold{idle}."),
         broken => format!("{broken} of {all} invariants are broken, {hold} hold{idle}."),
     }
