@@ -38,9 +38,10 @@ const WORDS: [(&str, &str); 17] = [
     ),
     (
         "Probe",
-        "The single request that an invocation sends in an outage, to find out whether Perseus is up again. It returns \
-         the other messages untried. Each environment notices an outage by itself: after six rounds of failures in a row, \
-         over two seconds.",
+        "The request that an invocation sends in an outage, to find out whether Perseus is up again. It returns the other \
+         messages untried. If Perseus refuses everything, a probe is a few requests: its batch is halved down to one \
+         message. Each environment notices an outage by itself: after six rounds of failures in a row, over two seconds, \
+         or 50 refusals in a row.",
     ),
     (
         "Refusal",

@@ -59,7 +59,7 @@ impl<'a> Timeline<'a> {
             0 => format!("{intervals} There was no outage of Perseus."),
             number => format!(
                 "{intervals} Shaded: {} of Perseus; the configuration says of which kind. When an environment has noticed an \
-                 outage, each of its invocations sends a single request, a probe.",
+                 outage, each of its invocations sends only a probe.",
                 units::counted(number as u64, "outage")
             ),
         }
