@@ -159,7 +159,7 @@ impl LambdaApi {
         done.map(drop).map_err(|failure| CallError { action, failure })
     }
 
-    /// Makes a call, each of which can be repeated. Returns the body of the reply.
+    /// Makes a call. A call that fails is made again: none of them does harm if Lambda gets it twice. Returns the reply's body.
     async fn call(&self, method: Method, path: &str, body: String) -> Result<Vec<u8>, Failure> {
         for _ in 1..self.attempts {
             match self.attempt(method.clone(), path, body.clone()).await {

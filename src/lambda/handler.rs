@@ -96,8 +96,7 @@ impl Handler {
     }
 
     /// A handler that adapts to nothing: always up to `MAX_IN_FLIGHT` requests at once, and no check whether Perseus
-    /// refuses everything. No setting turns this on. The
-    /// lab compares the adaptive limit with it.
+    /// refuses everything. No setting turns this on. The lab compares the adaptive limit with it.
     ///
     /// # Errors
     ///

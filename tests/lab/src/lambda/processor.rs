@@ -39,7 +39,7 @@ impl Processors {
         *busy_until = now.max(*busy_until) + took;
     }
 
-    /// Runs the function's work in an environment: whatever happens, it goes on only when all that was charged is done.
+    /// Runs the function's work in an environment. The work waits until the processor has done all that was charged so far.
     pub(crate) async fn run<F: Future>(&self, environment: u32, work: F) -> F::Output {
         let mut work = pin!(work);
         let mut busy = pin!(sleep_until(Instant::now()));

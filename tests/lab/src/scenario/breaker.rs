@@ -39,7 +39,7 @@ impl BreakerPlan {
 }
 
 impl Plan {
-    /// Whether the circuit breaker is on, and the faults of all that it needs.
+    /// Switches the circuit breaker on in some plans, and draws the faults of the prober, of Lambda's API and of operators.
     pub(super) fn choose_breaker(&mut self, rng: &mut ChaCha8Rng) {
         let is_on = rng.random_bool(0.2) || self.scenario == Scenario::Breaker;
         if !is_on {

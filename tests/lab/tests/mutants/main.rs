@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Seeds that are tried until a defect shows. Not every run triggers every defect.
-const SEEDS: Range<u64> = 1..6;
+const SEEDS: Range<u64> = 1..9;
 
 #[test]
 #[ignore = "builds the project once more: run by .ci/run"]

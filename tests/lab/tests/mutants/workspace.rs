@@ -41,7 +41,8 @@ impl Workspace {
         let target = root.join("target");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--locked", "--package", "lab", "--bin", "lab"])
+            // A test of the lab, since the lab is built for it; of the workspace, since all is built with the same features then.
+            .args(["test", "--quiet", "--locked", "--workspace", "--test", "command", "--no-run"])
             // Different build settings keep Cargo from mixing these artifacts with the project's own.
             .args(["--config", "profile.dev.package.perseus-forwarder.opt-level=1"])
             .args(["--config", "profile.dev.package.lab.opt-level=1"])
