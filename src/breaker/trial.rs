@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use lambda_runtime::Context;
 
 use crate::{
@@ -196,8 +195,7 @@ impl Trial {
     /// Delivers a message as the forwarder would.
     async fn deliver(&self, payload: &[u8], context: &Context, time: Duration) -> Verdict {
         let deadline = Deadline::within(time, self.cutoff_reserve);
-        // Boxed: the compiler gives up on futures that are nested as deep as this one would be.
-        match self.handler.settle(payload, context, deadline).boxed().await {
+        match self.handler.settle(payload, context, deadline).await {
             Ok(settled) if settled.response.batch_item_failures.is_empty() => Verdict::Acknowledged,
             Ok(settled) if settled.counts.rejected > 0 => Verdict::Rejected,
             // An error is logged by the handler. SQS sends no message that causes one.
