@@ -227,8 +227,13 @@ async fn a_call_that_failed_is_repeated_soon_and_one_that_met_another_environmen
     for (fault, calls) in [(error(500, "ServiceException"), 2), (error(429, "TooManyRequestsException"), 1)] {
         let aws = Aws::faulty("Enabled", move |_| Some(fault.clone())).await;
         let (_perseus, handler) = between(&aws, &[AT_ONCE], 503).await;
-        outage(&handler).await;
+        while aws.state().calls.is_empty() {
+            invoke(&handler, &numbered(100)).await;
+        }
         assert_eq!(aws.calls(), ["list"]);
+        advance(4_800 * MS).await;
+        invoke(&handler, &numbered(1)).await;
+        assert_eq!(aws.calls(), [""; 0], "other environments have to get their turn");
         advance(10 * SECOND).await;
         invoke(&handler, &numbered(1)).await;
         assert_eq!(aws.calls().len() + 1, calls);
@@ -243,6 +248,19 @@ async fn a_mapping_whose_mark_is_not_there_is_not_disabled() {
     outage(&handler).await;
     assert_eq!(aws.calls(), ["list", "tag", "tags"]);
     assert_eq!(aws.mapping(), ("Enabled", false));
+}
+
+/// The prober takes the mark of an enabled mapping off once it is six seconds old.
+#[tokio::test(start_paused = true)]
+async fn a_mapping_is_not_disabled_later_than_three_seconds_after_its_mark() {
+    let late = |_: &str| Some(Fault::Late(1_100 * MS));
+    let aws = Aws::faulty("Enabled", late).await;
+    let (_perseus, handler) = between(&aws, &[AT_ONCE], 503).await;
+    while aws.state().calls.is_empty() {
+        invoke(&handler, &numbered(100)).await;
+    }
+    assert_eq!(aws.calls(), ["list", "tag", "tags"]);
+    assert_eq!(aws.mapping(), ("Enabled", true));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,9 +3,11 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::support::*;
 
@@ -204,6 +206,8 @@ pub(crate) enum Fault {
     Http(u16, String),
     /// Performs it, and closes the connection without an answer.
     LostReply,
+    /// Performs it, and answers after this time.
+    Late(Duration),
     /// Does not answer.
     Hang,
     /// Closes the connection.
@@ -245,12 +249,17 @@ impl Aws {
                         state.calls.push(format!("{} {}", call.action, call.message()).trim_end().to_owned());
                         state.heads.push(call.head.clone());
                         match &fault {
-                            None | Some(Fault::LostReply) => state.perform(&call),
+                            None | Some(Fault::LostReply | Fault::Late(_)) => state.perform(&call),
                             Some(_) => (0, Value::Null),
                         }
                     };
+                    if let Some(Fault::Late(time)) = &fault {
+                        sleep(*time).await;
+                    }
                     let (status, reply) = match fault {
-                        None => (status, if reply.is_null() { String::new() } else { reply.to_string() }),
+                        None | Some(Fault::Late(_)) => {
+                            (status, if reply.is_null() { String::new() } else { reply.to_string() })
+                        }
                         Some(Fault::Http(status, body)) => (status, body),
                         Some(Fault::LostReply | Fault::Reset) => return connection.reset(),
                         Some(Fault::Hang) => return connection.hang().await,
