@@ -88,6 +88,33 @@ async fn an_environment_sends_again_after_slow_invocations() {
     assert!(silent > 0);
 }
 
+/// Else an environment would send requests that the cutoff ends: likely duplicates.
+#[tokio::test(start_paused = true)]
+async fn only_an_invocation_without_time_for_a_request_lowers_the_latency_estimate() {
+    let settings = [("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")];
+    let (perseus, handler) = forwarder(&settings, |request| match request.number {
+        2 => Reply::status(429).header("retry-after", "20").after(2 * SECOND),
+        _ => Reply::ok().after(2 * SECOND),
+    })
+    .await;
+    // Some were sent.
+    assert_eq!(report_within(&handler, &event("a b c"), 6 * SECOND).await, ["c"]);
+    // None may be sent for a while.
+    assert_eq!(report_within(&handler, &event("d"), 10 * SECOND).await, ["d"]);
+    assert_eq!(report_within(&handler, &event("e"), 10 * SECOND).await, ["e"]);
+    tokio::time::advance(25 * SECOND).await;
+    // None can be sent.
+    let mut unreadable = event("f");
+    unreadable["Records"][0]["body"] = serde_json::Value::Null;
+    assert_eq!(report_within(&handler, &unreadable, 10 * SECOND).await, ["f"]);
+    assert_eq!(posted(&perseus), ["a", "b", "d"]);
+    // There is no time for one. The next invocation would try one.
+    assert_eq!(report_within(&handler, &event("g"), 2_500 * MS).await, ["g"]);
+    assert_eq!(posted(&perseus), ["a", "b", "d"]);
+    assert_eq!(report_within(&handler, &event("h"), 2_500 * MS).await, ["h"]);
+    assert_eq!(posted(&perseus), ["a", "b", "d", "h"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn occasional_hanging_requests_do_not_stop_later_invocations() {
     let settings = [("BATCH_MAX_RECORDS", "1"), ("REQUEST_TIMEOUT", "60s")];
