@@ -5,6 +5,7 @@ use std::time::Duration;
 use lab::perseus::{Perseus, Reply};
 use lambda_runtime::{Config as FunctionConfig, Context};
 use perseus_forwarder::lambda::handler::Handler;
+use serde_json::json;
 use tokio::time::{Instant, advance};
 
 use crate::support::{aws::*, *};
@@ -248,6 +249,35 @@ async fn a_mapping_whose_mark_is_not_there_is_not_disabled() {
     outage(&handler).await;
     assert_eq!(aws.calls(), ["list", "tag", "tags"]);
     assert_eq!(aws.mapping(), ("Enabled", false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_mappings_of_several_aliases_the_invoked_one_is_paused() {
+    const OTHER: &str = "0f0db71e-5d35-4eb5-b481-8945cf9d10c2";
+    for (invoked, aliases, is_paused) in [
+        (":live", &[(OTHER, ":blue"), (UUID, ":live")][..], true),
+        (":live", &[(UUID, ":live"), (OTHER, ":blue")], true),
+        (":$LATEST", &[(OTHER, ":live"), (UUID, "")], true),
+        // The mapping may have moved to another alias since.
+        (":live", &[(UUID, ":blue")], true),
+        (":live", &[(OTHER, ":blue"), (UUID, ":green")], false),
+    ] {
+        let mappings = aliases.iter().map(|(uuid, alias)| {
+            json!({"UUID": uuid, "State": "Enabled", "FunctionArn": format!("{FUNCTION_ARN}{alias}")})
+        });
+        let list = json!({"EventSourceMappings": mappings.collect::<Vec<_>>()}).to_string();
+        let fault = move |called: &str| (called == "list").then(|| Fault::Http(200, list.clone()));
+        let aws = Aws::faulty("Enabled", fault).await;
+        let (_perseus, handler) = between(&aws, &[AT_ONCE], 503).await;
+        while aws.state().calls.is_empty() {
+            let mut context = invocation(30 * SECOND);
+            context.invoked_function_arn.push_str(invoked);
+            handler.handle(numbered(100).to_string().as_bytes(), &context).await.unwrap();
+        }
+        assert_eq!(aws.mapping().1, is_paused, "{invoked}, {aliases:?}");
+        assert_eq!(aws.calls(), PAUSE[..if is_paused { 4 } else { 1 }], "{invoked}, {aliases:?}");
+        assert!(aws.state().heads.iter().skip(1).all(|head| head.contains(UUID)), "{invoked}, {aliases:?}");
+    }
 }
 
 /// The prober takes the mark of an enabled mapping off once it is six seconds old.

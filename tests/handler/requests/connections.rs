@@ -228,6 +228,31 @@ async fn the_status_of_a_refusal_counts_without_its_body() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_refusal_is_read_to_its_end_and_keeps_the_connection_and_a_long_one_is_not() {
+    for (length, rest, connections, longest) in [(10, "in parts", 1, SECOND), (9_000, "", 2, 200 * MS)] {
+        let accepted = Arc::<AtomicUsize>::default();
+        let counter = Arc::clone(&accepted);
+        let server = RawServer::start(move |_, mut connection| {
+            counter.fetch_add(1, Relaxed);
+            async move {
+                while connection.request().await {
+                    connection.write(format!("HTTP/1.1 400 X\r\ncontent-length: {length}\r\n\r\n")).await;
+                    connection.write("x".repeat(length - rest.len())).await;
+                    tokio::time::sleep(50 * MS).await;
+                    connection.write(rest).await;
+                }
+            }
+        })
+        .await;
+        let handler = handler(&server.url, &[("MAX_IN_FLIGHT", "1"), ("BATCH_MAX_RECORDS", "1")]);
+        let start = Instant::now();
+        assert_eq!(report(&handler, &event("a b")).await, ["a", "b"]);
+        assert_eq!(accepted.load(Relaxed), connections, "{length} bytes");
+        assert!(start.elapsed() < longest, "{length} bytes: {:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn interim_replies_are_skipped() {
     let server = RawServer::start(|_, mut connection| async move {
         connection.request().await;
