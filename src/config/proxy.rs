@@ -26,19 +26,17 @@ impl<F: Fn(&str) -> Option<OsString>> Reader<F> {
     pub(super) fn proxy(&mut self, perseus: Option<&Url>) -> Option<Option<Proxy>> {
         let allow_http = self.allow_http();
         let proxy = self.read_optional_secret(&PERSEUS_PROXY, PROXY_ALLOWED, proxy);
-        let is_elsewhere = |proxy: &Proxy| !is_loopback(proxy.url.host_str().unwrap_or_default());
-        if perseus.is_some_and(|url| url.scheme() == "http")
-            && allow_http == Some(false)
-            && proxy.as_ref().is_some_and(|proxy| proxy.as_ref().is_some_and(is_elsewhere))
-        {
-            self.note_secret(&PERSEUS_PROXY, Problem::PlainHttp, PROXY_ALLOWED);
-        }
-        // Behind a tunnel the client takes the brackets for a part of the server's name.
-        let is_ipv6 = |url: &Url| url.host_str().unwrap_or_default().starts_with('[');
-        if perseus.is_some_and(|url| url.scheme() == "https" && is_ipv6(url))
-            && matches!(proxy, Some(Some(_)))
-        {
-            self.note_secret(&PERSEUS_URL, Problem::Ipv6BehindProxy, HOST_ALLOWED);
+        let (Some(perseus), Some(Some(via))) = (perseus, &proxy) else { return proxy };
+        let [to, by] = [perseus, &via.url].map(|url| url.host_str().unwrap_or_default());
+        match perseus.scheme() {
+            "http" if allow_http == Some(false) && !is_loopback(by) => {
+                self.note_secret(&PERSEUS_PROXY, Problem::PlainHttp, PROXY_ALLOWED);
+            }
+            // Behind a tunnel the client takes the brackets for a part of the server's name.
+            "https" if to.starts_with('[') => {
+                self.note_secret(&PERSEUS_URL, Problem::Ipv6BehindProxy, HOST_ALLOWED);
+            }
+            _ => {}
         }
         proxy
     }

@@ -28,10 +28,15 @@ pub(crate) struct Credential<T> {
     read: fn(&str) -> Result<T, Missing>,
     /// Held while the store is asked, so that one request is enough for all who wait.
     asking: sync::Mutex<()>,
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
     /// When the store was asked last.
-    asked: Mutex<Option<Instant>>,
+    asked: Option<Instant>,
     /// The current one is last. The one that it replaced is before it.
-    known: Mutex<Vec<T>>,
+    known: Vec<T>,
 }
 
 impl<T: Clone + PartialEq> Credential<T> {
@@ -45,8 +50,8 @@ impl<T: Clone + PartialEq> Credential<T> {
             Source::Set(set) => vec![set.clone()],
             Source::Nowhere | Source::Store(_) => Vec::new(),
         };
-        let (asking, asked) = (sync::Mutex::default(), Mutex::default());
-        Credential { source, variable, read, asking, asked, known: Mutex::new(known) }
+        let state = Mutex::new(State { asked: None, known });
+        Credential { source, variable, read, asking: sync::Mutex::default(), state }
     }
 
     /// The variable to look at if it is missing, or Perseus refuses it.
@@ -61,8 +66,7 @@ impl<T: Clone + PartialEq> Credential<T> {
 
     /// Whether the store was asked within [`ASKED_LATELY`].
     pub(crate) fn was_asked_lately(&self) -> bool {
-        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.is_some_and(|asked| asked.elapsed() < ASKED_LATELY)
+        self.lock().asked.is_some_and(|asked| asked.elapsed() < ASKED_LATELY)
     }
 
     /// The current one, if there is any. Waits while the store is asked.
@@ -71,17 +75,17 @@ impl<T: Clone + PartialEq> Credential<T> {
             Source::Store(_) => Some(self.asking.lock().await),
             Source::Nowhere | Source::Set(_) => None,
         };
-        self.lock().last().cloned()
+        self.lock().known.last().cloned()
     }
 
     /// Whether this is the newest one. Unlike [`Credential::current`] it does not wait.
     pub(crate) fn is_newest(&self, used: Option<&T>) -> bool {
-        self.lock().last() == used
+        self.lock().known.last() == used
     }
 
     /// The current one and the one that it replaced: requests with either may be in flight.
     pub(crate) fn known(&self) -> Vec<T> {
-        self.lock().clone()
+        self.lock().known.clone()
     }
 
     /// Asks the store if it is not known yet. Ends at `cutoff` at the latest.
@@ -113,12 +117,12 @@ impl<T: Clone + PartialEq> Credential<T> {
         let until = cutoff.min(Instant::now() + PATIENCE);
         let asking = async {
             let _guard = self.asking.lock().await;
-            if is_settled(self.lock().last()) {
+            if is_settled(self.lock().known.last()) {
                 return Ok(());
             }
-            *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.lock().asked = Some(Instant::now());
             let fetched = (self.read)(&store.fetch(until).await?)?;
-            let mut known = self.lock();
+            let known = &mut self.lock().known;
             if known.last() != Some(&fetched) {
                 known.push(fetched);
                 let surplus = known.len().saturating_sub(2);
@@ -129,9 +133,9 @@ impl<T: Clone + PartialEq> Credential<T> {
         timeout_at(until, asking).await.unwrap_or(Err(Missing::Timeout))
     }
 
-    /// Ignores poisoning: no holder of a lock leaves anything half-changed.
-    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ignores poisoning: no holder of the lock leaves the state half-changed.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

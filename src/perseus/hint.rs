@@ -17,8 +17,7 @@ const HTTP2: &str = "what answers speaks no HTTP/1.1: perhaps HTTP/2 alone, or n
 
 /// The advice for an error, if there is any.
 pub(crate) fn hint(error: &reqwest::Error) -> Option<&'static str> {
-    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| cause(*error));
-    causes.find_map(|error| {
+    causes(error).find_map(|error| {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return of_tls(tls);
         }
@@ -29,8 +28,7 @@ pub(crate) fn hint(error: &reqwest::Error) -> Option<&'static str> {
 
 /// Whether the peer refused the client certificate, or demands one. `sends_certificate` tells whether there is one.
 pub(crate) fn is_certificate_refused(error: &reqwest::Error, sends_certificate: bool) -> bool {
-    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |error| cause(*error));
-    let tls = causes.find_map(|error| error.downcast_ref::<rustls::Error>());
+    let tls = causes(error).find_map(|error| error.downcast_ref::<rustls::Error>());
     let Some(rustls::Error::AlertReceived(alert)) = tls else { return false };
     *alert == AlertDescription::CertificateRequired || sends_certificate && is_of_certificate(*alert)
 }
@@ -49,6 +47,11 @@ fn is_of_certificate(alert: AlertDescription) -> bool {
         DecryptError => true,
         _ => false,
     }
+}
+
+/// The error, and all errors inside it.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn Error + 'static)), |error| cause(*error))
 }
 
 /// The inner error. `source()` of an I/O error skips the error it wraps and returns that error's source.

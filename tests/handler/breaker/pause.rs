@@ -40,6 +40,13 @@ async fn outage(handler: &Handler) {
     }
 }
 
+/// Invokes until AWS is called.
+async fn until_called(aws: &Aws, handler: &Handler) {
+    while aws.state().calls.is_empty() {
+        invoke(handler, &numbered(100)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_marks_the_mapping_and_then_disables_it_once() {
     let aws = Aws::start("Enabled").await;
@@ -228,9 +235,7 @@ async fn a_call_that_failed_is_repeated_soon_and_one_that_met_another_environmen
     for (fault, calls) in [(error(500, "ServiceException"), 2), (error(429, "TooManyRequestsException"), 1)] {
         let aws = Aws::faulty("Enabled", move |_| Some(fault.clone())).await;
         let (_perseus, handler) = between(&aws, &[AT_ONCE], 503).await;
-        while aws.state().calls.is_empty() {
-            invoke(&handler, &numbered(100)).await;
-        }
+        until_called(&aws, &handler).await;
         assert_eq!(aws.calls(), ["list"]);
         advance(4_800 * MS).await;
         invoke(&handler, &numbered(1)).await;
@@ -286,9 +291,7 @@ async fn a_mapping_is_not_disabled_later_than_three_seconds_after_its_mark() {
     let late = |_: &str| Some(Fault::Late(1_100 * MS));
     let aws = Aws::faulty("Enabled", late).await;
     let (_perseus, handler) = between(&aws, &[AT_ONCE], 503).await;
-    while aws.state().calls.is_empty() {
-        invoke(&handler, &numbered(100)).await;
-    }
+    until_called(&aws, &handler).await;
     assert_eq!(aws.calls(), ["list", "tag", "tags"]);
     assert_eq!(aws.mapping(), ("Enabled", true));
 }
