@@ -14,13 +14,13 @@ use crate::{
     },
     config::ProberConfig,
     deadline::Deadline,
-    lambda::handler::wall_clock,
     telemetry::{
         VERSION,
         counters::{Stats, millis},
         emf::{self, Metric},
         messages::{self, log_line},
     },
+    value::wall_clock::WallClock,
 };
 
 /// How often a call to Lambda's API is made until it succeeds. A run that resumes delivery needs five calls in a row.
@@ -33,6 +33,7 @@ pub struct Prober {
     lambda: LambdaApi,
     trial: Trial,
     has_metrics: bool,
+    wall_clock: WallClock,
 }
 
 /// What a run has found and done.
@@ -57,6 +58,7 @@ impl Prober {
             mapping: config.mapping.clone(),
             lambda: LambdaApi::new(config.lambda.clone(), ATTEMPTS),
             has_metrics: config.delivery.metrics,
+            wall_clock: config.delivery.wall_clock.clone(),
             trial: Trial::new(config)?,
         })
     }
@@ -81,7 +83,8 @@ impl Prober {
     async fn look(&self, context: &Context, deadline: &Deadline) -> Result<Report, CallError> {
         let (mut mapping, mut mark) = self.mapping_and_mark().await?;
         let mut is_renewed = false;
-        if mapping.state == State::Enabled && mark.as_ref().is_some_and(|mark| mark.is_fresh(wall_clock())) {
+        let now = self.wall_clock.now();
+        if mapping.state == State::Enabled && mark.as_ref().is_some_and(|mark| mark.is_fresh(now)) {
             // A forwarder may be about to disable the mapping. Without its mark nobody would enable it again.
             sleep(FRESH).await;
             let seen = mark;
@@ -165,7 +168,7 @@ impl Prober {
         if self.has_metrics {
             let paused = Metric::count("BreakerPaused", usize::from(*is_paused));
             let function = &context.env_config.function_name;
-            let now = Stats::new(wall_clock()).now();
+            let now = Stats::new(self.wall_clock.now()).now();
             let published = emf::publish(function, &context.request_id, now, &[paused]);
             if let Err(error) = published {
                 let reason = error.kind().to_string();

@@ -50,6 +50,7 @@ use crate::value::{
     format::{Ack, BatchFormat, Compression},
     limits::BatchLimits,
     proxy::Proxy,
+    wall_clock::WallClock,
 };
 
 /// The function's settings.
@@ -95,6 +96,8 @@ pub struct Config {
     pub circuit_breaker: Option<BreakerSettings>,
     /// Whether each invocation writes metrics.
     pub metrics: bool,
+    /// The time of day. No variable sets it: simulated runs have a clock of their own.
+    pub wall_clock: WallClock,
 }
 
 impl Config {
@@ -155,6 +158,7 @@ impl Config {
             sqs: sqs?,
             circuit_breaker: circuit_breaker?,
             metrics: metrics?,
+            wall_clock: WallClock::default(),
         })
     }
 

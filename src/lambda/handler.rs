@@ -3,7 +3,6 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::SystemTime,
 };
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
@@ -202,7 +201,8 @@ impl Handler {
             function: &context.env_config.function_name,
             queue,
         };
-        let pausing = breaker.pause(of, cause, wall_clock(), sqs_client::until(&delivery.deadline));
+        let now = self.config.wall_clock.now();
+        let pausing = breaker.pause(of, cause, now, sqs_client::until(&delivery.deadline));
         let paused = AssertUnwindSafe(pausing).catch_unwind().await;
         log_pause(cause, paused.ok(), delivery.request_id);
     }
@@ -226,7 +226,7 @@ impl Handler {
             trace: TraceContext::new(context.xray_trace_id.as_deref()),
             request_id: &context.request_id,
             counters: Counters {
-                stats: self.config.metrics.then(|| Stats::new(wall_clock())),
+                stats: self.config.metrics.then(|| Stats::new(self.config.wall_clock.now())),
                 ..Counters::default()
             },
             stop: StopSignal::default(),
@@ -243,7 +243,8 @@ impl Handler {
                 deadline = context.deadline
             );
         }
-        let deadline = Deadline::new(context.deadline, wall_clock(), self.config.cutoff_reserve);
+        let Config { wall_clock, cutoff_reserve, .. } = &self.config;
+        let deadline = Deadline::new(context.deadline, wall_clock.now(), *cutoff_reserve);
         // Lambda does not tell the function's time-out, only the time that is left. In the first invocation that is nearly all
         // of it. A later one may have lost time in a freeze.
         if !self.invoked.swap(true, Relaxed) && deadline.has_passed() {
@@ -251,18 +252,12 @@ impl Handler {
                 messages::NO_TIME_TO_SEND,
                 requestId = context.request_id,
                 timeLeftMs = millis(deadline.remaining()),
-                reserveMs = millis(self.config.cutoff_reserve),
+                reserveMs = millis(*cutoff_reserve),
                 lookAt = "the function's Timeout and CUTOFF_RESERVE"
             );
         }
         deadline
     }
-}
-
-/// The time of day. Lambda's deadlines and SQS' timestamps are in it.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock for them")]
-pub(crate) fn wall_clock() -> SystemTime {
-    SystemTime::now()
 }
 
 /// Says whether delivery is paused now. `paused` is none after a panic.

@@ -9,3 +9,4 @@ pub(crate) mod host;
 pub mod limits;
 pub(crate) mod proxy;
 pub(crate) mod text;
+pub mod wall_clock;

@@ -1,7 +1,8 @@
 //! The time of a run.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use perseus_forwarder::value::wall_clock::WallClock;
 use tokio::time::Instant;
 
 /// Milliseconds since the start of a run: four bytes for each of millions of messages, enough for 49 days.
@@ -27,6 +28,21 @@ impl Clock {
     pub(crate) fn at(self, time: Ms) -> Instant {
         self.0 + span(time)
     }
+
+    /// The time of day in a simulated run, since the Unix epoch.
+    pub(crate) fn since_epoch(self) -> Duration {
+        Duration::from_millis(EPOCH_MS) + self.0.elapsed()
+    }
+
+    /// The same, for the function.
+    pub(crate) fn wall_clock(self) -> WallClock {
+        WallClock::new(move || UNIX_EPOCH + self.since_epoch())
+    }
+}
+
+/// A time of day as Lambda's deadlines have it. The argument is the time since the Unix epoch.
+pub(crate) fn epoch_ms(since_epoch: Duration) -> u64 {
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A span in milliseconds; the longest that fits when it does not.

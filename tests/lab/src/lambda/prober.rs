@@ -9,7 +9,7 @@ use rand::RngExt;
 use tokio::sync::oneshot;
 
 use crate::{
-    clock::{Clock, Ms, millis},
+    clock::{Clock, Ms, epoch_ms},
     lambda::{
         fleet::{Endpoints, LaunchError},
         names::{self, MAPPING},
@@ -134,13 +134,12 @@ pub(crate) async fn run(
         Some(environment) => environment,
         None => {
             tokio::time::sleep(job.cold_start).await;
-            start(variables, &job.endpoints, fifo)?
+            start(variables, &job.endpoints, fifo, clock)?
         }
     };
     let mut context = Context::default();
     context.request_id = job.number.to_string();
-    // A duration instead of a date: the wall clock is not paused.
-    context.deadline = u64::from(millis(job.timeout));
+    context.deadline = epoch_ms(clock.since_epoch() + job.timeout);
     context.xray_trace_id = Some(trace::id(job.number));
     context.invoked_function_arn = names::function() + "-prober";
     let started = clock.now();
@@ -163,6 +162,7 @@ fn start(
     variables: &[(String, String)],
     endpoints: &Endpoints,
     fifo: bool,
+    clock: Clock,
 ) -> Result<ProberEnvironment, LaunchError> {
     let queue = sqs::queue_url(fifo);
     let own = [("PROBE_MAPPING", MAPPING), ("PROBE_QUEUE_URL", &queue)];
@@ -171,7 +171,9 @@ fn start(
         let mut pairs = drawn.chain(endpoints.variables()).chain(own);
         pairs.find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
     };
-    let prober = Prober::new(ProberConfig::from_lookup(value)?).map_err(|_| LaunchError::Client)?;
+    let mut config = ProberConfig::from_lookup(value)?;
+    config.delivery.wall_clock = clock.wall_clock();
+    let prober = Prober::new(config).map_err(|_| LaunchError::Client)?;
     Ok(ProberEnvironment(Box::new(prober)))
 }
 

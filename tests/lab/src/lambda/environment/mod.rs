@@ -16,6 +16,7 @@ pub use self::{
     builder::{Builder, StartError},
 };
 use self::{process::Process, runtime_api::RuntimeApi};
+use crate::clock::epoch_ms;
 
 /// A running function and the Runtime API it polls. Dropping it kills the process and its children.
 ///
@@ -138,8 +139,4 @@ impl Environment {
 /// The wall clock: deadlines are dates.
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-fn epoch_ms(since_epoch: Duration) -> u64 {
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Endpoints, Instance, LaunchError, Launcher, Worker};
 use crate::{
-    clock::{Clock, Ms, millis},
+    clock::{Clock, Ms, epoch_ms, millis},
     lambda::{
         cost,
         environment::{Answer, Environment, Invoke},
@@ -99,12 +99,12 @@ pub(crate) async fn invoke(mut job: Job, launcher: &Launcher, clock: Clock) -> R
             if !matches!(launcher, Launcher::Binary(_)) {
                 sleep(job.cold_start).await;
             }
-            launcher.start(&job.endpoints).await?
+            launcher.start(&job.endpoints, clock).await?
         }
     };
     let started = clock.now();
     let (end, answer) = match &worker {
-        Worker::Library(handler) => in_library(handler, &job).await,
+        Worker::Library(handler) => in_library(handler, &job, clock).await,
         Worker::Binary(environment) => in_binary(environment, &job).await,
     };
     let took = clock.now() - started;
@@ -122,10 +122,11 @@ pub(crate) async fn invoke(mut job: Job, launcher: &Launcher, clock: Clock) -> R
 }
 
 /// The function's own future, polled as Lambda would give it time.
-async fn in_library(handler: &Handler, job: &Job) -> (End, Option<Vec<u8>>) {
+async fn in_library(handler: &Handler, job: &Job, clock: Clock) -> (End, Option<Vec<u8>>) {
     let deadline = Instant::now() + job.timeout;
+    let deadline_ms = epoch_ms(clock.since_epoch() + job.timeout);
     // The runtime turns a panic of the function into an invocation error.
-    let mut answer = pin!(AssertUnwindSafe(charged(handler, job, deadline)).catch_unwind());
+    let mut answer = pin!(AssertUnwindSafe(charged(handler, job, deadline_ms)).catch_unwind());
     tokio::select! {
         biased;
         answer = &mut answer => match answer {
@@ -144,14 +145,13 @@ async fn in_library(handler: &Handler, job: &Job) -> (End, Option<Vec<u8>>) {
 }
 
 /// The handler's answer, as late as its work makes it. None if it fails.
-async fn charged(handler: &Handler, job: &Job, deadline: Instant) -> Option<Vec<u8>> {
+async fn charged(handler: &Handler, job: &Job, deadline_ms: u64) -> Option<Vec<u8>> {
     let (processors, environment) = (&job.processors, job.instance.id);
     processors.charge(environment, cost::event(job.event.len(), job.records));
     processors.finish(environment).await;
     let mut context = Context::default();
     context.request_id = job.number.to_string();
-    // A duration instead of a date: the wall clock is not paused.
-    context.deadline = u64::from(millis(deadline.saturating_duration_since(Instant::now())));
+    context.deadline = deadline_ms;
     context.xray_trace_id = Some(trace::id(job.number));
     context.invoked_function_arn = names::function();
     let answer = processors.run(environment, handler.handle(&job.event, &context)).await;
@@ -165,7 +165,7 @@ async fn in_binary(environment: &Environment, job: &Job) -> (End, Option<Vec<u8>
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let invoke = Invoke {
         event: job.event.clone().into(),
-        deadline_ms: u64::try_from((now + job.timeout).as_millis()).unwrap_or(u64::MAX),
+        deadline_ms: epoch_ms(now + job.timeout),
         wait: job.timeout,
         trace_id: Some(trace::id(job.number)),
     };

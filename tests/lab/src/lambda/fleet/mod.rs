@@ -14,7 +14,7 @@ pub(crate) use self::{
     invocation::{Done, InjectedFault, Job, invoke},
 };
 use crate::{
-    clock::{Ms, span},
+    clock::{Clock, Ms, span},
     lambda::environment::{Builder, Environment, StartError},
     seeded_rng::SeededRng,
 };
@@ -88,11 +88,14 @@ pub enum LaunchError {
 }
 
 impl Launcher {
-    /// Starts one environment that talks to these servers.
-    pub(crate) async fn start(&self, endpoints: &Endpoints) -> Result<Worker, LaunchError> {
+    /// Starts one environment that talks to these servers. In a library the time of day is the clock's.
+    pub(crate) async fn start(&self, endpoints: &Endpoints, clock: Clock) -> Result<Worker, LaunchError> {
+        let config = |variables| -> Result<Config, LaunchError> {
+            Ok(Config { wall_clock: clock.wall_clock(), ..config(variables, endpoints)? })
+        };
         match self {
-            Self::Library(variables) => library(Handler::new(config(variables, endpoints)?)),
-            Self::FixedLimit(variables) => library(Handler::with_fixed_limit(config(variables, endpoints)?)),
+            Self::Library(variables) => library(Handler::new(config(variables)?)),
+            Self::FixedLimit(variables) => library(Handler::with_fixed_limit(config(variables)?)),
             Self::Binary(builder) => {
                 let set = |builder: Builder, (name, value): (&str, &str)| builder.env(name, value);
                 let builder = endpoints.variables().into_iter().fold(builder.clone(), set);

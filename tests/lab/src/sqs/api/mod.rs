@@ -6,6 +6,7 @@ mod call;
 mod single;
 
 use std::{
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     sync::Arc,
@@ -13,7 +14,6 @@ use std::{
 
 use axum::{
     Extension, Router,
-    body::Bytes,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -22,11 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::call::Entry;
+use self::call::{Action, Call};
 pub(crate) use self::single::SingleCall;
-use self::{
-    call::{Action, Call},
-    single::action,
-};
 use crate::{
     clock::{Clock, Ms, span},
     faults::{CallOutcome, SqsFaults},
@@ -123,10 +120,10 @@ impl Shared {
     }
 
     /// Does a call for one message. A receive that waits looks again until there is a message.
-    async fn answer_single(&self, environment: u32, call: SingleCall, named: SeededRng) -> Response {
+    async fn answer_single(&self, environment: u32, call: SingleCall, seeded: SeededRng) -> Response {
         let wait = if let SingleCall::Receive { wait, .. } = call { wait } else { 0 };
         let is_receive = matches!(call, SingleCall::Receive { .. });
-        if is_receive && wait == 0 && named.fork(1_u64).chance(SHORT_POLL_MISSES) {
+        if is_receive && wait == 0 && seeded.fork(1_u64).chance(SHORT_POLL_MISSES) {
             return json_reply(StatusCode::OK, &json!({}));
         }
         let until = self.clock.now() + wait;
@@ -153,15 +150,12 @@ impl Shared {
         }
     }
 
-    /// Draws the outcome of a call. Its name is its body.
-    fn outcome(&self, body: &Bytes) -> CallOutcome {
-        self.faults.outcome(&mut self.named(body).rng())
-    }
-
-    fn named(&self, body: &Bytes) -> SeededRng {
+    /// The seed of a call. Its name is what it asks for, and the time: calls are repeated word by word. Its body would be no
+    /// name, since it has the port of this server, which is another one in each run.
+    fn seed(&self, asked_for: &impl fmt::Debug) -> SeededRng {
         let mut digest = DefaultHasher::new();
-        body.hash(&mut digest);
-        self.seeded.fork(digest.finish())
+        format!("{asked_for:?}").hash(&mut digest);
+        self.seeded.fork(digest.finish()).fork(self.clock.now())
     }
 }
 
@@ -180,7 +174,7 @@ async fn serve(
     if let Some(call) = SingleCall::read(&head.headers, &body) {
         let call = call.and_then(|call| Ok((signer(&head.headers, "sqs")?, call)));
         return match call {
-            Ok((environment, call)) => single(&shared, environment, call, &head, &body, &handle).await,
+            Ok((environment, call)) => single(&shared, environment, call, &handle).await,
             Err(what) => refuse(&shared, &head, &what),
         };
     }
@@ -189,7 +183,7 @@ async fn serve(
         Err(what) => return refuse(&shared, &head, &what),
     };
     let entries = call.entries.len();
-    match shared.outcome(&body) {
+    match shared.faults.outcome(&mut shared.seed(&call.entries).rng()) {
         CallOutcome::Well => shared.answer(call, entries).await,
         CallOutcome::Slow(delay) => {
             tokio::time::sleep(span(delay)).await;
@@ -209,32 +203,23 @@ async fn serve(
     }
 }
 
-/// Answers a call for one message. The prober repeats such calls word by word, so the time is a part of the name.
-async fn single(
-    shared: &Shared,
-    environment: u32,
-    call: SingleCall,
-    head: &Parts,
-    body: &Bytes,
-    handle: &ConnectionHandle,
-) -> Response {
-    let mut named = DefaultHasher::new();
-    action(&head.headers).hash(&mut named);
-    let named = shared.named(body).fork(named.finish()).fork(shared.clock.now());
-    let outcome = shared.faults.outcome(&mut named.rng());
+/// Answers a call for one message.
+async fn single(shared: &Shared, environment: u32, call: SingleCall, handle: &ConnectionHandle) -> Response {
+    let seeded = shared.seed(&call);
+    let outcome = shared.faults.outcome(&mut seeded.rng());
     if !matches!(outcome, CallOutcome::Well | CallOutcome::Partial) {
         shared.ask(SqsRequest::Fault(environment));
     }
     match outcome {
-        CallOutcome::Well | CallOutcome::Partial => shared.answer_single(environment, call, named).await,
+        CallOutcome::Well | CallOutcome::Partial => shared.answer_single(environment, call, seeded).await,
         CallOutcome::Slow(delay) => {
             tokio::time::sleep(span(delay)).await;
-            shared.answer_single(environment, call, named).await
+            shared.answer_single(environment, call, seeded).await
         }
         CallOutcome::Down => error(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
         CallOutcome::Silent => std::future::pending().await,
         CallOutcome::Deaf => {
-            shared.answer_single(environment, call, named).await;
+            shared.answer_single(environment, call, seeded).await;
             handle.cut(Cut::Reset);
             std::future::pending().await
         }
