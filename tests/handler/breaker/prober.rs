@@ -4,6 +4,7 @@ use std::{collections::HashMap, ffi::OsString};
 
 use lab::perseus::{Perseus, Received, Reply};
 use perseus_forwarder::{breaker::prober::Prober, config::ProberConfig};
+use serde_json::json;
 use tokio::time::{Instant, advance};
 
 use crate::support::{aws::*, *};
@@ -305,6 +306,35 @@ async fn a_call_that_fails_is_an_error_and_the_next_run_repairs_what_is_undone()
             let state = aws.state();
             assert!(state.mapping.starts_with("Enabl") && !state.is_marked(), "{name}: {state:?}");
         }
+    }
+}
+
+/// Without the mark nobody enables the mapping again.
+#[tokio::test(start_paused = true)]
+async fn the_mark_is_taken_off_only_if_lambda_says_that_it_enables_this_mapping() {
+    let other = UUID.replace('1', "2");
+    let large = UUID.to_uppercase();
+    for (uuid, state, is_resumed) in [
+        (UUID, "Enabling", true),
+        (UUID, "Enabled", true),
+        (UUID, "Updating", true),
+        (&large, "Enabling", true),
+        (UUID, "Disabled", false),
+        (UUID, "Disabling", false),
+        (UUID, "", false),
+        (&other, "Enabling", false),
+        (&other, "Disabled", false),
+    ] {
+        let reply = json!({"UUID": uuid, "State": state}).to_string();
+        let aws = Aws::faulty("Disabled", move |called| {
+            (called == "enable").then(|| Fault::Http(202, reply.clone()))
+        })
+        .await;
+        aws.state().mark(Some("outage"));
+        aws.state().send("a");
+        let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
+        assert_eq!(run(&prober).await, is_resumed, "{uuid} {state}");
+        assert_eq!(aws.state().is_marked(), !is_resumed, "{uuid} {state}");
     }
 }
 
