@@ -2,7 +2,7 @@
 
 use lab::{
     environment::Environment,
-    perseus::{Perseus, Reply},
+    perseus::{Perseus, Received, Reply},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -85,8 +85,10 @@ fn reply(head: &str, says: Says) -> (u16, Value) {
         |cause| json!({"perseus-forwarder:paused-since": SINCE, "perseus-forwarder:paused-for": cause}),
     );
     let message = json!({
-        "MessageId": "m", "ReceiptHandle": "r", "MD5OfBody": "0", "Body": "{}", "Attributes": {},
+        "MessageId": "m", "ReceiptHandle": "r", "MD5OfBody": "0", "Body": "{}",
+        "Attributes": {"ApproximateReceiveCount": "2"},
     });
+    let policy = json!({"RedrivePolicy": r#"{"maxReceiveCount":4,"deadLetterTargetArn":"arn"}"#});
     match head.split_once(' ').unwrap() {
         ("GET", path) if path.starts_with("/2015-03-31/event-source-mappings/?") => {
             (200, json!({"EventSourceMappings": [mapping(says.state)]}))
@@ -96,16 +98,17 @@ fn reply(head: &str, says: Says) -> (u16, Value) {
         ("PUT", _) => (202, mapping("Enabling")),
         ("POST", path) if path.starts_with("/2017") => (says.tag, json!({"Message": "no"})),
         ("POST", _) if head.contains("AmazonSQS.ReceiveMessage") => (200, json!({"Messages": [message]})),
-        ("POST", _) if head.contains("AmazonSQS.GetQueueAttributes") => (200, json!({"Attributes": {}})),
+        ("POST", _) if head.contains("AmazonSQS.GetQueueAttributes") => (200, json!({"Attributes": policy})),
         ("DELETE", _) => (204, json!(null)),
         _ => (200, json!({})),
     }
 }
 
-/// The function in an account that says this, in front of a Perseus with this status.
-async fn started(says: Says, status: u16, own: &[(&str, &str)]) -> (Aws, Perseus, Environment) {
+/// The function in an account that says this, in front of a Perseus with these statuses. The last one is repeated.
+async fn started(says: Says, statuses: &'static [u16], own: &[(&str, &str)]) -> (Aws, Perseus, Environment) {
     let aws = Aws::start(says).await;
-    let perseus = Perseus::start(move |_| Reply::status(status)).await;
+    let status = |request: &Received| statuses[request.number.min(statuses.len() - 1)];
+    let perseus = Perseus::start(move |request| Reply::status(status(request))).await;
     let account = [
         ("AWS_ENDPOINT_URL", aws.url.as_str()),
         ("AWS_REGION", "eu-central-1"),
@@ -116,13 +119,22 @@ async fn started(says: Says, status: u16, own: &[(&str, &str)]) -> (Aws, Perseus
     (aws, perseus, environment)
 }
 
-async fn prober(state: &'static str, mark: Option<&'static str>, status: u16) -> (Aws, Perseus, Environment) {
+async fn prober(
+    state: &'static str,
+    mark: Option<&'static str>,
+    statuses: &'static [u16],
+) -> (Aws, Perseus, Environment) {
     let says = Says { state, mark, tag: 204 };
     // The URL of the queue is where SQS is called.
     let queue = "https://sqs.eu-central-1.amazonaws.com/123456789012/queue";
-    let own =
-        [("_HANDLER", "prober"), ("PROBE_MAPPING", UUID), ("PROBE_QUEUE_URL", queue), ("METRICS", "on")];
-    let started = started(says, status, &own).await;
+    let own = [
+        ("_HANDLER", "prober"),
+        ("PROBE_MAPPING", UUID),
+        ("PROBE_QUEUE_URL", queue),
+        ("METRICS", "on"),
+        ("MAX_ATTEMPTS", "1"),
+    ];
+    let started = started(says, statuses, &own).await;
     started.2.invoke("{}").await;
     started
 }
@@ -136,33 +148,45 @@ fn line(environment: &Environment, message: &str) -> Value {
 
 #[tokio::test]
 async fn each_run_of_the_prober_says_what_it_found_and_did() {
-    for (state, mark, status, found, tried, paused) in [
-        ("Enabled", None, 200, "enabled", 0, false),
-        ("Disabled", None, 200, "disabled", 0, false),
-        ("Disabling", Some("set-up"), 200, "changing", 0, true),
-        ("Disabled", Some("outage"), 503, "disabled", 1, true),
-        ("Disabled", Some("outage"), 200, "disabled", 1, false),
-        ("Disabled", Some("set-up"), 200, "disabled", 1, false),
+    for (state, mark, statuses, found, tried, paused) in [
+        ("Enabled", None, &[200], "enabled", 0, false),
+        ("Disabled", None, &[200], "disabled", 0, false),
+        ("Disabling", Some("set-up"), &[200], "changing", 0, true),
+        ("Disabled", Some("outage"), &[503], "disabled", 1, true),
+        ("Disabled", Some("outage"), &[200], "disabled", 1, false),
+        ("Disabled", Some("set-up"), &[200], "disabled", 1, false),
     ] {
-        let (_aws, _perseus, environment) = prober(state, mark, status).await;
+        let (_aws, _perseus, environment) = prober(state, mark, statuses).await;
         let settled = line(&environment, "probe settled");
         let fields = ["mapping", "pausedSince", "pausedFor", "tried", "paused"].map(|name| &settled[name]);
         let since = mark.map(|_| SINCE);
         assert_eq!(
             fields,
             [&json!(found), &json!(since), &json!(mark), &json!(tried), &json!(paused)],
-            "{state}, {mark:?}, {status}"
+            "{state}, {mark:?}, {statuses:?}"
         );
         assert!((1..=30_000).contains(&settled["timeLeftMs"].as_u64().unwrap()), "{settled}");
         let counted: Vec<_> =
             documents(&environment).filter_map(|line| line.get("BreakerPaused").cloned()).collect();
-        assert_eq!(counted, [json!(u8::from(paused))], "{state}, {mark:?}, {status}");
+        assert_eq!(counted, [json!(u8::from(paused))], "{state}, {mark:?}, {statuses:?}");
     }
+}
+
+/// One that is not received again counts too, and so does the message that is received after it.
+#[tokio::test]
+async fn each_message_that_the_prober_sends_counts_as_tried() {
+    let (_aws, _perseus, environment) = prober("Disabled", Some("outage"), &[503, 503, 200]).await;
+    for _ in 0..2 {
+        environment.invoke("{}").await;
+    }
+    let tried: Vec<_> =
+        lines(&environment, "probe settled").into_iter().map(|line| line["tried"].clone()).collect();
+    assert_eq!(tried, [1, 1, 2]);
 }
 
 #[tokio::test]
 async fn the_prober_says_that_it_resumes_delivery_and_since_when_it_was_paused() {
-    let (_aws, _perseus, environment) = prober("Disabled", Some("outage"), 200).await;
+    let (_aws, _perseus, environment) = prober("Disabled", Some("outage"), &[200]).await;
     assert_eq!(line(&environment, "delivery is resumed")["pausedSince"], SINCE);
     assert_eq!(line(&environment, "delivery is resumed")["level"], "INFO");
 }
@@ -183,7 +207,7 @@ async fn the_forwarder_says_that_it_pauses_delivery_and_why_or_why_it_cannot() {
     ] {
         // The mark is there once it is put there.
         let says = Says { state: "Enabled", mark: Some("set-up"), tag };
-        let (_aws, _perseus, environment) = started(says, 401, &own).await;
+        let (_aws, _perseus, environment) = started(says, &[401], &own).await;
         environment.invoke(event.to_string()).await;
         let line = line(&environment, message);
         assert_eq!(line["level"], "WARN");

@@ -226,7 +226,7 @@ async fn a_receive_whose_reply_is_lost_is_not_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_mark_is_looked_at_again_before_it_is_taken_off() {
-    for is_disabled in [true, false] {
+    for meanwhile in ["nothing", "disabled", "marked again"] {
         let aws = Aws::start("Enabled").await;
         let (_perseus, forwarder) = forwarder(
             &[&aws.settings()[..], &[("CIRCUIT_BREAKER", "on"), ("CIRCUIT_BREAKER_AFTER", "0s")]].concat(),
@@ -240,16 +240,19 @@ async fn a_fresh_mark_is_looked_at_again_before_it_is_taken_off() {
         // As if the prober had looked before the mapping was disabled.
         aws.state().mapping = "Enabled";
         let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
-        let disable = async {
+        let happens = async {
             tokio::time::sleep(3 * SECOND).await;
-            if is_disabled {
-                aws.state().mapping = "Disabling";
+            match meanwhile {
+                "disabled" => aws.state().mapping = "Disabling",
+                // The other mark is older than now.
+                "marked again" => aws.state().mark(Some("outage")),
+                _ => {}
             }
         };
-        assert!(tokio::join!(run(&prober), disable).0);
-        let untag: &[&str] = if is_disabled { &[] } else { &["untag", "get"] };
-        assert_eq!(aws.calls(), [look_and(&[]), look_and(untag)].concat());
-        assert_eq!(aws.state().is_marked(), is_disabled);
+        assert!(tokio::join!(run(&prober), happens).0);
+        let untag: &[&str] = if meanwhile == "nothing" { &["untag", "get"] } else { &[] };
+        assert_eq!(aws.calls(), [look_and(&[]), look_and(untag)].concat(), "{meanwhile}");
+        assert_eq!(aws.state().is_marked(), meanwhile != "nothing", "{meanwhile}");
     }
 }
 
@@ -355,8 +358,10 @@ async fn a_perseus_that_hangs_leaves_time_for_the_calls() {
             let aws = Aws::start("Disabled").await;
             aws.state().mark(Some(cause));
             aws.state().send("a b c d e f");
-            let (_perseus, prober) = prober(&aws, &[], |_| Reply::hang()).await;
+            let (perseus, prober) = prober(&aws, &[], |_| Reply::hang()).await;
             assert!(prober.run(&context(left)).await.is_ok());
+            // The parts of 5 s are too short for the first messages. What they leave is enough for the last one.
+            assert!(!perseus.received().is_empty(), "{left:?}, {cause}");
             let state = aws.state();
             assert!(state.messages.iter().all(|message| !message.is_hidden), "{state:?}");
             assert!(state.messages[0].receives == 1 && state.is_marked(), "{state:?}");
@@ -396,6 +401,35 @@ async fn a_long_outage_does_not_cost_a_message_its_receives() {
             "{cause}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_received_until_half_of_its_receives_are_spent() {
+    for (max, receives) in [(3, 2), (4, 2), (5, 3), (6, 3)] {
+        let aws = Aws::start("Disabled").await;
+        aws.state().mark(Some("outage"));
+        aws.state().max_receives = Some(max);
+        aws.state().send("a");
+        let (perseus, prober) = prober(&aws, &[("MAX_ATTEMPTS", "1")], |_| Reply::status(503)).await;
+        minutes(&prober, 9).await;
+        assert_eq!((aws.state().messages[0].receives, perseus.received().len()), (receives, 9), "{max}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_not_received_again_share_the_time_too() {
+    let aws = Aws::start("Disabled").await;
+    aws.state().mark(Some("refusals"));
+    aws.state().max_receives = Some(2);
+    aws.state().send("a b c d e");
+    let (perseus, prober) = prober(&aws, &[], |_| Reply::status(400)).await;
+    minutes(&prober, 2).await;
+    aws.calls();
+    let before = perseus.received().len();
+    // As above: the last one gets what the others leave.
+    assert!(prober.run(&context(5 * SECOND)).await.is_ok());
+    assert_eq!(aws.calls(), look_and(&[]));
+    assert!(perseus.received()[before..].iter().any(|request| holds(request, "e")));
 }
 
 #[tokio::test(start_paused = true)]
