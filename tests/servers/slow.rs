@@ -6,14 +6,18 @@ use lab::events::generate;
 
 use crate::{
     origin::Kind::{self, Gunicorn, Uvicorn},
-    site::{Site, told},
+    site::{Site, settled, told},
 };
 
 async fn reads_late(kind: Kind) {
     let site = Site::direct(kind, &[]).await;
     let function = site.function_at("ingest?read_after=5", Duration::from_secs(15), &[]).await;
-    let delivery = site.deliver_event(&function, generate(1, 300_000, None)).await;
-    assert_eq!(delivery.reported, 0, "{:#?}", told(&function));
+    // The first attempt may find out that the server is slow. Nothing is found out twice.
+    for most_retries in [1, 0] {
+        let delivery = site.deliver_event(&function, generate(1, 300_000, None)).await;
+        let retries = settled(&function, "retries");
+        assert!(delivery.reported == 0 && retries <= most_retries, "{retries}: {:#?}", told(&function));
+    }
 }
 
 #[tokio::test]
