@@ -140,6 +140,38 @@ async fn the_answer_comes_before_the_deadline_whatever_sqs_does() {
 }
 
 #[tokio::test]
+async fn visibility_timeouts_that_sqs_does_not_change_are_logged_and_no_others() {
+    let refused = json!({"Id": "1", "Code": "ReceiptHandleIsInvalid", "SenderFault": true, "Message": "no"});
+    for (reply, told) in [
+        (json!({"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": []}), None),
+        (json!({"Successful": [{"Id": "0"}], "Failed": [refused]}), Some((json!(2), json!(1)))),
+    ] {
+        let perseus = Perseus::start(|_| Reply::status(500)).await;
+        let sqs = Perseus::start(move |_| Reply::ok().body(reply.to_string())).await;
+        let settings = [
+            ("MAX_ATTEMPTS", "1"),
+            ("SQS_VISIBILITY", "on"),
+            ("AWS_ENDPOINT_URL_SQS", &sqs.url()),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ];
+        let environment = environment(&perseus, &settings).await;
+        let mut event = event("a b");
+        for record in event["Records"].as_array_mut().unwrap() {
+            record["receiptHandle"] = json!("handle");
+            record["eventSourceARN"] = json!("arn:aws:sqs:eu-central-1:123456789012:queue");
+        }
+        environment.invoke(event.to_string()).await;
+        let lines = lines(
+            &environment,
+            "visibility timeouts not changed: these records come back when the queue's own timeout ends",
+        );
+        let counts = lines.first().map(|line| (line["records"].clone(), line["changed"].clone()));
+        assert_eq!(counts, told);
+    }
+}
+
+#[tokio::test]
 async fn a_duration_as_deadline_is_warned_of_once() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
     let environment = environment(&perseus, &[]).await;
