@@ -13,6 +13,10 @@ use tokio::net::TcpListener;
 
 use crate::support::*;
 
+/// The line about visibility timeouts that SQS did not change.
+const NOT_CHANGED: &str =
+    "visibility timeouts not changed: these records come back when the queue's own timeout ends";
+
 #[tokio::test]
 async fn sample_events_are_delivered() {
     let perseus = Perseus::start(|_| Reply::ok()).await;
@@ -118,11 +122,7 @@ async fn the_answer_comes_before_the_deadline_whatever_sqs_does() {
             ("AWS_SECRET_ACCESS_KEY", "secret"),
         ];
         let environment = environment(&perseus, &settings).await;
-        let mut event = event("a bad b");
-        for record in event["Records"].as_array_mut().unwrap() {
-            record["receiptHandle"] = json!("handle");
-            record["eventSourceARN"] = json!("arn:aws:sqs:eu-central-1:123456789012:queue");
-        }
+        let event = queue_event("a bad b");
         let invocation = environment.invoke_with(within(&event, 1_000)).await;
         assert_eq!(invocation.answer.failed_ids(), ["a", "bad", "b"]);
         assert!(invocation.took < Duration::from_secs(1), "{:?}", invocation.took);
@@ -130,12 +130,7 @@ async fn the_answer_comes_before_the_deadline_whatever_sqs_does() {
             lines(&environment, message).iter().map(|line| line["records"].clone()).collect::<Vec<_>>()
         };
         assert_eq!(counts("rejected records not sent to REJECTED_QUEUE_URL: they come back"), [1]);
-        assert_eq!(
-            counts(
-                "visibility timeouts not changed: these records come back when the queue's own timeout ends"
-            ),
-            [2]
-        );
+        assert_eq!(counts(NOT_CHANGED), [2]);
     }
 }
 
@@ -156,16 +151,9 @@ async fn visibility_timeouts_that_sqs_does_not_change_are_logged_and_no_others()
             ("AWS_SECRET_ACCESS_KEY", "secret"),
         ];
         let environment = environment(&perseus, &settings).await;
-        let mut event = event("a b");
-        for record in event["Records"].as_array_mut().unwrap() {
-            record["receiptHandle"] = json!("handle");
-            record["eventSourceARN"] = json!("arn:aws:sqs:eu-central-1:123456789012:queue");
-        }
+        let event = queue_event("a b");
         environment.invoke(event.to_string()).await;
-        let lines = lines(
-            &environment,
-            "visibility timeouts not changed: these records come back when the queue's own timeout ends",
-        );
+        let lines = lines(&environment, NOT_CHANGED);
         let counts = lines.first().map(|line| (line["records"].clone(), line["changed"].clone()));
         assert_eq!(counts, told);
     }

@@ -1,5 +1,12 @@
 //! Starts the function as a process.
 
+#[path = "../handler/support/aws.rs"]
+#[allow(dead_code, reason = "the tests of the handler use the rest")]
+pub(crate) mod aws;
+#[path = "../handler/support/raw_server.rs"]
+#[allow(dead_code, reason = "the tests of the handler use the rest")]
+mod raw_server;
+
 use std::time::Duration;
 
 use lab::{
@@ -33,6 +40,16 @@ pub(crate) fn within(event: &Value, ms: u64) -> Invoke {
 pub(crate) fn event(ids: &str) -> Value {
     let record = |id| json!({"messageId": id, "body": "{}", "eventSource": "aws:sqs"});
     json!({"Records": ids.split_whitespace().map(record).collect::<Vec<_>>()})
+}
+
+/// The same, received from a queue.
+pub(crate) fn queue_event(ids: &str) -> Value {
+    let mut event = event(ids);
+    for record in event["Records"].as_array_mut().unwrap() {
+        record["receiptHandle"] = json!("handle");
+        record["eventSourceARN"] = json!("arn:aws:sqs:eu-west-1:123456789012:queue");
+    }
+    event
 }
 
 /// The log lines so far with this message.

@@ -63,9 +63,7 @@ async fn without_the_mark_or_during_a_change_nothing_happens() {
 #[tokio::test(start_paused = true)]
 async fn an_acknowledged_message_is_deleted_and_delivery_resumes() {
     for cause in [None, Some("outage"), Some("refusals"), Some("set-up")] {
-        let aws = Aws::start("Disabled").await;
-        aws.state().mark(cause);
-        aws.state().send("a b");
+        let aws = Aws::paused(cause, "a b").await;
         let (perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
         assert!(run(&prober).await);
         assert_eq!(
@@ -94,9 +92,7 @@ async fn a_message_that_is_not_acknowledged_is_visible_at_once_and_delivery_stay
         (Some("outage"), 429),
         (Some("outage"), 302),
     ] {
-        let aws = Aws::start("Disabled").await;
-        aws.state().mark(cause);
-        aws.state().send("a b");
+        let aws = Aws::paused(cause, "a b").await;
         let (_perseus, prober) = prober(&aws, &[], move |_| Reply::status(status)).await;
         for _ in 0..3 {
             assert!(run(&prober).await);
@@ -122,9 +118,7 @@ async fn an_empty_queue_resumes_delivery() {
 
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_a_refusal_proves_that_perseus_is_up() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("outage"));
-    aws.state().send("a");
+    let aws = Aws::paused(Some("outage"), "a").await;
     let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(400)).await;
     assert!(run(&prober).await);
     assert_eq!(aws.calls(), look_and(&["receive", "release a", RESUME[0], RESUME[1], RESUME[2], RESUME[3]]));
@@ -134,9 +128,7 @@ async fn after_an_outage_a_refusal_proves_that_perseus_is_up() {
 #[tokio::test(start_paused = true)]
 async fn after_refusals_or_a_wrong_set_up_five_different_messages_are_tried() {
     for (cause, status) in [("refusals", 400), ("set-up", 403)] {
-        let aws = Aws::start("Disabled").await;
-        aws.state().mark(Some(cause));
-        aws.state().send("a b c d e f");
+        let aws = Aws::paused(Some(cause), "a b c d e f").await;
         let (perseus, prober) = prober(&aws, &[], move |_| Reply::status(status)).await;
         assert!(run(&prober).await);
         let received = ["receive"; 5];
@@ -149,9 +141,7 @@ async fn after_refusals_or_a_wrong_set_up_five_different_messages_are_tried() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_message_that_is_acknowledged_ends_the_search() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("refusals"));
-    aws.state().send("a b c d");
+    let aws = Aws::paused(Some("refusals"), "a b c d").await;
     let (_perseus, prober) =
         prober(&aws, &[], |request| Reply::status(if holds(request, "c") { 200 } else { 400 })).await;
     assert!(run(&prober).await);
@@ -172,9 +162,7 @@ async fn the_first_message_that_is_acknowledged_ends_the_search() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_messages_and_no_others_do_not_resume_delivery() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("refusals"));
-    aws.state().send("a b");
+    let aws = Aws::paused(Some("refusals"), "a b").await;
     let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(400)).await;
     assert!(run(&prober).await);
     assert_eq!(aws.calls(), look_and(&["receive", "receive", "receive", "release a", "release b"]));
@@ -204,9 +192,7 @@ async fn a_mapping_that_is_disabled_meanwhile_gets_its_mark_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_an_operator_has_taken_over_is_kept() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("outage"));
-    aws.state().send("a");
+    let aws = Aws::paused(Some("outage"), "a").await;
     aws.state().taken_over_by_delete = true;
     let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(200)).await;
     assert!(run(&prober).await);
@@ -355,9 +341,7 @@ async fn a_message_that_cannot_be_made_visible_is_an_error() {
 async fn a_perseus_that_hangs_leaves_time_for_the_calls() {
     for left in [5 * SECOND, 50 * SECOND] {
         for cause in ["outage", "refusals"] {
-            let aws = Aws::start("Disabled").await;
-            aws.state().mark(Some(cause));
-            aws.state().send("a b c d e f");
+            let aws = Aws::paused(Some(cause), "a b c d e f").await;
             let (perseus, prober) = prober(&aws, &[], |_| Reply::hang()).await;
             assert!(prober.run(&context(left)).await.is_ok());
             // The parts of 5 s are too short for the first messages. What they leave is enough for the last one.
@@ -381,10 +365,8 @@ async fn minutes(prober: &Prober, minutes: u32) {
 async fn a_long_outage_does_not_cost_a_message_its_receives() {
     // After refusals and a wrong set-up it is received again after half an hour.
     for (cause, status, receives) in [("outage", 503, 5), ("refusals", 400, 6), ("set-up", 403, 6)] {
-        let aws = Aws::start("Disabled").await;
-        aws.state().mark(Some(cause));
+        let aws = Aws::paused(Some(cause), "a").await;
         aws.state().max_receives = Some(10);
-        aws.state().send("a");
         let start = Instant::now();
         let (perseus, prober) = prober(&aws, &[], move |_| {
             Reply::status(if start.elapsed() < 3_600 * SECOND { status } else { 200 })
@@ -406,10 +388,8 @@ async fn a_long_outage_does_not_cost_a_message_its_receives() {
 #[tokio::test(start_paused = true)]
 async fn a_message_is_received_until_half_of_its_receives_are_spent() {
     for (max, receives) in [(3, 2), (4, 2), (5, 3), (6, 3)] {
-        let aws = Aws::start("Disabled").await;
-        aws.state().mark(Some("outage"));
+        let aws = Aws::paused(Some("outage"), "a").await;
         aws.state().max_receives = Some(max);
-        aws.state().send("a");
         let (perseus, prober) = prober(&aws, &[("MAX_ATTEMPTS", "1")], |_| Reply::status(503)).await;
         minutes(&prober, 9).await;
         assert_eq!((aws.state().messages[0].receives, perseus.received().len()), (receives, 9), "{max}");
@@ -418,10 +398,8 @@ async fn a_message_is_received_until_half_of_its_receives_are_spent() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_that_are_not_received_again_share_the_time_too() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("refusals"));
+    let aws = Aws::paused(Some("refusals"), "a b c d e").await;
     aws.state().max_receives = Some(2);
-    aws.state().send("a b c d e");
     let (perseus, prober) = prober(&aws, &[], |_| Reply::status(400)).await;
     minutes(&prober, 2).await;
     aws.calls();
@@ -434,9 +412,7 @@ async fn messages_that_are_not_received_again_share_the_time_too() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_dead_letter_queue_each_run_receives() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("outage"));
-    aws.state().send("a");
+    let aws = Aws::paused(Some("outage"), "a").await;
     let (_perseus, prober) = prober(&aws, &[], |_| Reply::status(503)).await;
     minutes(&prober, 20).await;
     assert_eq!(aws.state().messages[0].receives, 20);
@@ -444,10 +420,8 @@ async fn without_a_dead_letter_queue_each_run_receives() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_forgotten_once_delivery_is_not_paused() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("outage"));
+    let aws = Aws::paused(Some("outage"), "a").await;
     aws.state().max_receives = Some(2);
-    aws.state().send("a");
     let (perseus, prober) = prober(&aws, &[], |_| Reply::status(503)).await;
     minutes(&prober, 3).await;
     aws.state().mapping = "Enabled";
@@ -484,10 +458,8 @@ async fn a_call_to_lambda_that_fails_twice_is_made_a_third_time() {
 
 #[tokio::test(start_paused = true)]
 async fn bad_messages_are_not_all_that_is_tried_after_refusals() {
-    let aws = Aws::start("Disabled").await;
-    aws.state().mark(Some("refusals"));
+    let aws = Aws::paused(Some("refusals"), "a b c d e").await;
     aws.state().max_receives = Some(2);
-    aws.state().send("a b c d e");
     let (_perseus, prober) =
         prober(&aws, &[], |request| Reply::status(if holds(request, "f") { 200 } else { 400 })).await;
     minutes(&prober, 3).await;

@@ -9,10 +9,12 @@ use std::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::support::*;
+use crate::support::raw_server::RawServer;
 
 pub(crate) const UUID: &str = "14e0db71-5d35-4eb5-b481-8945cf9d10c2";
 pub(crate) const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:forwarder";
+/// Since when the mapping is paused that [`State::mark`] marks.
+pub(crate) const PAUSED_AT: &str = "2026-11-30T09:00:00Z";
 const SINCE: &str = "perseus-forwarder:paused-since";
 const CAUSE: &str = "perseus-forwarder:paused-for";
 
@@ -46,7 +48,7 @@ pub(crate) struct State {
 impl State {
     /// Puts the breaker's mark on the mapping.
     pub(crate) fn mark(&mut self, cause: Option<&str>) {
-        self.tags.insert(SINCE.to_owned(), "2026-11-30T09:00:00Z".to_owned());
+        self.tags.insert(SINCE.to_owned(), PAUSED_AT.to_owned());
         self.tags.extend(cause.map(|cause| (CAUSE.to_owned(), cause.to_owned())));
     }
 
@@ -229,6 +231,14 @@ impl Aws {
     /// An AWS that performs all calls.
     pub(crate) async fn start(mapping: &'static str) -> Self {
         Aws::faulty(mapping, |_| None).await
+    }
+
+    /// An AWS that performs all calls. Its mapping is disabled, with the mark of this cause, and messages with these ids wait.
+    pub(crate) async fn paused(cause: Option<&str>, ids: &'static str) -> Self {
+        let aws = Aws::start("Disabled").await;
+        aws.state().mark(cause);
+        aws.state().send(ids);
+        aws
     }
 
     /// An AWS that performs the calls for which `fault` has none.

@@ -1,6 +1,6 @@
 //! The time of a run.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use perseus_forwarder::value::wall_clock::WallClock;
 use tokio::time::Instant;
@@ -38,6 +38,11 @@ impl Clock {
     pub(crate) fn wall_clock(self) -> WallClock {
         WallClock::new(move || UNIX_EPOCH + self.since_epoch())
     }
+}
+
+/// The time of day in a real run, since the Unix epoch.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A time of day as Lambda's deadlines have it. The argument is the time since the Unix epoch.

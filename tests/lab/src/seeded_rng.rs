@@ -1,5 +1,10 @@
 //! Random numbers from a seed and a name.
 
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 /// A seed. [`fork`](Self::fork) derives another seed from it by a name.
@@ -22,6 +27,14 @@ impl SeededRng {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Self(mixed ^ (mixed >> 31))
+    }
+
+    /// The seed of a call of an API: by what it asks for. Its bytes are no name: they have the port of a server, which is
+    /// another one in each run. Calls are repeated word by word, so fork it by the time too.
+    pub(crate) fn fork_by_call(self, call: &impl fmt::Debug) -> Self {
+        let mut digest = DefaultHasher::new();
+        format!("{call:?}").hash(&mut digest);
+        self.fork(digest.finish())
     }
 
     /// The seed as a number.

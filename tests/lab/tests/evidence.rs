@@ -50,7 +50,7 @@ fn a_breaker_that_fails_in_every_way_kills_no_good_message() {
 #[test]
 fn every_kind_of_outage_costs_few_requests() {
     for &kind in OutageKind::OF_PERSEUS {
-        let case = OutageCase { kind, length: 5 * MINUTE, rate: 10, oldest_first: false };
+        let case = OutageCase { kind, length: 5 * MINUTE, rate: 20, oldest_first: false };
         let cost =
             outage(case, Variant::AdaptiveLimitAndVisibility, &Work::untold()).expect("the function starts");
         let name = kind.name();

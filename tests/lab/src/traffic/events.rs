@@ -1,11 +1,11 @@
 //! Generated SQS events of any size.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+use crate::clock::{epoch_ms, since_epoch};
 
 /// The most bytes Lambda hands to a function in one event.
 pub const MAX_EVENT_BYTES: usize = 6 * 1024 * 1024;
@@ -22,8 +22,7 @@ const QUEUE_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:perseus-forwarder
 /// With `fifo_groups` the queue is a FIFO queue and its messages take turns among that many groups. Message ids are
 /// unique, over several calls too. An event beyond the limits of SQS or Lambda is made all the same: see [`oversize`].
 pub fn generate(records: usize, body_bytes: usize, fifo_groups: Option<usize>) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let now = epoch_ms(since_epoch());
     let records: Vec<Value> = (0..records).map(|index| record(index, body_bytes, fifo_groups, now)).collect();
     json!({ "Records": records }).to_string()
 }

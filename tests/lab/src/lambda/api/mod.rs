@@ -5,12 +5,7 @@
 mod call;
 mod reply;
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
-    io,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -112,9 +107,7 @@ impl Shared {
 
     /// Draws how long a call takes, and its outcome. Its name is the call, its caller and the time.
     fn draw(&self, environment: u32, call: &Call) -> (Ms, LambdaOutcome) {
-        let mut digest = DefaultHasher::new();
-        format!("{call:?}").hash(&mut digest);
-        let named = self.seeded.fork(digest.finish()).fork(environment).fork(self.clock.now());
+        let named = self.seeded.fork_by_call(call).fork(environment).fork(self.clock.now());
         let (least, most) = LATENCY;
         (named.fork(1_u64).rng().random_range(least..=most), self.faults.outcome(&mut named.rng()))
     }

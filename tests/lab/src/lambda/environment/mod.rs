@@ -5,7 +5,7 @@ mod builder;
 mod process;
 mod runtime_api;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ pub use self::{
     builder::{Builder, StartError},
 };
 use self::{process::Process, runtime_api::RuntimeApi};
-use crate::clock::epoch_ms;
+use crate::clock::{epoch_ms, since_epoch};
 
 /// A running function and the Runtime API it polls. Dropping it kills the process and its children.
 ///
@@ -134,9 +134,4 @@ impl Environment {
         self.process.exited().await;
         self.process.logs()
     }
-}
-
-/// The wall clock: deadlines are dates.
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -22,8 +22,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Answer, Invoke, since_epoch};
-use crate::server::Server;
+use super::{Answer, Invoke};
+use crate::{clock::since_epoch, server::Server};
 
 pub(super) const FUNCTION_NAME: &str = "perseus-forwarder";
 const FUNCTION_ARN: &str = "arn:aws:lambda:eu-central-1:123456789012:function:perseus-forwarder";

@@ -1,10 +1,6 @@
 //! One invocation of one environment, with or without an injected fault.
 
-use std::{
-    panic::AssertUnwindSafe,
-    pin::pin,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use futures_util::FutureExt;
 use lambda_runtime::Context;
@@ -13,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Endpoints, Instance, LaunchError, Launcher, Worker};
 use crate::{
-    clock::{Clock, Ms, epoch_ms, millis},
+    clock::{Clock, Ms, epoch_ms, millis, since_epoch},
     lambda::{
         cost,
         environment::{Answer, Environment, Invoke},
@@ -162,10 +158,9 @@ async fn charged(handler: &Handler, job: &Job, deadline_ms: u64) -> Option<Vec<u
 
 async fn in_binary(environment: &Environment, job: &Job) -> (End, Option<Vec<u8>>) {
     environment.thaw();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let invoke = Invoke {
         event: job.event.clone().into(),
-        deadline_ms: epoch_ms(now + job.timeout),
+        deadline_ms: epoch_ms(since_epoch() + job.timeout),
         wait: job.timeout,
         trace_id: Some(trace::id(job.number)),
     };

@@ -5,12 +5,7 @@
 mod call;
 mod single;
 
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-    io,
-    sync::Arc,
-};
+use std::{fmt, io, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -150,12 +145,9 @@ impl Shared {
         }
     }
 
-    /// The seed of a call. Its name is what it asks for, and the time: calls are repeated word by word. Its body would be no
-    /// name, since it has the port of this server, which is another one in each run.
+    /// The seed of a call, now.
     fn seed(&self, asked_for: &impl fmt::Debug) -> SeededRng {
-        let mut digest = DefaultHasher::new();
-        format!("{asked_for:?}").hash(&mut digest);
-        self.seeded.fork(digest.finish()).fork(self.clock.now())
+        self.seeded.fork_by_call(asked_for).fork(self.clock.now())
     }
 }
 
